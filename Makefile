@@ -1,0 +1,90 @@
+# Everything is set up in .venv on the first call of a target, in a minute or two; a second call is quick.
+#   make demo [SOURCE=synthetic|video.mp4|0] [PORT=8080]    the whole graph, with a viewer in the browser
+#   make test                                               lint and all tests
+#   make bench [DATA=folder]                                docs/accuracy.md anew, on rendered hands and on annotated photographs
+#   make train                                              every shipped model of our own, from nothing, into runs/: two hours, on two cores
+#   make export                                             the models in runs/ into models/, their uncertainty calibrated
+# A bare Debian or Ubuntu needs: apt install python3-venv python3-dev g++ cmake make
+
+PYTHON ?= python3
+SOURCE ?= synthetic
+PORT ?= 8080
+PYTEST_ARGS ?=
+DATA ?=
+
+VENV := $(CURDIR)/.venv
+STAMPS := $(VENV)/.stamps
+BUILD := $(VENV)/build/hand_mesh_ros
+INTERFACES := CMakeLists.txt package.xml hand_mesh_ros/__init__.py $(wildcard cmake/*.cmake msg msg/* srv srv/* action action/*)
+
+# The wheels are a ROS of their own: one that the shell has sourced must not leak in.
+unexport PYTHONPATH PYTHONHOME RMW_IMPLEMENTATION CMAKE_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
+export AMENT_PREFIX_PATH := $(VENV)
+export VIRTUAL_ENV := $(VENV)
+export PATH := $(VENV)/bin:$(PATH)
+export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
+
+.PHONY: demo test lint setup bench train export clean
+MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+demo: $(STAMPS)/messages $(STAMPS)/viewer
+	$(VENV)/bin/python -m hand_mesh_ros.apps.demo --source "$(SOURCE)" --port $(PORT)
+
+test: export ROS_DOMAIN_ID ?= 87
+test: setup lint
+	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+lint: $(STAMPS)/test
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+
+setup: $(STAMPS)/messages $(STAMPS)/viewer $(STAMPS)/train $(STAMPS)/test
+
+bench: setup
+	$(VENV)/bin/python -m benchmarks.tables $(addprefix --data ,$(DATA))
+
+# The commands of the shipped files. Stored views are made once; a training that was interrupted goes on.
+VIEWS := runs/detected
+train: setup
+	$(call store_views,3000,7 --held-out)
+	$(call store_views,15000,0)
+	$(call store_views,18000,1)
+	$(call train_model,joints,--views $(VIEWS) --minutes 17 --precision bfloat16 --validate-every 1500)
+	$(call train_model,mesh_autoencoder,--steps 1500 --batch-size 64 --learning-rate 2e-4 --ema-decay 0.99 --validate-every 250)
+	$(call train_model,mesh_latent,--source runs/mesh_autoencoder --joints runs/joints --views $(VIEWS) --minutes 9 --validate-every 400)
+
+define store_views
+$(VENV)/bin/python -m models_train.data.detected --out $(VIEWS) --count $(1) --seed $(2)
+endef
+
+define train_model
+$(VENV)/bin/python -m models_train.train $(1) $(2) --run runs/$(1) $(if $(wildcard runs/$(1)/last.pt),--resume)
+endef
+
+export: setup
+	for task in joints mesh_autoencoder mesh_latent; do \
+	  $(VENV)/bin/python -m models_train.export_onnx $$task --run runs/$$task || exit 1; done
+	$(VENV)/bin/python -m models_train.calibrate --views $(VIEWS)
+
+clean:
+	rm -rf $(VENV)
+
+$(STAMPS)/venv:
+	@PYTHON="$(PYTHON)" sh requirements/check_system.sh
+	$(PYTHON) -m venv $(VENV)
+	mkdir -p $(STAMPS)
+	touch $@
+
+$(STAMPS)/%: requirements/%.txt | $(STAMPS)/venv
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+# Messages and executables are built into the venv; Python runs from this tree.
+$(STAMPS)/messages: $(INTERFACES) $(STAMPS)/runtime $(STAMPS)/ros $(STAMPS)/build
+	cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(VENV) -DCMAKE_PREFIX_PATH=$(VENV) -DHAND_MESH_ROS_IN_PLACE=ON \
+	  -DPython3_EXECUTABLE=$(VENV)/bin/python -DPython3_FIND_VIRTUALENV=ONLY -DBUILD_TESTING=OFF --log-level=WARNING
+	cmake --build $(BUILD) --parallel 2
+	cmake --install $(BUILD) >$(BUILD)/install.log
+	touch $@

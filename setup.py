@@ -1,0 +1,38 @@
+"""pip entry for everything that needs no ROS: core, apps, training and the model files. CMakeLists.txt installs the ROS side."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+MODELS = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "models").iterdir()) if path.is_file()]
+
+setup(
+    name="hand_mesh_ros",
+    version=ElementTree.parse(ROOT / "package.xml").findtext("version"),
+    description="Hand meshes with their uncertainty from a camera",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(
+        include=["hand_mesh_ros", "hand_mesh_ros.core*", "hand_mesh_ros.apps*", "models_train*"],
+    ),
+    package_data={"models_train": ["**/*.csv", "**/*.yaml"]},
+    # Where core.onnx_model.default_models_dir() looks, and where CMake puts them too.
+    data_files=[("share/hand_mesh_ros/models", MODELS)],
+    # Lower bounds: the tested pins are in requirements/.
+    install_requires=["numpy>=1.26", "onnxruntime>=1.18", "opencv-python-headless>=4.9", "trimesh>=4.4"],
+    extras_require={
+        # Shares its files with onnxruntime: afterwards `pip uninstall onnxruntime`, then reinstall onnxruntime-gpu.
+        "gpu": ["onnxruntime-gpu>=1.18"],
+        "train": ["torch>=2.4", "onnx>=1.16", "onnxscript>=0.5", "scipy>=1.11"],
+        "viewer": ["viser>=1.1", "embreex>=4.4"],
+    },
+    entry_points={
+        "console_scripts": [
+            "hand-mesh-image = hand_mesh_ros.apps.run_image:main",
+            "hand-mesh-train = models_train.train:main",
+            "hand-mesh-export = models_train.export_onnx:main",
+        ]
+    },
+)

@@ -1,0 +1,88 @@
+"""Pinhole camera: pixels to rays and back, lens distortion, and the virtual camera that looks straight at a hand."""
+
+import cv2
+import numpy as np
+
+# An uncalibrated camera is assumed to see this horizontal angle: a common webcam and phone value. Shapes suffer little from a
+# wrong guess, positions a lot, so positions are not reported for such a camera.
+ASSUMED_FOV_RAD = np.deg2rad(60.0)
+
+
+def is_calibrated(camera_matrix: np.ndarray) -> bool:
+    """False for the all-zero K by which `sensor_msgs/CameraInfo` says "not calibrated"."""
+    return bool(camera_matrix[0, 0] > 0 and camera_matrix[1, 1] > 0)
+
+
+def assumed_camera_matrix(width: int, height: int) -> np.ndarray:
+    """K, (3, 3), of a camera nobody calibrated: `ASSUMED_FOV_RAD` over the longer side, centre in the middle."""
+    focal = 0.5 * max(width, height) / np.tan(0.5 * ASSUMED_FOV_RAD)
+    return np.array([[focal, 0, 0.5 * (width - 1)], [0, focal, 0.5 * (height - 1)], [0, 0, 1]])
+
+
+def rays_from_pixels(pixels: np.ndarray, camera_matrix: np.ndarray, distortion: np.ndarray | None = None) -> np.ndarray:
+    """Undistorted rays x/z, y/z of pixels, (N, 2).
+
+    Args:
+        pixels: (N, 2) in the image.
+        camera_matrix: (3, 3).
+        distortion: OpenCV's plumb_bob or rational_polynomial coefficients, or None for a rectified image.
+    """
+    points = np.asarray(pixels, np.float64).reshape(-1, 1, 2)
+    coefficients = None if distortion is None or not np.any(distortion) else np.asarray(distortion, np.float64)
+    return cv2.undistortPoints(points, np.asarray(camera_matrix, np.float64), coefficients).reshape(-1, 2)
+
+
+def project(points: np.ndarray, camera_matrix: np.ndarray, distortion: np.ndarray | None = None) -> np.ndarray:
+    """Pixels of points in front of the camera, (..., 2).
+
+    Args:
+        points: (..., 3) in the optical frame, z > 0.
+        camera_matrix: (3, 3).
+        distortion: as in `rays_from_pixels`.
+    """
+    if distortion is None or not np.any(distortion):
+        pixels = points @ np.asarray(camera_matrix).T
+        return pixels[..., :2] / pixels[..., 2:]
+    flat = np.asarray(points, np.float64).reshape(-1, 1, 3)
+    zero = np.zeros(3)
+    pixels, _ = cv2.projectPoints(flat, zero, zero, np.asarray(camera_matrix, np.float64), np.asarray(distortion, np.float64))
+    return pixels.reshape(*points.shape[:-1], 2)
+
+
+def sight_from_camera(ray: np.ndarray) -> np.ndarray:
+    """Smallest rotation, (..., 3, 3), that turns a ray (..., 2) x/z, y/z onto the optical axis."""
+    ahead = np.concatenate([ray, np.ones((*ray.shape[:-1], 1))], -1)
+    x, y, z = np.moveaxis(ahead / np.linalg.norm(ahead, axis=-1, keepdims=True), -1, 0)
+    # Rodrigues' formula about the axis perpendicular to both; 1 + z is never 0, since rays point forward.
+    return np.stack(
+        [
+            np.stack([1 - x * x / (1 + z), -x * y / (1 + z), -x], -1),
+            np.stack([-x * y / (1 + z), 1 - y * y / (1 + z), -y], -1),
+            np.stack([x, y, z], -1),
+        ],
+        -2,
+    )
+
+
+def virtual_from_camera(centre_ray: np.ndarray, up_ray: np.ndarray) -> np.ndarray:
+    """Rotation, (..., 3, 3), into a camera at the same place that looks along `centre_ray` with `up_ray` straight above it.
+
+    Seen there, a hand is always centred and upright, so the models need not learn where in the image it was.
+
+    Args:
+        centre_ray: (..., 2) x/z, y/z of what becomes the image centre.
+        up_ray: (..., 2) x/z, y/z of what is to lie on the negative y axis; where both coincide the roll is left alone.
+    """
+    ahead = np.ones((*centre_ray.shape[:-1], 1))
+    forward = np.concatenate([centre_ray, ahead], -1)
+    forward /= np.linalg.norm(forward, axis=-1, keepdims=True)
+    down = _without(np.concatenate([centre_ray - up_ray, 0 * ahead], -1), forward)
+    coincide = np.linalg.norm(down, axis=-1, keepdims=True) < 1e-6
+    down = np.where(coincide, _without(np.broadcast_to([0.0, 1.0, 0.0], forward.shape), forward), down)
+    down /= np.linalg.norm(down, axis=-1, keepdims=True)
+    return np.stack([np.cross(down, forward), down, forward], axis=-2)
+
+
+def _without(vectors: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """The parts of vectors (..., 3) that are perpendicular to unit directions (..., 3)."""
+    return vectors - directions * (vectors * directions).sum(-1, keepdims=True)

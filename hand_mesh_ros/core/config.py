@@ -1,0 +1,52 @@
+"""Every tunable number of the chain, declared once; ROS parameters and command-line options are derived from these fields."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+def option(default: Any, doc: str, limits: tuple[float, float] | None = None, choices: tuple[str, ...] = ()) -> Any:
+    """A dataclass field with its description and its allowed values."""
+    return field(default=default, metadata={"doc": doc, "limits": limits, "choices": choices})
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """Settings of `HandMeshPipeline`.
+
+    Raises:
+        ValueError: naming the field, its value and what is allowed.
+    """
+
+    device: str = option("auto", "where the models run", choices=("auto", "cpu", "cuda", "tensorrt"))
+    models_dir: str = option("", "folder of the model files; empty for the ones shipped with the package")
+    # The models are small: a second thread takes more from the rest of the robot than it gives.
+    threads: int = option(1, "processor threads per model; 0 for one per core", (0, 256))
+    max_hands: int = option(2, "hands followed at most", (1, 8))
+    # Low, since the landmark model judges what the palm model proposes.
+    min_palm_score: float = option(0.25, "palm score below which nothing is looked at closer", (0.05, 1.0))
+    min_score: float = option(0.5, "score below which a hand is not reported", (0.05, 1.0))
+    mirrored_input: bool = option(False, "the image is a selfie view, mirrored left to right; it is turned back first")
+    image_features: bool = option(True, "look at the image too, not only at the keypoints found in it")
+    n_hypotheses: int = option(8, "joint hypotheses per hand", (1, 64))
+    joint_steps: int = option(4, "denoising steps of the joint hypotheses", (1, 100))
+    mesh_steps: int = option(1, "denoising steps of the mesh latents", (1, 100))
+    # The same noise serves every frame, so that a resting hand does not flicker.
+    seed: int = option(0, "seed of the sampling noise", (0, 2**31 - 1))
+    user_hand_scale: float = option(0.0, "size of the user's hand relative to an average adult's; 0 for unknown", (0.0, 2.0))
+    one_per_side: bool = option(True, "report one left and one right hand at most, as of one person")
+    predict_ms: float = option(100.0, "how long a hand that is not seen is predicted [ms]; 0 for never", (0.0, 500.0))
+    smooth_cutoff_hz: float = option(1.5, "cutoff of the smoothing of a hand at rest [Hz]; 0 for no smoothing", (0.0, 100.0))
+    smooth_beta: float = option(40.0, "rise of that cutoff with speed [Hz per m/s]", (0.0, 1000.0))
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+def check(config: Any) -> None:
+    """Raises ValueError if a field of a dataclass made of `option`s is outside its limits or choices."""
+    for item in fields(config):
+        value, limits, choices = getattr(config, item.name), item.metadata.get("limits"), item.metadata.get("choices")
+        if limits and not limits[0] <= value <= limits[1]:
+            raise ValueError(f"{item.name} is {value}, allowed are {limits[0]} to {limits[1]}: {item.metadata['doc']}")
+        if choices and value not in choices:
+            raise ValueError(f"{item.name} is '{value}', allowed are {', '.join(choices)}: {item.metadata['doc']}")

@@ -1,0 +1,118 @@
+"""From the parts of an answer, relative to the hand and at average size, to the record that users get: metric, in the camera."""
+
+from typing import Any
+
+import numpy as np
+
+from hand_mesh_ros.core import camera
+from hand_mesh_ros.core.aggregate import Aggregate
+from hand_mesh_ros.core.calibration import Stated
+from hand_mesh_ros.core.locate import Location, Scale, scale_covariances
+from hand_mesh_ros.core.topology import WRIST
+from hand_mesh_ros.core.types import (
+    DEPTH_ANCHORED,
+    OBSERVED,
+    OUT_OF_IMAGE,
+    Frame,
+    HandDetection,
+    HandEstimate,
+    TrackState,
+)
+from hand_mesh_ros.core.wrist import wrist_rotation
+
+# A joint inside the image counts as observed from this confidence on.
+_OBSERVED_CONF = 0.5
+
+
+def to_estimate(
+    detection: HandDetection,
+    frame: Frame,
+    hand: Aggregate,
+    stated: Stated,
+    location: Location,
+    skeletons_m: np.ndarray,
+    state: TrackState,
+    timings_ms: dict[str, float],
+) -> HandEstimate:
+    """The published record of one hand.
+
+    Args:
+        detection: where the hand appears.
+        frame: the camera; if it is not calibrated the result is relative to the wrist.
+        hand: shape at average size.
+        stated: its errors.
+        location: place and size.
+        skeletons_m: (K, 21, 3) hypotheses in the camera frame, at average size.
+        state: of the track.
+        timings_ms: kept as it is.
+    """
+    scale = location.scale
+    root = location.translation_m
+    if not frame.is_calibrated:
+        root, skeletons_m = np.zeros(3), skeletons_m - skeletons_m[:, [WRIST]]
+    joints = scale.factor * (hand.joints_m + root)
+    covariance = stated.relative_m2 + location.covariance_m2 if frame.is_calibrated else stated.relative_m2
+    covariance = scale.factor**2 * covariance + scale_covariances(joints, scale.rel_std)
+    return HandEstimate(
+        **_as_detected(detection),
+        state=state,
+        joints_m=joints,
+        joint_covariance_m2=covariance,
+        articulation_covariance_m2=scale.factor**2 * stated.articulation_m2,
+        joint_flags=joint_flags(detection, frame, scale),
+        hypotheses_m=scale.factor * skeletons_m,
+        weights=hand.weights,
+        mode=hand.mode,
+        vertices_m=scale.factor * (hand.vertices_m + root),
+        vertex_std_m=scale.factor * np.sqrt(stated.vertices_m2),
+        wrist_pose=_wrist_pose(joints, detection, frame),
+        wrist_covariance=_wrist_covariance(covariance[WRIST], stated.rotation, frame),
+        scale_source=scale.source,
+        scale_rel_std=scale.rel_std,
+        reprojection_px=reprojection_px(hand.joints_m + location.translation_m, detection.keypoints_px, frame),
+        timings_ms=timings_ms,
+    )
+
+
+def _as_detected(detection: HandDetection) -> dict[str, Any]:
+    """The fields of an estimate that are the detector's."""
+    return {
+        "track_id": detection.track_id,
+        "handedness": detection.handedness,
+        "handedness_prob": detection.handedness_prob,
+        "score": detection.score,
+        "joint_confidence": detection.keypoint_conf,
+        "keypoints_px": detection.keypoints_px,
+        "keypoint_conf": detection.keypoint_conf,
+    }
+
+
+def joint_flags(detection: HandDetection, frame: Frame, scale: Scale) -> np.ndarray:
+    """Bits per joint, (21,) uint8: in the image or not, seen there with confidence, its depth measured."""
+    height, width = frame.rgb.shape[:2]
+    x, y = detection.keypoints_px.T
+    # Pixels reach half a pixel beyond their centres.
+    is_inside = (x >= -0.5) & (y >= -0.5) & (x <= width - 0.5) & (y <= height - 0.5)
+    flags = np.where(is_inside & (detection.keypoint_conf >= _OBSERVED_CONF), OBSERVED, 0)
+    flags |= np.where(is_inside, 0, OUT_OF_IMAGE) | np.where(scale.anchored, DEPTH_ANCHORED, 0)
+    return flags.astype(np.uint8)
+
+
+def _wrist_pose(joints: np.ndarray, detection: HandDetection, frame: Frame) -> np.ndarray:
+    pose = np.eye(4)
+    pose[:3, :3] = wrist_rotation(joints, detection.handedness)
+    pose[:3, 3] = joints[WRIST] if frame.is_calibrated else np.nan
+    return pose
+
+
+def _wrist_covariance(position: np.ndarray, rotation: np.ndarray, frame: Frame) -> np.ndarray:
+    covariance = np.zeros((6, 6))
+    covariance[:3, :3] = position if frame.is_calibrated else np.nan
+    covariance[3:, 3:] = rotation
+    return covariance
+
+
+def reprojection_px(placed_m: np.ndarray, keypoints_px: np.ndarray, frame: Frame) -> float:
+    """Root mean square distance in the image between joints (21, 3) in the camera and keypoints (21, 2)."""
+    pixels = camera.project(placed_m, frame.working_camera_matrix, frame.distortion)
+    return float(np.sqrt(np.mean(np.sum((pixels - keypoints_px) ** 2, axis=-1))))

@@ -1,0 +1,42 @@
+"""The noise that the diffusion models are trained on and sampled with: cosine schedule, variance preserving.
+
+A noisy sample at time t is x_t = sqrt(a) x_0 + sqrt(1 - a) noise with a = alpha_bar(t) (Nichol and Dhariwal 2021, eq. 17). Time
+runs from 0, clean, to `TRAINING_STEPS`, where alpha_bar is exactly 0: pure noise. It may be fractional. `mix` and `noise_of` are
+written with operators alone, so that training (torch) and run time (numpy) share them.
+"""
+
+from typing import TypeVar
+
+import numpy as np
+
+TRAINING_STEPS = 1000
+_OFFSET = 0.008  # keeps the first steps from being too small to learn anything from
+# Models carry this in their metadata; a file trained on other noise is refused at load.
+SCHEDULE = f"cosine-{TRAINING_STEPS}-{_OFFSET}"
+
+Array = TypeVar("Array")  # of numpy or of torch
+
+
+def alpha_bar(time: float | np.ndarray) -> np.ndarray:
+    """Share of the clean sample's variance that is left at `time`, of the shape of `time`, float64 in 0..1.
+
+    Raises:
+        ValueError: if a time lies outside 0..TRAINING_STEPS.
+    """
+    time = np.asarray(time, np.float64)
+    if time.size and not (time.min() >= 0 and time.max() <= TRAINING_STEPS):
+        raise ValueError(f"times {time.min()} to {time.max()} leave the schedule's 0 to {TRAINING_STEPS}")
+    angle = (time / TRAINING_STEPS + _OFFSET) / (1 + _OFFSET) * (np.pi / 2)
+    start = _OFFSET / (1 + _OFFSET) * (np.pi / 2)
+    # The exact end of the schedule: the cosine of a rounded pi/2 would leave 1e-33, whose root still shows in float64.
+    return np.where(time == TRAINING_STEPS, 0.0, (np.cos(angle) / np.cos(start)) ** 2)
+
+
+def mix(clean: Array, noise: Array, kept: Array | float) -> Array:
+    """x_t: the clean sample and unit noise in the shares of alpha_bar = `kept`, which broadcasts against both."""
+    return kept**0.5 * clean + (1 - kept) ** 0.5 * noise
+
+
+def noise_of(noisy: Array, clean: Array, kept: Array | float) -> Array:
+    """The unit noise that leads from `clean` to `noisy` at alpha_bar = `kept` < 1."""
+    return (noisy - kept**0.5 * clean) / (1 - kept) ** 0.5

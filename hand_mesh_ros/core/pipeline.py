@@ -1,0 +1,214 @@
+"""The whole chain: a frame in, hands out. Stages meet here only; what is remembered from image to image is the tracks."""
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hand_mesh_ros.core import aggregate, camera, crop, doubt, hand_model, locate
+from hand_mesh_ros.core.aggregate import Aggregate
+from hand_mesh_ros.core.association import duplicates
+from hand_mesh_ros.core.calibration import FILE_NAME as CALIBRATION_FILE
+from hand_mesh_ros.core.calibration import Calibration, Stated
+from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.decode import MeshDecoder
+from hand_mesh_ros.core.detect import HandDetector
+from hand_mesh_ros.core.estimate import to_estimate
+from hand_mesh_ros.core.hand_model import HandModel
+from hand_mesh_ros.core.hypothesise import JointSampler
+from hand_mesh_ros.core.locate import Location
+from hand_mesh_ros.core.mirror import mirror_points
+from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.smooth import HandSmoother
+from hand_mesh_ros.core.track import Tracker
+from hand_mesh_ros.core.types import Frame, HandDetection, HandEstimate, Hypotheses, TrackState
+
+STAGES = ("detect", "joints", "mesh", "locate", "aggregate", "track")
+# While a hand is followed, new ones are looked for in every so many images only: a second hand may appear 0.2 s later.
+_SEARCH_EVERY = 6
+# After a longer pause of the images whatever is where a hand was may be another hand [s].
+_LONGEST_GAP_S = 2.0
+# Keypoints of no confidence still say a little; without any the place of the hand would be undefined.
+_LEAST_CERTAINTY = 1e-3
+
+
+class HandMeshPipeline:
+    """Hands of a stream of images. `estimate` is the whole of it; not safe to call from two threads at once."""
+
+    def __init__(self, config: PipelineConfig, calibration: Calibration | None = None) -> None:
+        """Loads the models.
+
+        Args:
+            config: settings of the chain.
+            calibration: of the uncertainty; None for the one that lies beside the models.
+
+        Raises:
+            ModelError: if a model is missing, foreign or cannot run on `config.device`.
+        """
+        models_dir = Path(config.models_dir) if config.models_dir else default_models_dir()
+        self.config = config
+        self.hand_model = HandModel.load(models_dir / hand_model.FILE_NAME)
+        self.detector = HandDetector(models_dir, config)
+        self.sampler = JointSampler(models_dir, config)
+        self.decoder = MeshDecoder(models_dir, config, self.sampler.metadata["view_space"])
+        self.model_id = _digest(models_dir)
+        self.timings_ms: dict[str, float] = {}  # of the last image, also when it showed no hand
+        self._calibration = calibration or Calibration.load(models_dir / CALIBRATION_FILE, self.model_id)
+        self._tracker = Tracker(config.max_hands, 1e-3 * config.predict_ms, config.one_per_side)
+        self._smoothers: dict[str, HandSmoother] = {}  # of the hands of the last image, by id
+        self._last: tuple[float, tuple[int, ...]] = (-np.inf, ())
+        self._images = 0
+
+    @classmethod
+    def default(cls, device: str = "auto", **overrides: Any) -> "HandMeshPipeline":
+        """The pipeline with the shipped models, warm.
+
+        Args:
+            device: "auto", "cpu", "cuda" or "tensorrt".
+            overrides: further fields of `PipelineConfig`.
+
+        Raises:
+            ModelError: if a model is missing, foreign or cannot run on `device`.
+            ValueError: if a setting is out of its limits.
+        """
+        pipeline = cls(PipelineConfig(device=device, **overrides))
+        pipeline.warm_up()
+        return pipeline
+
+    def warm_up(self) -> None:
+        """Runs every model once, so that the first image does not pay for their set-up."""
+        focal, size = 500.0, 480
+        frame = Frame(np.zeros((size, size, 3), np.uint8), np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1.0]]))
+        # The template has x out of the palm and z along the fingers: here the palm looks at the camera, the fingers up.
+        joints = np.stack([self.hand_model.joints_m[:, axis] * sign for axis, sign in ((1, 1), (2, -1), (0, -1))], -1)
+        keypoints = camera.project(joints + np.array([0.0, 0.08, 0.5]), frame.camera_matrix)
+        example = HandDetection(
+            keypoints_px=keypoints.astype(np.float32),
+            keypoint_depth_px=np.zeros(len(joints), np.float32),
+            keypoint_conf=np.ones(len(joints), np.float32),
+            world_landmarks_m=joints.astype(np.float32),
+            handedness="right",
+            handedness_prob=1.0,
+            score=1.0,
+            image_from_crop=crop.around_keypoints(keypoints),
+        )
+        self.detector.detect(frame, [example])
+        self.estimate_hand(example, frame)
+
+    def reset(self) -> None:
+        """Forgets the hands that were followed."""
+        self._tracker.forget()
+        self._smoothers = {}
+        self._last = (-np.inf, ())
+
+    def estimate(self, frame: Frame) -> list[HandEstimate]:
+        """The hands of the next image, at most `config.max_hands`, smoothed over the images before.
+
+        A hand that was followed and is not seen is "predicted" for `config.predict_ms`; then it is lost: missing from the answer.
+        An image older than the last one, 2 s younger, or of another size starts a new stream: hands are not followed into it.
+
+        Args:
+            frame: image and camera. With `config.mirrored_input` it is turned back first: the answer is of the turned-back image.
+        """
+        if self.config.mirrored_input:
+            frame = frame.mirrored()
+        started_s = time.perf_counter()
+        if not 0 <= frame.stamp_s - self._last[0] <= _LONGEST_GAP_S or self._last[1] not in ((), frame.rgb.shape):
+            self.reset()
+        self._last = (frame.stamp_s, frame.rgb.shape)
+        self.timings_ms = dict.fromkeys((*STAGES, "total"), 0.0)
+        with self._timed("detect"):
+            search = self._images % _SEARCH_EVERY == 0 or self._tracker.is_missing_one
+            hands = self._tracker.update(self.detector.detect(frame, self._tracker.following, search), frame.stamp_s)
+        self._images += 1
+        seen = {hand.track_id: self.estimate_hand(hand, frame, state) for hand, state in hands if state != "predicted"}
+        with self._timed("track"):
+            estimates = self._tracked([hand for hand, _ in hands], seen, frame)
+        self.timings_ms["total"] = 1e3 * (time.perf_counter() - started_s)
+        return estimates
+
+    def _tracked(self, hands: Sequence[HandDetection], seen: Mapping[str, HandEstimate], frame: Frame) -> list[HandEstimate]:
+        """The answer in the order of `hands`: seen ones smoothed, no two in one place, the others predicted."""
+        for track_id in duplicates(list(seen.values())):
+            self._tracker.drop(track_id)
+            hands = [hand for hand in hands if hand.track_id != track_id]
+        # Whatever is not among the hands is lost, and with it its past.
+        self._smoothers = {hand.track_id: self._smoothers.get(hand.track_id) or HandSmoother(self.config) for hand in hands}
+        estimates = []
+        for hand in hands:
+            smoother, estimate = self._smoothers[hand.track_id], seen.get(hand.track_id)
+            estimate = smoother.predict(hand, frame) if estimate is None else smoother.step(estimate, frame)
+            estimates.append(replace(estimate, timings_ms=self.timings_ms))
+        return estimates
+
+    def estimate_hand(self, detection: HandDetection, frame: Frame, state: TrackState = "new") -> HandEstimate:
+        """Everything after the detector, for one hand.
+
+        Args:
+            detection: the hand.
+            frame: camera and depth; the image itself is only used by samplers that look at it.
+            state: of its track.
+        """
+        hand, skeletons_m = self.aggregate_hand(detection, frame)
+        with self._timed("locate"):
+            stated = self._calibration.state(hand.spread, self.signs_of_error(hand, detection, frame))
+            location = self.locate_hand(hand, stated, detection, frame)
+        with self._timed("aggregate"):
+            return to_estimate(detection, frame, hand, stated, location, skeletons_m, state, self.timings_ms)
+
+    def signs_of_error(self, hand: Aggregate, detection: HandDetection, frame: Frame) -> np.ndarray:
+        """`doubt.signs` of a hand of known shape."""
+        return doubt.signs(detection, hand.joints_m, *_rays(detection, frame))
+
+    def locate_hand(self, hand: Aggregate, stated: Stated, detection: HandDetection, frame: Frame) -> Location:
+        """Place and size of a hand of known shape and doubt."""
+        joint_std_m = np.sqrt(np.trace(stated.relative_m2, axis1=1, axis2=2) / 3)
+        rays, certainty = _rays(detection, frame)
+        location = locate.locate(hand.joints_m, rays, certainty, joint_std_m, frame, self.config.user_hand_scale)
+        return replace(location, covariance_m2=self._calibration.location_gain * location.covariance_m2)
+
+    def aggregate_hand(self, detection: HandDetection, frame: Frame) -> tuple[Aggregate, np.ndarray]:
+        """The shape of one hand, and its hypotheses (K, 21, 3) each placed in the camera frame; both at average adult size."""
+        with self._timed("joints"):
+            hypotheses = self.sampler(detection, frame)
+        with self._timed("mesh"):
+            vertices_m = self._decode(hypotheses, detection)
+        with self._timed("locate"):
+            rays, certainty = _rays(detection, frame)
+            translations_m, residuals = locate.translate(hypotheses.joints_m, rays, certainty)
+        with self._timed("aggregate"):
+            weights = aggregate.weigh(hypotheses.log_weight, residuals, locate.extent(rays))
+            hand = aggregate.aggregate(hypotheses, vertices_m, weights, detection.handedness)
+        return hand, hypotheses.joints_m + translations_m[:, None]
+
+    def _decode(self, hypotheses: Hypotheses, detection: HandDetection) -> np.ndarray:
+        """Meshes (K, V, 3) of the hypotheses; the decoder knows right hands only."""
+        if detection.handedness == "right":
+            return self.decoder(hypotheses.joints_m, hypotheses.sight)
+        return mirror_points(self.decoder(mirror_points(hypotheses.joints_m), hypotheses.sight))
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        started_s = time.perf_counter()
+        yield
+        self.timings_ms[stage] = self.timings_ms.get(stage, 0.0) + 1e3 * (time.perf_counter() - started_s)
+
+
+def _rays(detection: HandDetection, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+    """Rays (21, 2) of the keypoints and how much they count, (21,)."""
+    rays = camera.rays_from_pixels(detection.keypoints_px, frame.working_camera_matrix, frame.distortion)
+    return rays, np.maximum(detection.keypoint_conf, _LEAST_CERTAINTY)
+
+
+def _digest(models_dir: Path) -> str:
+    """Short sha256 over the model files: which models made an estimate."""
+    content = hashlib.sha256()
+    for path in sorted(models_dir.iterdir()):
+        if path.suffix in (".onnx", ".npz"):
+            content.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return content.hexdigest()[:12]

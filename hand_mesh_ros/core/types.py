@@ -1,0 +1,170 @@
+"""The records that travel from stage to stage. Shapes, units and frames stand on the fields, checks in the constructors."""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from hand_mesh_ros.core import camera
+from hand_mesh_ros.core.topology import N_JOINTS
+
+Side = Literal["left", "right"]
+TrackState = Literal["new", "tracked", "predicted", "lost"]
+ScaleSource = Literal["none", "prior", "depth", "user"]
+
+# Bits of HandEstimate.joint_flags, as in msg/Hand.msg.
+OBSERVED, DEPTH_ANCHORED, OCCLUDED, OUT_OF_IMAGE, FITTED = 1, 2, 4, 8, 16
+
+
+def require_shape(name: str, array: np.ndarray, shape: tuple[int | None, ...]) -> None:
+    """Raises ValueError unless `array` has `shape`; None stands for any length."""
+    if len(array.shape) != len(shape) or any(want not in (None, got) for got, want in zip(array.shape, shape)):
+        raise ValueError(f"{name} has shape {array.shape}, expected {tuple('any' if n is None else n for n in shape)}")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One camera image with what is known of the camera.
+
+    Raises:
+        ValueError: if an array has the wrong shape or type, or K holds a number that is not finite.
+    """
+
+    rgb: np.ndarray  # (H, W, 3) uint8
+    camera_matrix: np.ndarray  # (3, 3); all zero means "not calibrated"
+    depth_m: np.ndarray | None = None  # (H, W) float32 along z, registered to rgb; 0 and NaN mean "no measurement"
+    distortion: np.ndarray | None = None  # (4, 5, 8, 12 or 14,) OpenCV coefficients; None for a rectified image
+    stamp_s: float = 0.0
+    frame_id: str = ""
+
+    def __post_init__(self) -> None:
+        require_shape("rgb", self.rgb, (None, None, 3))
+        if self.rgb.dtype != np.uint8:
+            raise ValueError(f"rgb has type {self.rgb.dtype}, expected uint8")
+        if min(self.rgb.shape[:2]) < 1:
+            raise ValueError(f"rgb is empty: {self.rgb.shape[1]}x{self.rgb.shape[0]} px")
+        require_shape("camera_matrix", self.camera_matrix, (3, 3))
+        if not np.all(np.isfinite(self.camera_matrix)):
+            raise ValueError(f"camera_matrix holds numbers that are not finite: {self.camera_matrix.tolist()}")
+        if self.depth_m is not None:
+            require_shape("depth_m", self.depth_m, self.rgb.shape[:2])
+
+    @property
+    def is_calibrated(self) -> bool:
+        return camera.is_calibrated(self.camera_matrix)
+
+    def mirrored(self) -> "Frame":
+        """The image left to right, with the camera that would have taken it; its own inverse."""
+        camera_matrix = self.camera_matrix.copy()
+        if self.is_calibrated:
+            camera_matrix[0, 2] = self.rgb.shape[1] - 1 - camera_matrix[0, 2]
+            camera_matrix[0, 1] *= -1
+        depth_m = None if self.depth_m is None else np.ascontiguousarray(self.depth_m[:, ::-1])
+        distortion = self.distortion
+        if distortion is not None and len(distortion) > 3:
+            # Of OpenCV's coefficients only the second tangential one, p2, is odd in x; thin prisms and tilts are left out.
+            distortion = np.concatenate([distortion[:3], -distortion[3:4], distortion[4:8]])
+        return replace(
+            self, rgb=np.ascontiguousarray(self.rgb[:, ::-1]), camera_matrix=camera_matrix, depth_m=depth_m, distortion=distortion
+        )
+
+    @property
+    def working_camera_matrix(self) -> np.ndarray:
+        """K, (3, 3); for a camera that is not calibrated an assumed one, good for shapes but not for positions."""
+        if self.is_calibrated:
+            return self.camera_matrix
+        return camera.assumed_camera_matrix(self.rgb.shape[1], self.rgb.shape[0])
+
+
+@dataclass(frozen=True)
+class HandDetection:
+    """One hand found in one image. Coordinates are those of the image as the camera took it, for both sides."""
+
+    keypoints_px: np.ndarray  # (21, 2) float32
+    # (21,) float32: depth relative to the wrist in pixels (same scale as keypoints_px), positive away from the camera;
+    # NaN where there is none.
+    keypoint_depth_px: np.ndarray
+    keypoint_conf: np.ndarray  # (21,) float32 in 0..1
+    # (21, 3) float32 metres in the axes of the line of sight (`camera.sight_from_camera`): the landmark model's own 3D guess,
+    # relative to its own origin; NaN where there is none.
+    world_landmarks_m: np.ndarray
+    handedness: Side
+    handedness_prob: float  # of `handedness`, in 0..1
+    score: float  # that this is a hand, in 0..1
+    # (2, 3): pixel of the image from pixel of the landmark crop; a left hand's crop is mirrored, so its determinant is negative.
+    image_from_crop: np.ndarray
+    track_id: str = ""  # carried over from the previous frame's detection that this one was tracked from, else empty
+    features: np.ndarray | None = None  # (192, 7, 7) float32: the landmark model's inner map of the crop, a right hand's view
+
+    def __post_init__(self) -> None:
+        require_shape("keypoints_px", self.keypoints_px, (N_JOINTS, 2))
+        require_shape("keypoint_depth_px", self.keypoint_depth_px, (N_JOINTS,))
+        require_shape("keypoint_conf", self.keypoint_conf, (N_JOINTS,))
+        require_shape("world_landmarks_m", self.world_landmarks_m, (N_JOINTS, 3))
+        require_shape("image_from_crop", self.image_from_crop, (2, 3))
+        if not np.all(np.isfinite(self.keypoints_px)):
+            raise ValueError("keypoints_px holds numbers that are not finite; drop the detection instead")
+
+    @property
+    def box_px(self) -> np.ndarray:
+        """(4,) x, y, width, height of the tight axis-aligned box around the keypoints."""
+        low, high = self.keypoints_px.min(0), self.keypoints_px.max(0)
+        return np.concatenate([low, high - low])
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the joint stage saw of a hand, for later stages that want to look too; left hands are mirrored right ones here."""
+
+    embedding: np.ndarray  # (W,) float32
+    virtual_from_hand: np.ndarray  # (3, 3) rotation into the virtual camera from the (for left hands mirrored) camera axes
+
+
+@dataclass(frozen=True)
+class Hypotheses:
+    """Candidate skeletons of one hand, as it is (a left hand is a left hand), in camera axes but relative to the wrist."""
+
+    joints_m: np.ndarray  # (K, 21, 3) float32 metres, wrist in the origin, for a hand of average adult size
+    log_weight: np.ndarray  # (K,) float32, larger is likelier
+    sight: Sight | None = None
+
+    def __post_init__(self) -> None:
+        require_shape("joints_m", self.joints_m, (None, N_JOINTS, 3))
+        require_shape("log_weight", self.log_weight, (len(self.joints_m),))
+
+
+@dataclass(frozen=True)
+class HandEstimate:
+    """What is known of one hand in one image; camera optical frame, metres.
+
+    Without a calibrated camera the joints and vertices are relative to the wrist, `scale_source` is "none" and the position in
+    `wrist_pose` is NaN.
+    """
+
+    track_id: str
+    handedness: Side
+    handedness_prob: float
+    score: float
+    state: TrackState
+    joints_m: np.ndarray  # (21, 3)
+    joint_covariance_m2: np.ndarray  # (21, 3, 3) of the absolute position: root and articulation together
+    articulation_covariance_m2: np.ndarray  # (21, 3, 3) after similarity alignment of the hand
+    joint_confidence: np.ndarray  # (21,) in 0..1
+    joint_flags: np.ndarray  # (21,) uint8 of OBSERVED | DEPTH_ANCHORED | OCCLUDED | OUT_OF_IMAGE | FITTED
+    hypotheses_m: np.ndarray  # (K, 21, 3)
+    weights: np.ndarray  # (K,) sum to 1
+    mode: np.ndarray  # (K,) int, 0 is the main mode, the one that the aggregate describes
+    vertices_m: np.ndarray  # (V, 3)
+    vertex_std_m: np.ndarray  # (V,)
+    wrist_pose: np.ndarray  # (4, 4) camera_from_wrist; x out of the palm, z towards the middle MCP, y = z cross x
+    wrist_covariance: np.ndarray  # (6, 6) x, y, z, rotations about the fixed axes x, y, z (REP-103)
+    keypoints_px: np.ndarray  # (21, 2)
+    keypoint_conf: np.ndarray  # (21,)
+    scale_source: ScaleSource
+    scale_rel_std: float
+    reprojection_px: float  # root mean square distance between joints_m in the image and keypoints_px
+    timings_ms: dict[str, float] = field(default_factory=dict)  # per stage, of the whole frame
+
+    @property
+    def n_modes(self) -> int:
+        return int(self.mode.max()) + 1 if self.mode.size else 0

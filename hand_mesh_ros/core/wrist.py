@@ -1,0 +1,22 @@
+"""The wrist frame: x out of the palm, z from the wrist to the middle MCP, y = z cross x.
+
+A raised hand with the palm forward has x forward, y left, z up, for both sides: REP-103, and the operator frame that
+retargeting libraries expect.
+"""
+
+import numpy as np
+
+from hand_mesh_ros.core.topology import INDEX_MCP, LITTLE_MCP, MIDDLE_MCP, WRIST
+from hand_mesh_ros.core.types import Side
+
+
+def wrist_rotation(joints: np.ndarray, side: Side) -> np.ndarray:
+    """Rotation camera_from_wrist, (..., 3, 3), of skeletons (..., 21, 3) of one side."""
+    z = joints[..., MIDDLE_MCP, :] - joints[..., WRIST, :]
+    z = z / np.linalg.norm(z, axis=-1, keepdims=True)
+    towards_left = joints[..., INDEX_MCP, :] - joints[..., LITTLE_MCP, :]
+    if side == "left":
+        towards_left = -towards_left
+    x = np.cross(towards_left, z)
+    x = x / np.linalg.norm(x, axis=-1, keepdims=True)
+    return np.stack([x, np.cross(z, x), z], axis=-1)

@@ -1,0 +1,146 @@
+"""What /diagnostics tells: counters that any thread may feed, and their summary once a second.
+
+Knows neither topics' contents nor the core; a number that somebody needs to find out why no hand comes belongs here.
+"""
+
+import math
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+# Silence on the image topic for longer than this is an error, a refused image counts as a present error for as long [s].
+SILENCE_S = 2.0
+# Ages beyond this belong to stamps of another clock: a bag played without sim time, a camera with its own clock [s].
+FOREIGN_CLOCK_S = 10.0
+_WINDOW = 150
+
+
+def age_s(now_ns: int, stamp_ns: int) -> float:
+    """Age of a stamp in seconds, NaN if the stamp is from another clock."""
+    age = (now_ns - stamp_ns) * 1e-9
+    return age if 0 <= age < FOREIGN_CLOCK_S else math.nan
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that went wrong, and when."""
+
+    text: str
+    at_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_present(self) -> bool:
+        return time.monotonic() - self.at_s < SILENCE_S
+
+
+class Health:
+    """Thread-safe record of how the node is doing."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._received = self._answered = 0
+        self._counted = (0, 0, time.monotonic())
+        self._latencies_s: deque[float] = deque(maxlen=_WINDOW)
+        self._stages_ms: dict[str, deque[float]] = {}
+        self._last_image_s = time.monotonic()
+        self._error: Problem | None = None
+        self._warning: Problem | None = None
+        self.failure = ""  # why the node cannot work at all
+        self.facts: dict[str, str] = {}  # what does not change: model, licence, device
+        self.refused = self.stale = 0
+
+    def image_received(self) -> None:
+        """Counts a message on the image topic, good or bad."""
+        with self._lock:
+            self._received += 1
+            self._last_image_s = time.monotonic()
+
+    def image_answered(self, latency_s: float, stages_ms: dict[str, float]) -> None:
+        """Counts a published result with its age (NaN for a foreign clock) and the time per stage."""
+        with self._lock:
+            self._answered += 1
+            if not math.isnan(latency_s):
+                self._latencies_s.append(latency_s)
+            for stage, duration in stages_ms.items():
+                self._stages_ms.setdefault(stage, deque(maxlen=_WINDOW)).append(duration)
+
+    def refuse(self, text: str) -> None:
+        """Records an input that could not be used."""
+        with self._lock:
+            self.refused += 1
+            self._error = Problem(text)
+
+    def drop_stale(self, text: str) -> None:
+        """Records an image that was too old to be looked at."""
+        with self._lock:
+            self.stale += 1
+            self._warning = Problem(text)
+
+    def warn(self, text: str) -> None:
+        """Records something that makes results worse than they could be."""
+        with self._lock:
+            self._warning = Problem(text)
+
+    @property
+    def is_silent(self) -> bool:
+        """No image for `SILENCE_S`."""
+        return time.monotonic() - self._last_image_s > SILENCE_S
+
+    def summary(self, silence: str, counters: dict[str, object]) -> tuple[bytes, str, dict[str, object]]:
+        """Level, one line and values of the last second.
+
+        Args:
+            silence: why no image arrives, as far as known.
+            counters: further values to show.
+        """
+        with self._lock:
+            level, message = self._verdict(silence)
+            received, answered, since_s = self._counted
+            elapsed_s = max(time.monotonic() - since_s, 1e-3)
+            values: dict[str, object] = {
+                "images in [Hz]": f"{(self._received - received) / elapsed_s:.1f}",
+                "results out [Hz]": f"{(self._answered - answered) / elapsed_s:.1f}",
+                "images": self._received,
+                "results": self._answered,
+                "refused": self.refused,
+                "too old": self.stale,
+                **counters,
+                **_percentiles("age of results", [1e3 * age for age in self._latencies_s]),
+            }
+            for stage, durations in self._stages_ms.items():
+                values[f"{stage} [ms]"] = f"{np.median(durations):.2f}"
+            values["last error"] = self._error.text if self._error else ""
+            values["last warning"] = self._warning.text if self._warning else ""
+            self._counted = (self._received, self._answered, time.monotonic())
+            return level, message, {**values, **self.facts}
+
+    def _verdict(self, silence: str) -> tuple[bytes, str]:
+        if self.failure:
+            return DiagnosticStatus.ERROR, self.failure
+        if self._error and self._error.is_present:
+            return DiagnosticStatus.ERROR, self._error.text
+        if self.is_silent:
+            return DiagnosticStatus.ERROR, silence
+        if self._warning and self._warning.is_present:
+            return DiagnosticStatus.WARN, self._warning.text
+        return DiagnosticStatus.OK, "working"
+
+
+def to_message(stamp: object, name: str, level: bytes, message: str, values: dict[str, object]) -> DiagnosticArray:
+    """One status as the array that /diagnostics carries."""
+    status = DiagnosticStatus(level=level, name=name, message=message, hardware_id="hand_mesh_ros")
+    status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
+    array = DiagnosticArray(status=[status])
+    array.header.stamp = stamp
+    return array
+
+
+def _percentiles(name: str, values: list[float]) -> dict[str, str]:
+    if not values:
+        return {f"{name} p50 [ms]": "", f"{name} p95 [ms]": ""}
+    middle, high = np.percentile(values, [50, 95])
+    return {f"{name} p50 [ms]": f"{middle:.1f}", f"{name} p95 [ms]": f"{high:.1f}"}

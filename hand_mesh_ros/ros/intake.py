@@ -1,0 +1,133 @@
+"""What waits between the subscriptions and the worker: the newest image, with its depth where depth arrives.
+
+Callbacks only store; the worker takes. Images are never queued for inference, since a queue in front of a slow consumer makes
+every result older than the one before.
+"""
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+# Images kept while they wait for their depth, and depth images kept for images that come later.
+_HISTORY = 4
+# Depth counts as arriving for this long after its last message [s].
+_DEPTH_ALIVE_S = 1.0
+# A stamp this much before the newest one is a restarted source, not a late message [ns].
+_RESTART_NS = 500_000_000
+
+
+@dataclass(frozen=True)
+class Pending(Generic[Item]):
+    """A message that waits."""
+
+    item: Item
+    stamp_ns: int
+    arrival_s: float  # monotonic
+
+
+class Intake(Generic[Item]):
+    """Thread-safe hand-over of the newest image and its depth. Counters only grow."""
+
+    def __init__(self, depth_slop_s: float, depth_wait_s: float) -> None:
+        self._slop_ns, self._wait_s = int(depth_slop_s * 1e9), depth_wait_s
+        self._condition = threading.Condition()
+        self._images: deque[Pending[Item]] = deque()
+        self._depths: deque[Pending[Item]] = deque(maxlen=_HISTORY)
+        self._newest_ns = 0
+        self._closed = False
+        self._restarted = False
+        self.superseded = 0  # images that a newer one replaced
+        self.late = 0  # images that came after a newer one
+        self.restarts = 0  # times that the stamps jumped back
+        self.unpaired = 0  # images that waited for a depth that did not come
+        self.nearest_depth_s = float("nan")  # smallest stamp difference seen by the last unpaired image
+
+    def put_image(self, item: Item, stamp_ns: int) -> None:
+        """Hands over an image; replaces what has not been taken."""
+        with self._condition:
+            if stamp_ns < self._newest_ns - _RESTART_NS:
+                self._clear()
+                self.restarts += 1
+                self._restarted = True
+            elif stamp_ns < self._newest_ns:
+                self.late += 1
+                return
+            self._newest_ns = stamp_ns
+            self._images.append(Pending(item, stamp_ns, time.monotonic()))
+            while len(self._images) > (_HISTORY if self._depth_arrives() else 1):
+                self._images.popleft()
+                self.superseded += 1
+            self._condition.notify()
+
+    def put_depth(self, item: Item, stamp_ns: int) -> None:
+        """Hands over a depth image; it serves only the image with the same stamp, within the slop."""
+        with self._condition:
+            self._depths.append(Pending(item, stamp_ns, time.monotonic()))
+            self._condition.notify()
+
+    def take(self, timeout_s: float) -> tuple[Item, Item | None, bool] | None:
+        """Waits for the newest image that is ready.
+
+        Returns:
+            (image, its depth or None, whether the source restarted since the last take); None after `timeout_s` or when closed.
+        """
+        deadline = time.monotonic() + timeout_s
+        with self._condition:
+            while not self._closed:
+                ready = self._ready()
+                if ready is not None:
+                    restarted, self._restarted = self._restarted, False
+                    return (*ready, restarted)
+                now = time.monotonic()
+                if now >= deadline:
+                    return None
+                patience_s = self._images[0].arrival_s + self._wait_s - now if self._images else deadline - now
+                self._condition.wait(max(min(patience_s, deadline - now), 0.0))
+            return None
+
+    def close(self) -> None:
+        """Wakes the worker; nothing is handed over any more."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+
+    def _depth_arrives(self) -> bool:
+        return bool(self._depths) and time.monotonic() - self._depths[-1].arrival_s < _DEPTH_ALIVE_S
+
+    def _ready(self) -> tuple[Item, Item | None] | None:
+        if not self._images:
+            return None
+        if not self._depth_arrives():
+            return self._pop(len(self._images) - 1), None
+        newest_depth_ns = max(depth.stamp_ns for depth in self._depths)
+        for index in reversed(range(len(self._images))):
+            stamp_ns = self._images[index].stamp_ns
+            nearest = min(self._depths, key=lambda depth: abs(depth.stamp_ns - stamp_ns))
+            if abs(nearest.stamp_ns - stamp_ns) <= self._slop_ns:
+                return self._pop(index), nearest.item
+            # Depth comes in the order of its stamps: once it is past the image, the image's own will not come any more.
+            if newest_depth_ns > stamp_ns + self._slop_ns:
+                return self._pop_unpaired(index)
+        if time.monotonic() - self._images[0].arrival_s < self._wait_s:
+            return None
+        return self._pop_unpaired(len(self._images) - 1)
+
+    def _pop_unpaired(self, index: int) -> tuple[Item, None]:
+        stamp_ns = self._images[index].stamp_ns
+        self.unpaired += 1
+        self.nearest_depth_s = min(abs(depth.stamp_ns - stamp_ns) for depth in self._depths) * 1e-9
+        return self._pop(index), None
+
+    def _pop(self, index: int) -> Item:
+        for _ in range(index):
+            self._images.popleft()
+            self.superseded += 1
+        return self._images.popleft().item
+
+    def _clear(self) -> None:
+        self._images.clear()
+        self._depths.clear()

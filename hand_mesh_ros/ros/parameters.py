@@ -1,0 +1,62 @@
+"""ROS parameters derived from configuration dataclasses: the fields are the one list, this declares and reads them."""
+
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.node import Node
+
+from hand_mesh_ros.core.config import check, option
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True)
+class NodeConfig:
+    """Settings of `hand_mesh_node` beside those of the pipeline.
+
+    Raises:
+        ValueError: naming the field, its value and what is allowed.
+    """
+
+    image_qos: str = option("sensor_data", "reliability asked of image and depth", choices=("sensor_data", "reliable"))
+    rectified: bool = option(False, "image is rectified (image_rect): use P of camera_info and no distortion")
+    max_age_ms: float = option(500.0, "older images are dropped before inference [ms]; 0 for never", (0.0, 10_000.0))
+    depth_slop_ms: float = option(15.0, "largest stamp difference of an image and its depth [ms]", (0.0, 200.0))
+    depth_wait_ms: float = option(60.0, "how long an image waits for its depth while depth arrives [ms]", (0.0, 1000.0))
+    markers_hz: float = option(10.0, "largest rate of markers [Hz]; 0 for none", (0.0, 120.0))
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+def declare(node: Node, config_class: type[Config]) -> Config:
+    """Declares one read-only parameter per field of `config_class` and returns the configuration that they hold.
+
+    Raises:
+        ValueError: if a value is outside the field's limits or choices.
+        rclpy.exceptions.InvalidParameterTypeException: if a value has the wrong type.
+        rclpy.exceptions.InvalidParameterValueException: if a number is outside the field's limits.
+    """
+    values = {}
+    for item in fields(config_class):
+        value = node.declare_parameter(item.name, item.default, _descriptor(item)).value
+        is_whole_float = isinstance(item.default, float) and type(value) is int
+        values[item.name] = float(value) if is_whole_float else value
+        if type(values[item.name]) is not type(item.default):
+            raise ValueError(f"{item.name} is {value!r}, expected a {type(item.default).__name__}: {item.metadata['doc']}")
+    return config_class(**values)
+
+
+def _descriptor(item: Any) -> ParameterDescriptor:
+    limits, choices = item.metadata["limits"], item.metadata["choices"]
+    descriptor = ParameterDescriptor(description=item.metadata["doc"], read_only=True)
+    # Whole numbers are fine for a float: launch files and YAML write `markers_hz: 10`.
+    descriptor.dynamic_typing = isinstance(item.default, float)
+    if choices:
+        descriptor.additional_constraints = "one of " + ", ".join(choices)
+    if limits and isinstance(item.default, float):
+        descriptor.floating_point_range = [FloatingPointRange(from_value=float(limits[0]), to_value=float(limits[1]))]
+    elif limits:
+        descriptor.integer_range = [IntegerRange(from_value=int(limits[0]), to_value=int(limits[1]), step=1)]
+    return descriptor

@@ -1,0 +1,40 @@
+"""Which hands may reach a robot. It holds what it was told last, so that may never be a guess, a leftover, or not a number."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hand_mesh_ros.core.types import HandEstimate, Side
+
+SIDES: tuple[Side, ...] = ("left", "right")
+
+
+def is_seen(estimate: HandEstimate) -> bool:
+    """Whether the hand was seen in this image, and all its joints are numbers."""
+    return estimate.state in ("new", "tracked") and bool(np.isfinite(estimate.joints_m).all())
+
+
+def is_placed(estimate: HandEstimate) -> bool:
+    """Whether it is known where the hand is: the camera is calibrated."""
+    return estimate.scale_source != "none" and all(
+        np.isfinite(values).all() for values in (estimate.joints_m, estimate.wrist_pose, estimate.wrist_covariance)
+    )
+
+
+class RobotHands:
+    """Picks one hand a side. Where there are several, one is followed until it is lost: none jumps in for it meanwhile."""
+
+    def __init__(self) -> None:
+        self._followed: dict[Side, str] = {}  # id by side
+
+    def choose(self, estimates: Sequence[HandEstimate]) -> list[HandEstimate]:
+        """Of the hands of the next image those that are followed and were seen: at most one a side."""
+        chosen = []
+        for side in SIDES:
+            hands = {estimate.track_id: estimate for estimate in estimates if estimate.handedness == side}
+            if self._followed.get(side) not in hands:
+                self._followed[side] = next(iter(hands), "")
+            followed = hands.get(self._followed[side])
+            if followed is not None and is_seen(followed):
+                chosen.append(followed)
+        return chosen

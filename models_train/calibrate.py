@@ -1,0 +1,183 @@
+"""Fits what the spread of the hypotheses says of the error: `python -m models_train.calibrate --views runs/detected`.
+
+The shipped chain runs on stored views of the kind that is held out of training (`models_train.data.detected --held-out`); the
+benchmarks test on others. Run it after every change of a model.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.stats import chi2
+
+from hand_mesh_ros.core import aggregate, calibration, crop, rigid
+from hand_mesh_ros.core.calibration import Calibration, SpreadModel
+from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.pipeline import HandMeshPipeline
+from hand_mesh_ros.core.topology import WRIST
+from hand_mesh_ros.core.types import Frame, HandDetection
+from models_train import onnx_file
+from models_train.data.shards import RECIPE, StoredViews
+from models_train.data.views import Views
+
+# Any camera will do for views that are stored as rays.
+_SIZE_PX, _FOCAL_PX = 1000, 1000.0
+_CAMERA = np.array([[_FOCAL_PX, 0, 0.5 * _SIZE_PX], [0, _FOCAL_PX, 0.5 * _SIZE_PX], [0, 0, 1]])
+_FRAME = Frame(np.zeros((_SIZE_PX, _SIZE_PX, 3), np.uint8), _CAMERA)
+_LEVEL = 0.9
+_EVERY_VERTEX = 20
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """Errors (n, J, D) of n hands, the sample covariances (n, J, D, D) of (n,) samples that they came with, signs (n, signs)."""
+
+    error: np.ndarray
+    sample: np.ndarray
+    n_samples: np.ndarray
+    signs: np.ndarray
+
+
+def detections(seen: Views, features: np.ndarray) -> Iterator[HandDetection]:
+    """Stored views as the detector reported them, in `_CAMERA`."""
+    cues = seen.cues
+    keypoints = cues.rays * _FOCAL_PX + 0.5 * _SIZE_PX
+    for row in range(len(keypoints)):
+        yield HandDetection(
+            keypoints_px=keypoints[row],
+            keypoint_depth_px=cues.depth[row] * _FOCAL_PX,
+            keypoint_conf=cues.confidence[row],
+            world_landmarks_m=cues.world_m[row],
+            handedness="right",
+            handedness_prob=1.0,
+            score=float(cues.confidence[row].max()),
+            image_from_crop=_crop_of(keypoints[row], cues.in_crop[row]),
+            features=features[row],
+        )
+
+
+def _crop_of(keypoints_px: np.ndarray, in_crop: np.ndarray) -> np.ndarray:
+    """image_from_crop, (2, 3), that puts the keypoints (21, 2) where they were in the crop, (21, 2) in -1..1."""
+    pixels = (in_crop + 1) * (0.5 * (crop.SIZE_PX - 1))
+    return np.linalg.lstsq(np.column_stack([pixels, np.ones(len(pixels))]), keypoints_px, rcond=None)[0].T
+
+
+def observe(pipeline: HandMeshPipeline, stored: StoredViews, count: int) -> dict[str, Residuals]:
+    """Errors of the chain on the first `count` stored views, by the names of `Calibration`'s spread models."""
+    rows = np.arange(min(count, len(stored)))
+    seen, features = stored.pick(rows, np.ones((len(rows), 3)))
+    lists: dict[str, list[tuple[np.ndarray, np.ndarray, float, np.ndarray]]] = {}
+    truth = zip(seen.joints_m.astype(np.float64), stored.vertices_m(rows))
+    for detection, (joints_m, vertices_m) in zip(detections(seen, features), truth):
+        hand, _ = pipeline.aggregate_hand(detection, _FRAME)
+        onto_hand = rigid.align(joints_m, hand.joints_m, with_scale=True)
+        of_vertices = rigid.transform(vertices_m + joints_m[WRIST], *onto_hand) - hand.vertices_m
+        errors = {
+            "articulation": rigid.transform(joints_m, *onto_hand) - hand.joints_m,
+            "relative": joints_m - joints_m.mean(0) - (hand.joints_m - hand.joints_m.mean(0)),
+            "rotation": aggregate.rotation_vectors(joints_m[None], hand.joints_m, "right"),
+            "vertices": of_vertices[::_EVERY_VERTEX],
+        }
+        spread = hand.spread
+        samples = {
+            "articulation": spread.articulation_m2,
+            "relative": spread.relative_m2,
+            "rotation": spread.rotation[None],
+            "vertices": spread.vertices_m2[::_EVERY_VERTEX, None, None] * np.eye(3),
+        }
+        signs = pipeline.signs_of_error(hand, detection, _FRAME)
+        for name, error in errors.items():
+            lists.setdefault(name, []).append((error, samples[name], spread.n_samples, signs))
+    return {name: Residuals(*(np.stack(part) for part in zip(*items))) for name, items in lists.items()}
+
+
+def place_errors(
+    pipeline: HandMeshPipeline, fitted: Calibration, stored: StoredViews, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Errors (n, 3) of the place of the hands' centres, at their true size, and the covariances (n, 3, 3) stated for them."""
+    rows = np.arange(min(count, len(stored)))
+    seen, features = stored.pick(rows, np.ones((len(rows), 3)))
+    errors, covariances = [], []
+    for detection, joints_m in zip(detections(seen, features), seen.joints_m.astype(np.float64)):
+        hand, _ = pipeline.aggregate_hand(detection, _FRAME)
+        stated = fitted.state(hand.spread, pipeline.signs_of_error(hand, detection, _FRAME))
+        location = pipeline.locate_hand(hand, stated, detection, _FRAME)
+        errors.append((hand.joints_m + location.translation_m - joints_m).mean(0))
+        covariances.append(location.covariance_m2)
+    return np.array(errors), np.array(covariances)
+
+
+def fit(observed: Residuals, pooled: bool) -> SpreadModel:
+    """A spread model: the size by regression over hands, then gain and residual, per quantity or one for all, by likelihood.
+
+    Errors have wider tails than Gaussians; what users rely on is the share of errors inside. So in the end gain and residual are
+    scaled until the 90 % ellipsoid holds 90 %.
+    """
+    size = observed.error.shape[-1]
+    variance = np.trace(observed.sample, axis1=-2, axis2=-1) / size
+    typical = variance.mean(0) if not pooled else np.full(1, variance.mean())
+    n_samples = observed.n_samples[:, None, None, None]
+    spread = calibration.shrunk(observed.sample, n_samples, typical[:, None, None] * np.eye(size))
+    mean = np.array([calibration.mean_variance(hand) for hand in spread])
+    typical_signs = np.nanmean(observed.signs, axis=0)
+    told = np.where(np.isfinite(observed.signs), observed.signs, typical_signs)
+    predictors = np.column_stack([np.ones(len(mean)), np.log(mean), told])
+    squared = (observed.error**2).mean((1, 2))
+    log_size = np.linalg.lstsq(predictors, np.log(squared + 1e-12), rcond=None)[0]
+    # The mean of logarithms is below the logarithm of the mean.
+    log_size[0] += np.log(squared.mean() / np.exp(predictors @ log_size).mean())
+    expected = np.exp(predictors @ log_size)[:, None, None]
+    error, shape = observed.error / np.sqrt(expected), spread / mean[:, None, None, None]
+    groups = [np.arange(error.shape[1])] if pooled else [np.array([quantity]) for quantity in range(error.shape[1])]
+    pairs = [_gain_and_residual(error[:, group].reshape(-1, size), shape[:, group].reshape(-1, size, size)) for group in groups]
+    gain, residual = (np.array(values) for values in zip(*pairs))
+    return SpreadModel(log_size, typical_signs, typical, gain, residual)
+
+
+def _gain_and_residual(error: np.ndarray, shape: np.ndarray) -> tuple[float, float]:
+    """Of errors (n, D) with covariances gain * shape (n, D, D) + residual."""
+    # In its own axes each covariance stays diagonal whatever the gain and the residual.
+    variance, axes = np.linalg.eigh(shape)
+    along2 = np.einsum("nrd,nr->nd", axes, error) ** 2
+
+    def loss(log_parameters: np.ndarray) -> float:
+        gain, residual = np.exp(log_parameters)
+        stated = gain * variance + residual
+        return float((along2 / stated + np.log(stated)).mean())
+
+    gain, residual = np.exp(minimize(loss, np.log([0.5, 0.5]), bounds=[(-7, 4)] * 2).x)
+    factor = inflation(error, gain * shape + residual * np.eye(error.shape[-1]))
+    return float(gain * factor), float(residual * factor)
+
+
+def inflation(error: np.ndarray, covariance: np.ndarray) -> float:
+    """Factor on covariances (n, D, D) with which the 90 % ellipsoid holds 90 % of the errors (n, D)."""
+    distance = np.einsum("nr,nr->n", error, np.linalg.solve(covariance, error[..., None])[..., 0])
+    return float(np.quantile(distance, _LEVEL) / chi2.ppf(_LEVEL, error.shape[-1]))
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--views", type=Path, required=True, help="folder of stored views")
+    parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument("--count", type=int, default=2000)
+    args = parser.parse_args()
+    stored = StoredViews(args.views, "held_out", with_surface=True)
+    config = PipelineConfig(models_dir=str(args.models), device="cpu")
+    pipeline = HandMeshPipeline(config, calibration.uncalibrated())
+    observed = observe(pipeline, stored, args.count)
+    spreads = {name: fit(residuals, pooled=name == "vertices") for name, residuals in observed.items()}
+    half_done = Calibration(**spreads, location_gain=1.0)
+    done = replace(half_done, location_gain=inflation(*place_errors(pipeline, half_done, stored, args.count)))
+    path = args.models / calibration.FILE_NAME
+    path.write_text(done.to_json(pipeline.model_id))
+    command = f"python -m models_train.calibrate --views VIEWS --count {args.count}"
+    onnx_file.record(path, {"licence": "Apache-2.0; measured on synthetic hands", "command": command, "data": RECIPE})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Makes training views with the real detector: random scenes, rendered, and what the detector says of them.
+
+    .venv/bin/python -m models_train.data.detected --out runs/detected --count 130000 --seed 0
+    .venv/bin/python -m models_train.data.detected --out runs/detected --count 4000 --seed 1 --held-out
+
+Writes shards of `SHARD_SIZE` hands; an interrupted run goes on where it stopped, and several seeds may run side by side.
+About 50 hands a second on one core.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from hand_mesh_ros.core import camera, crop
+from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.detect import HandDetector
+from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.topology import N_JOINTS, WRIST
+from hand_mesh_ros.core.types import Frame, HandDetection
+from models_train.data.scenes import Scene, SceneMaker
+
+SHARD_SIZE = 1000
+# Most views are of a hand that is being followed; the rest is found by its palm, as at first sight.
+_SHARE_FOLLOWED = 0.8
+# How far off last image's keypoints are, relative to the hand's extent: shift of the whole hand, and each joint.
+_MOTION, _JITTER = 0.12, 0.05
+# Farther off than this share of the hand's extent the detector looks at something else, not at this hand.
+_ASTRAY = 0.7
+
+
+def observe(detector: HandDetector, scene: Scene, rng: np.random.Generator) -> HandDetection | None:
+    """What the detector says of the hand in a scene; None if it misses it or takes it for a left one."""
+    frame = Frame(scene.rgb, scene.camera_matrix)
+    truth = camera.project(scene.joints_m, scene.camera_matrix)
+    extent = np.sqrt(((truth - truth.mean(0)) ** 2).sum(-1).mean())
+    previous = []
+    if rng.random() < _SHARE_FOLLOWED:
+        last = truth + extent * (_MOTION * rng.normal(size=2) + _JITTER * rng.normal(size=truth.shape))
+        previous.append(_followed(last))
+    for hand in detector.detect(frame, previous, search=False):
+        distance = np.linalg.norm(hand.keypoints_px - truth, axis=-1).mean()
+        if hand.handedness == "right" and distance < _ASTRAY * extent:
+            return hand
+    return None
+
+
+def _followed(keypoints_px: np.ndarray) -> HandDetection:
+    nothing = np.zeros(N_JOINTS, np.float32)
+    world = np.zeros((N_JOINTS, 3), np.float32)
+    return HandDetection(
+        keypoints_px, nothing, nothing, world, "right", 1.0, 1.0, crop.around_keypoints(keypoints_px), "followed"
+    )
+
+
+def records(seed: int, shard: int, held_out: bool) -> Iterator[dict[str, np.ndarray]]:
+    """Endless views, each as the arrays that a shard stacks; the same for the same arguments."""
+    rng = np.random.default_rng((seed, shard, int(held_out)))
+    maker = SceneMaker(rng, held_out)
+    detector = HandDetector(default_models_dir(), PipelineConfig(max_hands=1, min_score=0.3, threads=1))
+    while True:
+        for scene in maker.scenes(50):
+            hand = observe(detector, scene, rng)
+            if hand is None:
+                continue
+            yield {
+                "rays": camera.rays_from_pixels(hand.keypoints_px, scene.camera_matrix).astype(np.float32),
+                "depth": hand.keypoint_depth_px / np.float32(scene.camera_matrix[0, 0]),
+                "confidence": hand.keypoint_conf,
+                "world_m": hand.world_landmarks_m,
+                "in_crop": crop.place_in(hand.image_from_crop, hand.keypoints_px).astype(np.float32),
+                "features": hand.features.astype(np.float16),
+                "joints_m": scene.joints_m.astype(np.float32),
+                "vertices_m": (scene.vertices_m - scene.joints_m[WRIST]).astype(np.float16),
+            }
+
+
+def write_shard(path: Path, seed: int, shard: int, held_out: bool) -> None:
+    """One file of `SHARD_SIZE` views, written under another name first, so that a broken run leaves no broken file."""
+    source = records(seed, shard, held_out)
+    rows = [next(source) for _ in range(SHARD_SIZE)]
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.savez(file, **{name: np.stack([row[name] for row in rows]) for name in rows[0]})
+    partial.rename(path)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--held-out", action="store_true", help="scenes of the kind that is kept from training")
+    args = parser.parse_args()
+    kind = "held_out" if args.held_out else "train"
+    args.out.mkdir(parents=True, exist_ok=True)
+    for shard in range(args.count // SHARD_SIZE):
+        path = args.out / f"{kind}_{args.seed}_{shard:04d}.npz"
+        if not path.exists():
+            write_shard(path, args.seed, shard, args.held_out)
+
+
+if __name__ == "__main__":
+    main()

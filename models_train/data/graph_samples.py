@@ -1,0 +1,111 @@
+"""Hands with everything that the graph diffusion may be told of them: kinematic ones, and rendered ones with image features.
+
+Shards of rendered hands (`models_train.data.detected`) are read one at a time, each for some steps of the training: all of them
+would not fit into the memory of a small machine.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from hand_mesh_ros.core import rigid
+from hand_mesh_ros.core.decode import palm_from_hand
+from hand_mesh_ros.core.hand_model import HandModel
+from models_train import joint_noise
+from models_train.data import views
+from models_train.data.hands import sample_hands
+
+RECIPE = "models_train.data.graph_samples: kinematic hands with modelled keypoints"
+STORED_RECIPE = f"{RECIPE}; half of the hands rendered, with what the real detector says of them"
+# Some skeletons and keypoints are exact, as are those of a user who asks for a certain hand.
+_SHARE_EXACT = 0.25
+_STEPS_PER_SHARD = 40
+
+
+@dataclass(frozen=True)
+class GraphSamples:
+    """Right hands, n of them, each with what is seen of it; all float32."""
+
+    vertices_m: np.ndarray  # (n, V, 3) palm frame of the true skeleton
+    joints_m: np.ndarray  # (n, 21, 3) with errors, palm frame by these very joints
+    palm_from_camera: np.ndarray  # (n, 3, 3) rotations by the joints with errors
+    rays: np.ndarray  # (n, 21, 2)
+    confidence: np.ndarray  # (n, 21)
+    features: np.ndarray | None  # (n, C, h, w)
+
+
+class StoredHands:
+    """Rendered hands with image features, from shards in turn."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        """Lists them.
+
+        Args:
+            folder: where `models_train.data.detected` wrote to.
+            kind: "train" or "held_out".
+
+        Raises:
+            ValueError: if there are none.
+        """
+        self._paths = sorted(folder.glob(f"{kind}_*.npz"))
+        if not self._paths:
+            raise ValueError(f"no {kind}_*.npz in {folder}; make them with python -m models_train.data.detected")
+
+    def sample(self, rng: np.random.Generator, n: int, step: int, hand: HandModel) -> GraphSamples:
+        """`n` random hands of the shard whose turn it is at `step`."""
+        shard = _load(self._paths[step // _STEPS_PER_SHARD % len(self._paths)])
+        rows = rng.integers(len(shard["rays"]), size=n)
+        picked = {name: array[rows] for name, array in shard.items()}
+        surfaces = picked["vertices_m"].astype(np.float64)
+        return _told(rng, hand, surfaces, picked["joints_m"], picked["rays"], picked["confidence"], picked["features"])
+
+    def feature_scale(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of each feature channel, (C, 1) each, over the first shard."""
+        features = _load(self._paths[0])["features"].astype(np.float32)
+        return features.mean((0, 2, 3))[:, None], features.std((0, 2, 3))[:, None]
+
+
+def sample_kinematic(rng: np.random.Generator, n: int, hand: HandModel, held_out: bool = False) -> GraphSamples:
+    """`n` random hands without image."""
+    hands = sample_hands(rng, n, held_out)
+    placed = views.place(rng, hands.joints_m)
+    cues = views.observe(rng, placed)
+    return _told(rng, hand, hands.vertices_m, placed, cues.rays, cues.confidence, None)
+
+
+def _told(
+    rng: np.random.Generator,
+    hand: HandModel,
+    surfaces_m: np.ndarray,
+    joints_m: np.ndarray,
+    rays: np.ndarray,
+    confidence: np.ndarray,
+    features: np.ndarray | None,
+) -> GraphSamples:
+    """Samples from surfaces in any frame and skeletons (n, 21, 3) in that of the camera, relative to it."""
+    n = len(joints_m)
+    true_joints = hand.joint_regressor @ surfaces_m
+    exact = rng.uniform(size=(n, 1, 1)) < _SHARE_EXACT
+    guessed = np.where(exact, joints_m, joint_noise.disturb(rng, joints_m))
+    if features is None:
+        exact_rays = rng.uniform(size=(n, 1, 1)) < _SHARE_EXACT
+        rays = np.where(exact_rays, joints_m[..., :2] / joints_m[..., 2:], rays)
+        confidence = np.where(exact_rays[..., 0], 1.0, confidence)
+    rotation, translation = palm_from_hand(guessed, hand)
+    parts = (
+        rigid.transform(surfaces_m, *palm_from_hand(true_joints, hand)),
+        rigid.transform(guessed, rotation, translation),
+        rotation,
+        rays,
+        confidence,
+    )
+    images = None if features is None else features.astype(np.float32)
+    return GraphSamples(*(part.astype(np.float32) for part in parts), images)
+
+
+@lru_cache(maxsize=2)
+def _load(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path) as shard:
+        return {name: shard[name] for name in ("vertices_m", "joints_m", "rays", "confidence", "features")}

@@ -1,0 +1,119 @@
+"""Views of random skeletons with a model of the detector's errors: endless and quick, but without what only an image shows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from hand_mesh_ros.core import camera
+from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS
+from hand_mesh_ros.core.view import Cues
+from models_train.data.hands import sample_joints
+
+RECIPE = "models_train.data.views: kinematic hands, all views, 0.2 to 1.3 m, modelled detector errors"
+# Detector errors relative to the hand's extent in the image.
+_KEYPOINT_STD = 0.035
+# The landmark model's depth: right on the whole, but tilted, squeezed and finger-wise wrong (15 mm in all).
+_TILT_STD, _FINGER_DEPTH_STD, _JOINT_DEPTH_STD = 0.18, 0.14, 0.08
+_DEPTH_GAIN = (0.6, 1.15)
+# Where in a hand a joint lies is a matter of definition, which differs between annotators and between hands: keypoints are
+# to be believed more than exact proportions.
+_DEFINITION_STD_M = 0.003
+_SHARES_WITHHELD = (0.15, 0.3)  # of depths, of world landmarks
+
+
+@dataclass(frozen=True)
+class Views:
+    """Right hands as seen by a camera, with the truth."""
+
+    cues: Cues  # of n hands
+    joints_m: np.ndarray  # (n, 21, 3) camera axes, any origin, average adult size
+
+
+def place(rng: np.random.Generator, joints_m: np.ndarray) -> np.ndarray:
+    """Skeletons (n, 21, 3) turned any way and put in front of a camera, 0.2 to 1.3 m away, up to 40 degrees off its axis."""
+    n = len(joints_m)
+    turned = (joints_m - joints_m.mean(1, keepdims=True)) @ Rotation.random(n, random_state=rng).as_matrix()
+    distance = np.exp(rng.uniform(np.log(0.2), np.log(1.3), n))
+    aside = np.tan(np.deg2rad(40.0)) * rng.uniform(-1, 1, (n, 2))
+    centre = np.concatenate([aside, np.ones((n, 1))], 1)
+    return turned + (centre * (distance / np.linalg.norm(centre, axis=1))[:, None])[:, None]
+
+
+@dataclass(frozen=True)
+class _Errors:
+    """What is wrong with one look at n hands; two outputs of one landmark model share most of it."""
+
+    hardness: np.ndarray  # (n, 1): some images are much harder than others
+    keypoint: np.ndarray  # (n, 21, 2) relative to the hand's extent
+    tilt: np.ndarray  # (n, 2) depth per place in the image
+    depth: np.ndarray  # (n, 21) relative to the hand's extent
+    gain: np.ndarray  # (n, 1) on true depth
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator, n: int) -> "_Errors":
+        # Joints of one finger err together, its tip the most.
+        keypoint = rng.normal(0, 1, (n, N_JOINTS, 2))
+        finger = rng.normal(0, 1, (n, 5, 1, 2)) * np.linspace(0.4, 1.2, 4)[:, None]
+        keypoint[:, FINGER_JOINTS.ravel()] += finger.reshape(n, -1, 2)
+        depth = rng.normal(0, _JOINT_DEPTH_STD, (n, N_JOINTS))
+        depth[:, 1:] += np.repeat(rng.normal(0, _FINGER_DEPTH_STD, (n, 5)), 4, axis=1) * np.tile([0.3, 0.7, 1.0, 1.2], 5)
+        return cls(
+            hardness=np.exp(rng.normal(0, 0.5, (n, 1))),
+            keypoint=_KEYPOINT_STD / np.sqrt(2) * keypoint,
+            tilt=rng.normal(0, _TILT_STD, (n, 2)),
+            depth=depth,
+            gain=rng.uniform(*_DEPTH_GAIN, (n, 1)),
+        )
+
+    def blended(self, other: "_Errors", share: float) -> "_Errors":
+        """Errors as large as these, but only in part the same; the hardness stays."""
+        own, alien = np.sqrt(1 - share), np.sqrt(share)
+        return _Errors(
+            self.hardness,
+            own * self.keypoint + alien * other.keypoint,
+            own * self.tilt + alien * other.tilt,
+            own * self.depth + alien * other.depth,
+            (1 - share) * self.gain + share * other.gain,
+        )
+
+    def of_keypoints(self, extent: np.ndarray) -> np.ndarray:
+        """Errors (n, 21, 2) of rays, for hands of extents (n, 1)."""
+        return (self.hardness * extent)[..., None] * self.keypoint
+
+    def of_depth(self, true: np.ndarray, extent: np.ndarray) -> np.ndarray:
+        """Depths (n, 21) as reported, for joints (n, 21, 3) in the axes of the line of sight over their distance."""
+        tilted = (self.tilt[:, None] * (true[..., :2] - true[..., :2].mean(1, keepdims=True))).sum(-1)
+        return self.gain * true[..., 2] + self.hardness * (tilted + extent * self.depth)
+
+
+def observe(rng: np.random.Generator, joints_m: np.ndarray) -> Cues:
+    """Cues of skeletons (n, 21, 3) in the camera frame; those that are withheld at random are marked, image features always."""
+    n = len(joints_m)
+    rays = joints_m[..., :2] / np.maximum(joints_m[..., 2:], 0.03)
+    extent = np.sqrt(((rays - rays.mean(1, keepdims=True)) ** 2).sum(-1).mean(1))[:, None]
+    distance_m = np.linalg.norm(joints_m.mean(1), axis=-1)[:, None, None]
+    sight = camera.sight_from_camera(rays.mean(1))
+    true = (joints_m - joints_m[:, :1]) @ np.swapaxes(sight, -1, -2) / distance_m
+    errors = _Errors.sample(rng, n)
+    # The landmark model answers twice: in the image, and with metric landmarks that err in a way of their own.
+    others = errors.blended(_Errors.sample(rng, n), 0.4)
+    lateral = true[..., :2] + others.of_keypoints(extent)
+    world_m = distance_m * np.concatenate([lateral, others.of_depth(true, extent)[..., None]], -1)
+    confidence = np.clip(1.0 - 0.05 * errors.hardness * np.abs(rng.normal(0, 1, (n, 1))), 0.3, 1.0)
+    given = np.concatenate([rng.uniform(size=(n, 2)) >= _SHARES_WITHHELD, np.zeros((n, 1))], 1)
+    return Cues(
+        rays=rays + errors.of_keypoints(extent),
+        confidence=np.broadcast_to(confidence, (n, N_JOINTS)),
+        depth=errors.of_depth(true, extent),
+        world_m=world_m,
+        in_crop=np.zeros((n, N_JOINTS, 2)),
+        given=given,
+    )
+
+
+def sample_views(rng: np.random.Generator, n: int) -> Views:
+    """`n` views of random hands, without image features."""
+    joints_m = place(rng, sample_joints(rng, n))
+    joints_m += rng.normal(0, _DEFINITION_STD_M, joints_m.shape)
+    return Views(observe(rng, joints_m), joints_m)

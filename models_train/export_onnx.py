@@ -1,0 +1,117 @@
+"""Makes the ONNX files of a trained model: `python -m models_train.export_onnx TASK --run runs/NAME --out models/`.
+
+Weights are stored in half precision. Every file is run in ONNX Runtime and compared with torch before it is written, and entered
+in the MANIFEST with its licence and the training that it came from.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from models_train import onnx_file
+from models_train.checkpoint import BEST, Checkpoint, provenance
+from models_train.task import Export, TrainConfig
+from models_train.train import DEFAULTS, make_task
+
+LICENCE = "Apache-2.0; trained on synthetic hands of the CC0 hand model"
+OPSET = 18
+_N_OTHER_BATCH = 8  # parity is checked at a batch size that the exporter did not see, too
+
+
+class ParityError(RuntimeError):
+    """The exported file does not compute what the net computes."""
+
+
+def to_onnx(export: Export) -> onnx.ModelProto:
+    """The model with half-precision storage and metadata; any batch size."""
+    program = torch.onnx.export(
+        export.module.cpu().eval(),
+        kwargs=export.inputs,
+        output_names=list(export.outputs),
+        dynamic_shapes={name: {0: torch.export.Dim("batch")} for name in export.inputs},
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    model = onnx_file.store_fp16(program.model_proto, export.exact)
+    onnx_file.add_metadata(model, export.metadata)
+    return model
+
+
+def largest_difference(export: Export, model: onnx.ModelProto) -> float:
+    """Largest absolute difference between torch's outputs and ONNX Runtime's, at two batch sizes."""
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    n_rows = len(next(iter(export.inputs.values())))
+    differences = []
+    for rows in (torch.arange(n_rows), torch.arange(_N_OTHER_BATCH) % n_rows):
+        inputs = {name: value[rows] for name, value in export.inputs.items()}
+        with torch.no_grad():
+            expected = export.module(**inputs)
+        expected = expected if isinstance(expected, tuple) else (expected,)
+        found = session.run(list(export.outputs), {name: value.numpy() for name, value in inputs.items()})
+        differences += [np.abs(want.numpy() - got).max() for want, got in zip(expected, found)]
+    return float(max(differences))
+
+
+def checked_onnx(export: Export) -> onnx.ModelProto:
+    """The model, proved to compute what the net computes.
+
+    Raises:
+        ParityError: with the difference found and the one allowed.
+    """
+    model = to_onnx(export)
+    difference = largest_difference(export, model)
+    if not difference <= export.tolerance:
+        raise ParityError(
+            f"{export.file_name}: ONNX Runtime differs from torch by {difference:.3g}, allowed is {export.tolerance:.3g}"
+        )
+    return model
+
+
+def manifest_entry(checkpoint: Checkpoint) -> dict:
+    """What the MANIFEST says of a file beside its sha256: licence, the command that made the weights, data and figures."""
+    facts = provenance(checkpoint)
+    config = facts["config"]
+    minutes = checkpoint.elapsed_s / 60
+    differing = {name: value for name, value in config.items() if value != getattr(TrainConfig, name) and name != "task"}
+    options = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in differing.items())
+    return {
+        "licence": LICENCE,
+        "command": f"python -m models_train.train {config['task']} {options} --run runs/NAME",
+        "seed": config["seed"],
+        "minutes": round(minutes, 1),
+        "steps": facts["step"],
+        "commit": facts["commit"],
+        "data": facts["facts"],
+        "metrics": {name: float(f"{value:.4g}") for name, value in facts["metrics"].items()},
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=tuple(DEFAULTS))
+    parser.add_argument("--run", type=Path, required=True, help="folder of the training")
+    parser.add_argument("--out", type=Path, default=Path("models"), help="folder of the model files and their MANIFEST")
+    given = parser.parse_args(arguments)
+    checkpoint = Checkpoint.load(given.run / BEST)
+    config = TrainConfig(**checkpoint.config)
+    if config.task != given.task:
+        raise SystemExit(f"{given.run} holds a training of {config.task}, not of {given.task}")
+    task = make_task(config)
+    if task.facts != checkpoint.facts:
+        raise SystemExit(f"{given.run} was trained with {checkpoint.facts}, the task now has {task.facts}; train again")
+    task.net.load_state_dict(checkpoint.averaged)
+    for export in task.exports(task.net.eval()):
+        path = given.out / export.file_name
+        onnx_file.save(checked_onnx(export), path, manifest_entry(checkpoint))
+        print(json.dumps({"file": str(path), "bytes": path.stat().st_size}))
+
+
+if __name__ == "__main__":
+    main()

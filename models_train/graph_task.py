@@ -1,0 +1,199 @@
+"""Training of the graph diffusion: whole meshes from noise, under any part of a condition; HHMR (Li et al., CVPR 2024)."""
+
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from hand_mesh_ros.core import hand_model, noise
+from hand_mesh_ros.core.graph_condition import SIGHT_SIZE, line_of_sight
+from hand_mesh_ros.core.graph_diffusion import CONDITION_FILE, DENOISER_FILE, UNIT_M
+from hand_mesh_ros.core.hand_model import HandModel
+from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.sample import ddim
+from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
+from models_train import losses
+from models_train.checkpoint import weights_digest
+from models_train.data import graph_samples
+from models_train.data.graph_samples import GraphSamples, StoredHands
+from models_train.data.masks import MaskRates, Masks, draw_masks
+from models_train.mesh_tasks import MeshLoss
+from models_train.nets.graph_diffusion import GraphNet, GraphSize
+from models_train.task import Batch, Export, Task, TrainConfig
+
+# The task of the paper's ablation: self-attention in place of every graph convolution.
+ABLATION = "graph_diffusion_only_attention"
+_VALIDATION_SEED, _N_VALIDATION, _STEPS, _GENERATION_STEPS = 30_000, 64, 5, 20
+_SHARE_STORED = 0.5
+# One token's error is spread over a whole mesh: what counts is the mesh, compared at 0.05 mm, fp16 storage included.
+_TOKEN_TOLERANCE, _MESH_TOLERANCE = 2e-2, 5e-5 / UNIT_M
+# What is given in each of the validations: skeleton, keypoints, image.
+_CASES = {"all": (1, 1, 1), "skeleton": (1, 0, 0), "keypoints": (0, 1, 0), "image": (0, 0, 1)}
+
+
+def make_task(config: TrainConfig) -> Task:
+    """The graph diffusion for the shipped hand model, with image features if `config.views` names stored views.
+
+    Raises:
+        ValueError: if the folder holds no views.
+    """
+    hand = HandModel.load(default_models_dir() / hand_model.FILE_NAME)
+    size = GraphSize(only_self_attention=config.task == ABLATION)
+    if not config.views:
+        return GraphTask(config, hand, size)
+    folder = Path(config.views)
+    return GraphTask(config, hand, size, StoredHands(folder, "train"), StoredHands(folder, "held_out"))
+
+
+class GraphTask:
+    """x0 prediction of meshes in the palm frame."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        hand: HandModel,
+        size: GraphSize | None = None,
+        stored: StoredHands | None = None,
+        held_out: StoredHands | None = None,
+        rates: MaskRates | None = None,
+        trunk: nn.Module | None = None,
+    ) -> None:
+        """Draws the weights.
+
+        Args:
+            config: of the training.
+            hand: the hand model.
+            size: of the nets; None for the ones that are shipped.
+            stored: rendered hands to train on, half of all; None to train without images.
+            held_out: rendered hands to validate on; None for kinematic ones.
+            rates: how often parts of the condition are withheld.
+            trunk: as in `ImageTokens`; the features of `stored` are then images.
+        """
+        size, self._rates = size or GraphSize(), rates or MaskRates()
+        self.config, self.hand = config, hand
+        self.net = GraphNet(hand, size, trunk)
+        recipe = graph_samples.STORED_RECIPE if stored else graph_samples.RECIPE
+        self.facts: dict[str, Any] = {"data": recipe, "topology": hand.digest, "masks": asdict(self._rates), "size": asdict(size)}
+        self._stored, self._stored_held_out = stored, held_out
+        tokens = size.tokens
+        self._image_shape, self._n_patches = tokens.image_shape or tokens.map_shape, tokens.map_shape[1] * tokens.map_shape[2]
+        self._mesh_loss = MeshLoss(hand, config.device)
+        self._template_m = torch.from_numpy(hand.template_m).to(config.device)
+        if stored and trunk is None:
+            for buffer, value in zip((self.net.condition.image.mean, self.net.condition.image.std), stored.feature_scale()):
+                buffer.copy_(torch.from_numpy(value))
+
+    def train_batch(self, step: int) -> Batch:
+        rng = np.random.default_rng((self.config.seed, step))
+        n = self.config.batch_size
+        n_stored = round(_SHARE_STORED * n) if self._stored else 0
+        parts = [graph_samples.sample_kinematic(rng, n - n_stored, self.hand)]
+        if n_stored:
+            parts.append(self._stored.sample(rng, n_stored, step, self.hand))
+        batches = [self._batch(part, draw_masks(rng, len(part.vertices_m), self._n_patches, self._rates)) for part in parts]
+        return {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
+
+    def loss(self, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+        condition = {name: value for name, value in batch.items() if name != "vertices_m"}
+        clean = (batch["vertices_m"] - self._template_m) / UNIT_M
+        time = 1 + (noise.TRAINING_STEPS - 1) * torch.rand(len(clean))
+        kept = torch.from_numpy(noise.alpha_bar(time.numpy())).float()[:, None, None].to(clean.device)
+        noisy = noise.mix(clean, torch.randn_like(clean), kept)
+        guess = self.net.denoiser(noisy, time.to(clean.device), self.net.condition(**condition))
+        data_loss = (guess - clean).abs().mean()
+        predicted_m = self._template_m + UNIT_M * guess
+        figures = {"data": data_loss.item(), "vertex_mm": losses.mean_distance_mm(predicted_m.detach(), batch["vertices_m"])}
+        return data_loss + self._mesh_loss(predicted_m, batch["vertices_m"]), figures
+
+    def validate(self, net: GraphNet) -> dict[str, float]:
+        truth_m = self._held_out["vertices_m"]
+        has_image = self._stored_held_out is not None
+        figures = {}
+        for name, given in _CASES.items():
+            if given != (0, 0, 1) or has_image:
+                found_m = self._sampled(net, self._given(given), _STEPS)
+                figures[f"{name}_mm"] = losses.mean_distance_mm(found_m, truth_m)
+        # Diversity without any condition, relative to that of real hands: 1 if the model has learned all of them.
+        free_m = self._sampled(net, self._given((0, 0, 0)), _GENERATION_STEPS)
+        figures["diversity"] = pairwise_distance_mm(free_m) / pairwise_distance_mm(truth_m)
+        return {"score": sum(value for name, value in figures.items() if name.endswith("_mm")), **figures}
+
+    def exports(self, net: GraphNet) -> list[Export]:
+        n, image_shape = 3, self._image_shape
+        common = {"joint_order": joint_order_digest(), "topology": self.hand.digest, "token_space": weights_digest(net.condition)}
+        stated = {"image_shape": ",".join(map(str, image_shape)), "n_patches": str(self._n_patches)}
+        condition = {
+            "joints_m": torch.from_numpy(self.hand.joints_m) + 0.01 * torch.randn(n, N_JOINTS, 3),
+            "joints_given": torch.tensor([1.0, 1.0, 0.0])[:, None].repeat(1, N_JOINTS),
+            "sight": torch.randn(n, N_JOINTS, SIGHT_SIZE),
+            "sight_given": torch.tensor([1.0, 0.0, 1.0])[:, None].repeat(1, N_JOINTS),
+            "image": torch.randn(n, *image_shape),
+            "patches_given": torch.tensor([0.0, 1.0, 1.0])[:, None].repeat(1, self._n_patches),
+        }
+        with torch.no_grad():
+            tokens = net.condition.eval()(**condition)
+        noisy = {"noisy_mesh": torch.randn(n, *self.hand.template_m.shape), "time": torch.tensor([1000.0, 500.0, 1.0])}
+        metadata = {"kind": "graph_denoiser", "schedule": noise.SCHEDULE, "unit_m": str(UNIT_M), **common}
+        return [
+            Export(
+                CONDITION_FILE,
+                net.condition,
+                condition,
+                ("tokens",),
+                {"kind": "graph_condition", **common, **stated},
+                _TOKEN_TOLERANCE,
+            ),
+            Export(DENOISER_FILE, net.denoiser, {**noisy, "tokens": tokens}, ("clean_mesh",), metadata, _MESH_TOLERANCE),
+        ]
+
+    def _sampled(self, net: GraphNet, condition: Batch, steps: int) -> torch.Tensor:
+        """Meshes (n, V, 3) in metres."""
+        tokens = net.condition(**condition)
+        start = torch.randn(len(tokens), *self._template_m.shape, device=tokens.device)
+
+        def denoise(noisy: torch.Tensor, time: float) -> torch.Tensor:
+            return net.denoiser(noisy, torch.full((len(noisy),), time, device=noisy.device), tokens)
+
+        return self._template_m + UNIT_M * ddim(denoise, start, steps)
+
+    @cached_property
+    def _held_out(self) -> Batch:
+        rng = np.random.default_rng(_VALIDATION_SEED)
+        if self._stored_held_out:
+            samples = self._stored_held_out.sample(rng, _N_VALIDATION, 0, self.hand)
+        else:
+            samples = graph_samples.sample_kinematic(rng, _N_VALIDATION, self.hand, held_out=True)
+        everything = np.ones((_N_VALIDATION, N_JOINTS), np.float32)
+        return self._batch(samples, Masks(everything, everything, np.ones((_N_VALIDATION, self._n_patches), np.float32)))
+
+    def _given(self, parts: tuple[int, int, int]) -> Batch:
+        """The held-out condition with only some of skeleton, keypoints and image."""
+        condition = {name: value for name, value in self._held_out.items() if name != "vertices_m"}
+        masks = zip(("joints_given", "sight_given", "patches_given"), parts)
+        return {**condition, **{name: part * condition[name] for name, part in masks}}
+
+    def _batch(self, samples: GraphSamples, masks: Masks) -> Batch:
+        n, image, patches = len(samples.vertices_m), samples.features, masks.patches
+        if image is None:
+            image, patches = np.zeros((n, *self._image_shape), np.float32), np.zeros_like(patches)
+        arrays = {
+            "vertices_m": samples.vertices_m,
+            "joints_m": samples.joints_m,
+            "joints_given": masks.joints,
+            "sight": line_of_sight(samples.rays, samples.confidence, masks.sight, samples.palm_from_camera),
+            "sight_given": masks.sight,
+            "image": image,
+            "patches_given": patches,
+        }
+        return {name: torch.from_numpy(value).to(self.config.device) for name, value in arrays.items()}
+
+
+def pairwise_distance_mm(vertices_m: torch.Tensor) -> float:
+    """Mean vertex distance over all pairs of meshes (n, V, 3), n at least 2: how much they differ."""
+    n = len(vertices_m)
+    distances = torch.stack([(vertices_m - other).norm(dim=-1).mean(1) for other in vertices_m])
+    return 1000 * distances.sum().item() / (n * (n - 1))

@@ -1,0 +1,193 @@
+"""Denoiser of whole meshes: a U-net over the hierarchy of the hand; HHMR (Li et al., CVPR 2024), section 4.2.
+
+Every block is a graph convolution, a self-attention, a cross-attention to the condition's tokens, and mostly a step to another
+level. Signals are (V, B, C), vertices first. Self-attention of all vertices among each other would cost most of the time for
+little: on the two finest levels the queries are all vertices, but keys and values are those of the next level of at most
+`MOST_KEYS` vertices.
+
+Cross-attention would have to learn which joint belongs to which vertex. The skin weights know, so every block also adds the
+tokens of the joints, laid onto the surface by them; this is not in the paper, and saves most of a short training.
+"""
+
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from hand_mesh_ros.core.hand_model import HandModel
+from hand_mesh_ros.core.topology import N_JOINTS, PARENTS
+from models_train.nets.attention import Attention
+from models_train.nets.blocks import TimeEmbedding
+from models_train.nets.condition_tokens import ConditionTokens, TokenSize
+from models_train.nets.graph import ChebyshevConv, Resample, on_vertices
+
+MOST_KEYS = 128
+
+
+@dataclass(frozen=True)
+class GraphSize:
+    """Sizes of the net."""
+
+    channels: tuple[int, ...] = (16, 32, 64, 128)  # per level of the hierarchy, finest first
+    order: int = 3  # of the Chebyshev polynomials
+    time_width: int = 128
+    only_self_attention: bool = False  # the paper's ablation: self-attention in place of every graph convolution
+    tokens: TokenSize = field(default_factory=TokenSize)
+
+
+class FixedMatrix(nn.Module):
+    """A constant matrix of mostly zeros, (W, V): multiplied sparse while training on a CPU, plain and dense in the exported file.
+
+    The sparse product of a graph Laplacian is about ten times as fast. Its elements are rounded to half precision, in which the
+    file stores them: so rounding is part of the net and no difference between it and the file.
+    """
+
+    def __init__(self, matrix: torch.Tensor) -> None:
+        super().__init__()
+        self.shape, matrix = matrix.shape, matrix.half().float()
+        self.register_buffer("dense", matrix, persistent=False)
+        # Three plain tensors of their own: torch can neither copy, average nor export a sparse one.
+        sparse = matrix.to_sparse_csr()
+        for name, part in (("rows", sparse.crow_indices()), ("columns", sparse.col_indices()), ("values", sparse.values())):
+            self.register_buffer(name, part.clone(), persistent=False)
+
+    def __matmul__(self, signal: torch.Tensor) -> torch.Tensor:
+        if torch.compiler.is_exporting() or signal.device.type != "cpu":
+            return self.dense @ signal
+        # There is no sparse product in bfloat16.
+        with torch.autocast("cpu", enabled=False):
+            sparse = torch.sparse_csr_tensor(self.rows, self.columns, self.values, self.shape, check_invariants=False)
+            return (sparse @ signal.float()).to(signal.dtype)
+
+
+class Level:
+    """What the blocks on one level of the hierarchy share, so that the exported file holds it once."""
+
+    def __init__(self, laplacian: torch.Tensor, pool: torch.Tensor | None, skin: torch.Tensor) -> None:
+        """Prepares the matrices.
+
+        Args:
+            laplacian: (V, V) of the level.
+            pool: (W, V) to the level that keys and values are taken from; None for the level itself.
+            skin: (V, 21) weights, column k for the bone that ends in joint k, column 0 for the palm.
+        """
+        starts = torch.zeros_like(skin).index_add(1, torch.from_numpy(np.maximum(PARENTS, 0)), skin)
+        # Both ends of the bones that move a vertex.
+        self.anchors = FixedMatrix(torch.cat([skin, starts], 1))
+        self._laplacian, self._operator = laplacian, FixedMatrix(laplacian - torch.eye(len(laplacian)))
+        self.pool = nn.Identity() if pool is None else sparse_resample(pool)
+
+    def convolution(self, n_in: int, n_out: int, order: int) -> ChebyshevConv:
+        """A graph convolution, (V, B, n_in) -> (V, B, n_out)."""
+        convolution = ChebyshevConv(self._laplacian, n_in, n_out, order)
+        del convolution.scaled
+        convolution.scaled = self._operator
+        return convolution
+
+
+def sparse_resample(matrix: torch.Tensor) -> Resample:
+    """A step between levels whose operator is a `FixedMatrix`."""
+    resample = Resample(matrix)
+    del resample.matrix
+    resample.matrix = FixedMatrix(matrix)
+    return resample
+
+
+class GraphBlock(nn.Module):
+    """Graph convolution, self-attention, cross-attention on one level, each added to the signal."""
+
+    def __init__(self, level: Level, width: int, size: GraphSize) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
+        self.modulation = nn.Linear(size.time_width, 2 * width)
+        self.only_self_attention = size.only_self_attention
+        self.local = Attention(width) if size.only_self_attention else level.convolution(width, width, size.order)
+        self.pool = level.pool
+        self.anchors = level.anchors
+        self.of_joints = nn.Linear(2 * size.tokens.width, 2 * width)
+        self.self_attention = Attention(width)
+        self.cross_attention = Attention(width, size.tokens.width)
+
+    def forward(self, signal: torch.Tensor, tokens: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+        """(V, B, C) from a signal (V, B, C), tokens (T, B, D) and features of the time (B, E)."""
+        joints = self.of_joints(torch.cat([tokens[:N_JOINTS], tokens[N_JOINTS : 2 * N_JOINTS]], -1))
+        signal = signal + on_vertices(self.anchors, torch.cat(joints.chunk(2, -1)))
+        shift, scale = self.modulation(time).chunk(2, -1)
+        active = functional.silu(self.norms[0](signal) * (1 + scale) + shift)
+        signal = signal + (self.local(active, self.pool(active)) if self.only_self_attention else self.local(active))
+        normalised = self.norms[1](signal)
+        signal = signal + self.self_attention(normalised, self.pool(normalised))
+        return signal + self.cross_attention(self.norms[2](signal), tokens)
+
+
+class GraphDenoiser(nn.Module):
+    """Guesses clean meshes (B, V, 3), offsets from the template in `core.graph_diffusion.UNIT_M`, from noisy ones."""
+
+    def __init__(self, hand: HandModel, size: GraphSize) -> None:
+        """Draws the weights.
+
+        Raises:
+            ValueError: if the hand model's hierarchy and the sizes have different numbers of levels.
+        """
+        super().__init__()
+        laplacians = [torch.from_numpy(matrix) for matrix in hand.laplacian]
+        down, up = ([torch.from_numpy(matrix) for matrix in matrices] for matrices in (hand.down, hand.up))
+        widths = size.channels
+        if len(widths) != len(laplacians):
+            raise ValueError(f"channels for {len(widths)} levels, the hand model has {len(laplacians)}")
+        self.time = nn.Sequential(TimeEmbedding(size.time_width), nn.SiLU())
+        skins = list(accumulate(down, lambda skin, matrix: matrix @ skin, initial=torch.from_numpy(hand.skin_weights)))
+        levels = [Level(laplacian, pool_of(down, depth), skins[depth]) for depth, laplacian in enumerate(laplacians)]
+        self.entry = levels[0].convolution(3, widths[0], size.order)
+        self.descent = nn.ModuleList(GraphBlock(level, width, size) for level, width in zip(levels, widths))
+        self.coarser = nn.ModuleList(sparse_resample(matrix) for matrix in down)
+        self.widen = nn.ModuleList(nn.Linear(n_in, n_out) for n_in, n_out in pairwise(widths))
+        # From coarse to fine. Channels are mixed before a signal is carried to more vertices, where everything costs more.
+        self.narrow = nn.ModuleList(nn.Linear(n_in, n_out) for n_in, n_out in pairwise(widths[::-1]))
+        self.finer = nn.ModuleList(sparse_resample(matrix) for matrix in up[::-1])
+        self.join = nn.ModuleList(nn.Linear(2 * width, width) for width in widths[-2::-1])
+        self.ascent = nn.ModuleList(GraphBlock(*level, size) for level in list(zip(levels, widths))[-2::-1])
+        self.norm = nn.LayerNorm(widths[0])
+        self.exit = levels[0].convolution(widths[0], 3, size.order)
+
+    def forward(self, noisy_mesh: torch.Tensor, time: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """Clean meshes, (B, V, 3).
+
+        Args:
+            noisy_mesh: (B, V, 3).
+            time: (B,) in 0..TRAINING_STEPS.
+            tokens: (B, T, D) of `ConditionTokens`.
+        """
+        when, tokens = self.time(time), tokens.transpose(0, 1)
+        signal = self.entry(noisy_mesh.transpose(0, 1))
+        skips = []
+        for block, coarser, widen in zip(self.descent, self.coarser, self.widen):
+            signal = block(signal, tokens, when)
+            skips.append(signal)
+            signal = widen(coarser(signal))
+        signal = self.descent[-1](signal, tokens, when)
+        for block, narrow, finer, join, skip in zip(self.ascent, self.narrow, self.finer, self.join, skips[::-1]):
+            signal = block(join(torch.cat([finer(narrow(signal)), skip], -1)), tokens, when)
+        return self.exit(functional.silu(self.norm(signal))).transpose(0, 1)
+
+
+class GraphNet(nn.Module):
+    """Both nets of the method: tokens of a condition, made once a hand, and the denoiser, called once a step."""
+
+    def __init__(self, hand: HandModel, size: GraphSize, trunk: nn.Module | None = None) -> None:
+        super().__init__()
+        self.condition = ConditionTokens(hand, size.tokens, trunk)
+        self.denoiser = GraphDenoiser(hand, size)
+
+
+def pool_of(down: list[torch.Tensor], level: int) -> torch.Tensor | None:
+    """Matrix from `level` to the next coarser one of at most MOST_KEYS vertices; None if it is that one itself."""
+    pool = None
+    for matrix in down[level:]:
+        if matrix.shape[1] <= MOST_KEYS:
+            break
+        pool = matrix if pool is None else matrix @ pool
+    return pool

@@ -1,0 +1,78 @@
+"""The joint stage's nets: one looks at the view of a hand, once an image; the other denoises skeletons, many times an image."""
+
+import torch
+from torch import nn
+
+from hand_mesh_ros.core.topology import N_JOINTS
+from hand_mesh_ros.core.view import CONDITION_SIZE, FEATURES_SHAPE
+from models_train.nets.blocks import AdaptiveBlock, TimeEmbedding
+
+_CHANNELS, _ROWS, _COLUMNS = FEATURES_SHAPE
+# Disturbances of the features in training, and few numbers a patch: rendered skin is not real skin, and what is particular to it
+# must not be learned. Without them image features improve the estimate on renders and spoil it on photographs.
+_SHARE_PATCHES_HIDDEN, _FEATURE_NOISE = 0.3, 1.0
+
+
+class ViewEncoder(nn.Module):
+    """Embeddings (B, width) of views: the detector's cues, and the landmark model's feature map where given."""
+
+    def __init__(self, width: int, patch_width: int = 12) -> None:
+        super().__init__()
+        self.cues = nn.Sequential(nn.Linear(CONDITION_SIZE, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
+        self.patches = nn.Linear(_CHANNELS, patch_width)
+        # The crop is upright and centred on the hand: a patch's place in it means the same part of the hand in every image.
+        self.image = nn.Linear(patch_width * _ROWS * _COLUMNS, width)
+        self.unseen = nn.Parameter(torch.zeros(width))
+        self.mix = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
+
+    def forward(self, condition: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """Embeddings.
+
+        Args:
+            condition: (B, CONDITION_SIZE), its last number 1 where `features` count.
+            features: (B, 192, 7, 7).
+        """
+        patches = features.flatten(2).transpose(1, 2)
+        # Relative to the image's own mean and contrast, in which skin, light and camera show more than the shape of the hand.
+        mean = patches.mean(1, keepdim=True)
+        patches = (patches - mean) / ((patches - mean).square().mean(1, keepdim=True) + 1e-2).sqrt()
+        if self.training:
+            shown = torch.rand_like(patches[..., :1]) >= _SHARE_PATCHES_HIDDEN
+            patches = shown * (patches + _FEATURE_NOISE * torch.randn_like(patches))
+        image = self.image(nn.functional.silu(self.patches(patches)).flatten(1))
+        given = condition[:, -1:]
+        view = self.cues(condition) + given * image + (1 - given) * self.unseen
+        return view + self.mix(view)
+
+
+class JointDenoiser(nn.Module):
+    """Guesses clean skeletons (B, 63), in units of `view.JOINT_UNIT_M`, from noisy ones, the time and the embedded view."""
+
+    def __init__(self, width: int, n_blocks: int) -> None:
+        super().__init__()
+        self.time = TimeEmbedding(width)
+        self.entry = nn.Linear(3 * N_JOINTS + width, width)
+        self.blocks = nn.ModuleList(AdaptiveBlock(width, width) for _ in range(n_blocks))
+        self.exit = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 3 * N_JOINTS))
+
+    def forward(self, noisy_joints: torch.Tensor, time: torch.Tensor, view_embedding: torch.Tensor) -> torch.Tensor:
+        """Clean skeletons, (B, 63).
+
+        Args:
+            noisy_joints: (B, 63).
+            time: (B,) in 0..TRAINING_STEPS.
+            view_embedding: (B, width).
+        """
+        modulation = nn.functional.silu(view_embedding + self.time(time))
+        signal = self.entry(torch.cat([noisy_joints, view_embedding], -1))
+        for block in self.blocks:
+            signal = block(signal, modulation)
+        return self.exit(signal)
+
+
+class JointNet(nn.Module):
+    """Both."""
+
+    def __init__(self, width: int = 256, n_blocks: int = 4) -> None:
+        super().__init__()
+        self.encoder, self.denoiser = ViewEncoder(width), JointDenoiser(width, n_blocks)

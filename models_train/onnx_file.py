@@ -1,0 +1,87 @@
+"""What every exported model file has in common: half-precision storage, self-describing metadata, an entry in the MANIFEST."""
+
+import hashlib
+import json
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from hand_mesh_ros.core.onnx_model import METADATA_PREFIX
+
+# Smaller initializers are biases, gains, axes: halving them saves nothing and costs precision.
+_MIN_STORED_ELEMENTS = 1024
+_HALF_MAX = float(np.finfo(np.float16).max)
+
+
+def store_fp16(model: onnx.ModelProto, exact: Collection[str] = ()) -> onnx.ModelProto:
+    """A copy of `model` whose large float32 weights are stored as float16 and cast back to float32 before use.
+
+    Half the file, the same float32 arithmetic: ONNX Runtime folds the casts away when it loads the model. Weights are rounded to
+    11 significant bits.
+
+    Args:
+        model: as the exporter made it.
+        exact: names of weights to leave in float32.
+
+    Raises:
+        ValueError: naming the weight that does not fit float16.
+    """
+    stored = onnx.ModelProto()
+    stored.CopyFrom(model)
+    casts = []
+    for tensor in stored.graph.initializer:
+        small = int(np.prod(tensor.dims)) < _MIN_STORED_ELEMENTS
+        if tensor.data_type != TensorProto.FLOAT or small or tensor.name in exact:
+            continue
+        weights = numpy_helper.to_array(tensor)
+        if not np.all(np.abs(weights) <= _HALF_MAX):
+            raise ValueError(f"weight {tensor.name} reaches {np.abs(weights).max()}, float16 holds {_HALF_MAX}")
+        name, half = tensor.name, f"{tensor.name}.half"
+        tensor.CopyFrom(numpy_helper.from_array(weights.astype(np.float16), half))
+        casts.append(helper.make_node("Cast", [half], [name], name=f"{name}.cast", to=TensorProto.FLOAT))
+    nodes = [*casts, *stored.graph.node]
+    del stored.graph.node[:]
+    stored.graph.node.extend(nodes)
+    return stored
+
+
+def add_metadata(model: onnx.ModelProto, facts: dict[str, str]) -> None:
+    """Writes facts into the model under the prefix that `OnnxModel` reads, replacing those of the same name."""
+    properties = {item.key: item.value for item in model.metadata_props}
+    properties.update({f"{METADATA_PREFIX}{key}": str(value) for key, value in facts.items()})
+    helper.set_model_props(model, dict(sorted(properties.items())))
+
+
+def strip_traces(model: onnx.ModelProto) -> None:
+    """Takes out what the exporter notes of every node: source lines with the paths of the machine that it ran on."""
+    for item in (model.graph, *model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info):
+        item.doc_string = ""
+        del item.metadata_props[:]
+    for tensor in model.graph.initializer:
+        tensor.doc_string = ""
+        del tensor.metadata_props[:]
+
+
+def save(model: onnx.ModelProto, path: Path, entry: dict[str, str]) -> None:
+    """Strips, checks and writes a model and records it in the MANIFEST of its folder.
+
+    Args:
+        model: as it is to be shipped.
+        path: the .onnx file; its folder gets or keeps a MANIFEST.
+        entry: licence, origin, command: what the MANIFEST says beside the sha256.
+    """
+    strip_traces(model)
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    record(path, entry)
+
+
+def record(path: Path, entry: dict[str, str]) -> None:
+    """Writes sha256 and `entry` of one model file into the JSON file MANIFEST beside it, replacing an older entry."""
+    manifest = path.with_name("MANIFEST")
+    entries = json.loads(manifest.read_text()) if manifest.is_file() else {}
+    entries[path.name] = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), **entry}
+    manifest.write_text(json.dumps(dict(sorted(entries.items())), indent=2) + "\n")

@@ -1,0 +1,99 @@
+"""Trains one model: `python -m models_train.train TASK --minutes 30 --seed 0 --run runs/NAME [--resume]`.
+
+Stop it at any time; the same command with --resume goes on from the last validation. A resumed training keeps its settings;
+only the budget, the threads, the device and the validation interval may be given anew.
+"""
+
+import argparse
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models_train.checkpoint import LAST, Checkpoint
+from models_train.task import Task, TrainConfig
+from models_train.train_loop import Trainer
+
+# Where a task's settings differ from TrainConfig's.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "joints": {"batch_size": 256},
+    "mesh_autoencoder": {"batch_size": 32},
+    "mesh_latent": {"batch_size": 64},
+    "graph_diffusion": {"batch_size": 32, "learning_rate": 2e-3, "views": "runs/detected"},
+    "graph_diffusion_only_attention": {"batch_size": 32, "learning_rate": 2e-3, "views": "runs/detected"},
+}
+_MAY_CHANGE = {"minutes", "steps", "threads", "device", "validate_every"}
+
+
+def make_task(config: TrainConfig) -> Task:
+    """The task that `config` names, its weights drawn from `config.seed`.
+
+    Raises:
+        ValueError: if there is no such task.
+    """
+    torch.manual_seed(config.seed)
+    # Imported on demand: a task loads its own data engine.
+    if config.task == "joints":
+        from models_train import joint_task
+
+        return joint_task.make_task(config)
+    if config.task in ("mesh_autoencoder", "mesh_latent"):
+        from models_train import mesh_tasks
+
+        return mesh_tasks.make_task(config)
+    if config.task in ("graph_diffusion", "graph_diffusion_only_attention"):
+        from models_train import graph_task
+
+        return graph_task.make_task(config)
+    raise ValueError(f"no task '{config.task}'; there are {', '.join(DEFAULTS)}")
+
+
+def resumed_config(stored: dict[str, Any], given: dict[str, Any]) -> TrainConfig:
+    """Settings of a training that goes on.
+
+    Raises:
+        ValueError: if `given` changes what must stay.
+    """
+    changed = {name for name, value in given.items() if stored.get(name) != value} - _MAY_CHANGE
+    if changed:
+        told = ", ".join(f"{name} {stored.get(name)} to {given[name]}" for name in sorted(changed))
+        raise ValueError(f"a resumed training cannot change {told}; start another run")
+    if "minutes" in given or "steps" in given:
+        stored = {**stored, "minutes": 0.0, "steps": 0}
+    return TrainConfig(**{**stored, **given})
+
+
+def parse(arguments: list[str] | None = None) -> tuple[Path, bool, dict[str, Any]]:
+    """Run folder, whether to resume, and the settings that were given."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=tuple(DEFAULTS))
+    parser.add_argument("--run", type=Path, required=True, help="folder of the checkpoints and the log")
+    parser.add_argument("--resume", action="store_true", help=f"go on from the run's {LAST}")
+    for item in fields(TrainConfig):
+        if item.name != "task":
+            flag = "--" + item.name.replace("_", "-")
+            doc = f"{item.metadata['doc']} (default {item.default})"
+            parser.add_argument(flag, type=type(item.default), default=argparse.SUPPRESS, help=doc)
+    given = vars(parser.parse_args(arguments))
+    return given.pop("run"), given.pop("resume"), given
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of the command line."""
+    run, resume, given = parse(arguments)
+    start = None
+    if resume:
+        start = Checkpoint.load(run / LAST)
+        config = resumed_config(start.config, given)
+    elif (run / LAST).exists():
+        raise SystemExit(f"{run} already holds a training; go on with --resume, or name another run")
+    else:
+        config = TrainConfig(**{**DEFAULTS[given["task"]], **given})
+    torch.set_num_threads(config.threads)
+    Trainer(make_task(config), config, run, start).train(report=lambda line: print(json.dumps(line), flush=True))
+
+
+if __name__ == "__main__":
+    main()

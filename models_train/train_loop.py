@@ -1,0 +1,174 @@
+"""The training loop of every model: AdamW, warm-up and cosine, averaged weights, a budget, exact resumption.
+
+The learning rate follows the share of the budget that is used up: seconds spent of `minutes`, or steps taken of `steps`. So a
+training ends at its lowest rate however fast the machine is, and a resumed one may be given a larger budget. Data come from
+(seed, step), noise from torch's generator, whose state is saved: on the CPU, with a budget of steps, an interrupted training
+ends with the very weights of an uninterrupted one.
+"""
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from models_train.checkpoint import BEST, LAST, Checkpoint, git_commit
+from models_train.task import Task, TrainConfig
+
+LOG = "log.jsonl"
+_LOWEST_RATE = 0.01  # of the peak, at the end of the budget
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss or its gradient is no longer a finite number."""
+
+
+def rate_at(progress: float, config: TrainConfig) -> float:
+    """Learning rate when the share `progress`, 0..1, of the budget is used up."""
+    if progress < config.warmup:
+        return config.learning_rate * max(progress / config.warmup, _LOWEST_RATE)
+    falling = (progress - config.warmup) / (1 - config.warmup)
+    return config.learning_rate * (_LOWEST_RATE + (1 - _LOWEST_RATE) * 0.5 * (1 + math.cos(math.pi * min(falling, 1))))
+
+
+def average_into(averaged: nn.Module, net: nn.Module, decay: float, step: int) -> None:
+    """Moves `averaged` towards `net`; early on faster than `decay`, so that the first weights are soon forgotten."""
+    share = 1 - min(decay, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for mean, value in zip(averaged.parameters(), net.parameters()):
+            mean.lerp_(value, share)
+        for mean, value in zip(averaged.buffers(), net.buffers()):
+            mean.copy_(value)
+
+
+def make_optimizer(net: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW that decays matrices only."""
+    parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [parameter for parameter in parameters if parameter.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [parameter for parameter in parameters if parameter.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99))
+
+
+class Trainer:
+    """One training in its run folder: `log.jsonl` with a line a validation, `last.pt`, `best.pt`."""
+
+    def __init__(self, task: Task, config: TrainConfig, run: Path, start: Checkpoint | None = None) -> None:
+        """Prepares a fresh training, or one that goes on from `start`.
+
+        Raises:
+            ValueError: if `start` was trained on other data or for another hand model.
+        """
+        self.task, self.config, self.run = task, config, run
+        self.net = task.net.to(config.device)
+        self.averaged = copy.deepcopy(self.net).eval().requires_grad_(False)
+        self.optimizer = make_optimizer(self.net, config)
+        self.commit = git_commit()
+        self.step, self.elapsed_s, self.best_score = 0, 0.0, math.inf
+        if start is None:
+            torch.manual_seed(config.seed)
+            return
+        if start.facts != task.facts:
+            raise ValueError(f"{run} was trained with {start.facts}, the task now has {task.facts}; start another run")
+        self.net.load_state_dict(start.net)
+        self.averaged.load_state_dict(start.averaged)
+        self.optimizer.load_state_dict(start.optimizer)
+        torch.set_rng_state(start.random_state)
+        self.step, self.elapsed_s, self.best_score = start.step, start.elapsed_s, start.best_score
+
+    @property
+    def progress(self) -> float:
+        """Share of the budget that is used up."""
+        if self.config.steps:
+            return self.step / self.config.steps
+        return self.elapsed_s / (60 * self.config.minutes)
+
+    def train(self, report: Callable[[dict], None] = lambda line: None) -> dict[str, float]:
+        """Trains until the budget is used up.
+
+        Args:
+            report: is called with every line of the log.
+
+        Returns:
+            figures of the last validation.
+
+        Raises:
+            TrainingDiverged: at the first loss that is not finite; `last.pt` holds the state of the last validation.
+        """
+        self.run.mkdir(parents=True, exist_ok=True)
+        began = time.monotonic() - self.elapsed_s
+        metrics, sums, since = {}, {}, 0
+        while self.progress < 1:
+            figures = self._take_step()
+            for name, value in figures.items():
+                sums[name] = sums.get(name, 0.0) + value
+            since += 1
+            self.elapsed_s = time.monotonic() - began
+            if self.step % self.config.validate_every == 0 or self.progress >= 1:
+                metrics = self._validate()
+                self.elapsed_s = time.monotonic() - began
+                report(self._log({name: total / since for name, total in sums.items()}, metrics))
+                self._save(metrics)
+                sums, since = {}, 0
+        return metrics
+
+    def _take_step(self) -> dict[str, float]:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate_at(self.progress, self.config)
+        batch = {name: value.to(self.config.device) for name, value in self.task.train_batch(self.step).items()}
+        self.net.train()
+        with torch.autocast(self.config.device, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            loss, figures = self.task.loss(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.net.parameters(), self.config.clip_norm)
+        if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
+            raise TrainingDiverged(
+                f"step {self.step} of {self.run}: loss {loss.item()}, gradient norm {norm.item()}, {figures}; "
+                f"resume from {LAST} with a lower learning rate than {self.config.learning_rate}, or look at that batch"
+            )
+        self.optimizer.step()
+        average_into(self.averaged, self.net, self.config.ema_decay, self.step)
+        self.step += 1
+        return {"loss": loss.item(), "gradient": norm.item(), **figures}
+
+    def _validate(self) -> dict[str, float]:
+        # Its own random numbers: validating must neither change the training nor differ from one time to the next.
+        with torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(self.config.seed)
+            return self.task.validate(self.averaged)
+
+    def _log(self, figures: dict[str, float], metrics: dict[str, float]) -> dict:
+        line = {"step": self.step, "minutes": self.elapsed_s / 60, "rate": self.optimizer.param_groups[0]["lr"]}
+        line = {name: float(f"{value:.4g}") for name, value in {**line, **figures}.items()}
+        line["step"] = self.step
+        line["validation"] = {name: float(f"{value:.4g}") for name, value in metrics.items()}
+        with (self.run / LOG).open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        return line
+
+    def _save(self, metrics: dict[str, float]) -> None:
+        improved = metrics["score"] < self.best_score
+        self.best_score = min(metrics["score"], self.best_score)
+        checkpoint = Checkpoint(
+            config=asdict(self.config),
+            facts=self.task.facts,
+            commit=self.commit,
+            step=self.step,
+            elapsed_s=self.elapsed_s,
+            best_score=self.best_score,
+            metrics=metrics,
+            net=self.net.state_dict(),
+            averaged=self.averaged.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            random_state=torch.get_rng_state(),
+        )
+        checkpoint.save(self.run / LAST)
+        if improved:
+            checkpoint.save(self.run / BEST)

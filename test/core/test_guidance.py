@@ -1,0 +1,125 @@
+"""Guidance: it lowers its objective, keeps the surface smooth, leaves alone what is not given; gradients are in test/train."""
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from hand_mesh_ros.core import guidance, kinematics
+from hand_mesh_ros.core.guidance import ProjectionTarget
+from hand_mesh_ros.core.hand_model import FILE_NAME, HandModel
+from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS
+
+N = 4
+SHIFT_M = np.array([0.02, -0.03, 0.5])
+
+
+@pytest.fixture(scope="module")
+def hand() -> HandModel:
+    return HandModel.load(default_models_dir() / FILE_NAME)
+
+
+@pytest.fixture(scope="module")
+def meshes(hand) -> np.ndarray:
+    """(N + 1, V, 3): slightly and more bent hands; the last is what the others are to become."""
+    bend = np.linspace(0.1, 0.5, N + 1)[:, None, None] * np.array([0.0, 0.6, 0.8, 0.5])
+    return kinematics.pose(hand, np.repeat(bend, 5, axis=1))[1].astype(np.float64)
+
+
+@pytest.fixture(scope="module")
+def rotation() -> np.ndarray:
+    return np.repeat(Rotation.from_euler("xyz", [100, 20, 10], degrees=True).as_matrix()[None], N, 0)
+
+
+def projection(hand: HandModel, truth_m: np.ndarray, rotation: np.ndarray, weights: np.ndarray | None = None) -> ProjectionTarget:
+    placed = hand.joint_regressor @ truth_m @ rotation[0].T + SHIFT_M
+    weights = np.ones(N_JOINTS) if weights is None else weights
+    return ProjectionTarget(hand, placed[:, :2] / placed[:, 2:], weights, 0.0005, rotation, 0.01)
+
+
+def roughness(hand: HandModel, moved_m: np.ndarray) -> float:
+    """Root mean square difference of the movement (n, V, 3) between the ends of an edge, relative to its size."""
+    edges = np.concatenate([hand.faces[:, [0, 1]], hand.faces[:, [1, 2]]])
+    return float(np.sqrt(((moved_m[:, edges[:, 0]] - moved_m[:, edges[:, 1]]) ** 2).mean() / (moved_m**2).mean()))
+
+
+@pytest.mark.parametrize("operator", ["joints", "some joints", "vertices", "projection"])
+def test_a_few_steps_meet_what_is_given(hand, meshes, rotation, operator):
+    guess, truth = meshes[:N], meshes[N]
+    weights = np.ones(N_JOINTS)
+    weights[FINGER_JOINTS[3:].ravel()] = 0
+    target = {
+        "joints": lambda: guidance.joint_target(hand, hand.joint_regressor @ truth, np.ones(N_JOINTS)),
+        "some joints": lambda: guidance.joint_target(hand, hand.joint_regressor @ truth, weights),
+        "vertices": lambda: guidance.vertex_target(hand, truth, np.arange(len(truth)) % 3 > 0),
+        "projection": lambda: projection(hand, truth, rotation),
+    }[operator]()
+    values = [target.value(guess)]
+    for _ in range(2):
+        guess = target.improve(guess)
+        values.append(target.value(guess))
+    assert np.all(values[1] < 0.2 * values[0])
+    assert np.all(values[2] < 0.05 * values[0])
+
+
+def test_given_vertices_end_within_a_tenth_of_a_millimetre(hand, meshes):
+    given = meshes[N][:, 2] < 0.1
+    found = guidance.vertex_target(hand, meshes[N], given).improve(meshes[:N])
+    assert np.linalg.norm(found[:, given] - meshes[N][given], axis=-1).max() < 1e-4
+
+
+def test_the_surface_moves_smoothly_where_the_plain_gradient_tears_it(hand, meshes):
+    target = guidance.joint_target(hand, hand.joint_regressor @ meshes[N], np.ones(N_JOINTS))
+    moved = target.improve(meshes[:N]) - meshes[:N]
+    assert roughness(hand, moved) < 0.5 * roughness(hand, target.gradient(meshes[:N]))
+
+
+def test_joints_without_weight_may_be_nan_and_move_no_mesh(hand, meshes):
+    joints_m, weights = hand.joint_regressor @ meshes[N], np.zeros(N_JOINTS)
+    weights[0] = 1
+    joints_m[1:] = np.nan
+    moved = guidance.joint_target(hand, joints_m, weights).improve(meshes[:N])
+    assert np.all(np.isfinite(moved))
+    far = hand.fingertip_vertices
+    np.testing.assert_allclose(moved[:, far], meshes[:N][:, far], atol=1e-4)
+
+
+def test_keypoints_without_confidence_have_no_influence(hand, meshes, rotation):
+    weights = np.ones(N_JOINTS)
+    weights[FINGER_JOINTS[1]] = 0
+    bent = meshes[N].copy()
+    bent[hand.skin_weights[:, FINGER_JOINTS[1]].sum(1) > 0.5] += 0.02
+    # The regressor of the other joints does not reach into the index finger's moved part beyond its base.
+    reach = np.abs(hand.joint_regressor[weights > 0] @ (bent - meshes[N]))
+    targets = [projection(hand, mesh, rotation, weights) for mesh in (meshes[N], bent)]
+    found = [target.improve(meshes[:N]) for target in targets]
+    np.testing.assert_allclose(*found, atol=1e-6 + 2 * reach.max())
+
+
+def test_a_trusted_guess_follows_the_rays_less(hand, meshes, rotation):
+    placed = hand.joint_regressor @ meshes[N] @ rotation[0].T + SHIFT_M
+    moved = []
+    for prior_std_m in (0.02, 0.005, 0.0005):
+        target = ProjectionTarget(hand, placed[:, :2] / placed[:, 2:], np.ones(N_JOINTS), 0.003, rotation, prior_std_m)
+        moved.append(np.abs(target.improve(meshes[:N]) - meshes[:N]).mean())
+    assert moved[0] > moved[1] > 5 * moved[2] > 0
+
+
+def test_the_value_at_the_best_pose_has_the_stated_gradient(hand, meshes, rotation):
+    """A step along the gradient changes the value as if the pose were fixed: the pose is the best one already."""
+    target, guess = projection(hand, meshes[N], rotation), meshes[:N]
+    gradient = target.gradient(guess)
+    direction = gradient / np.linalg.norm(gradient, axis=(-1, -2), keepdims=True)
+    size = 1e-4
+    slope = (target.value(guess + size * direction) - target.value(guess - size * direction)) / (2 * size)
+    np.testing.assert_allclose(slope, (gradient * direction).sum((-1, -2)), rtol=0.02)
+
+
+def test_guided_denoising_improves_every_guess():
+    improved = guidance.guided(lambda noisy, time: noisy + time, lambda clean: 2 * clean, steps=3)
+    assert improved(np.array([1.0]), 4.0) == pytest.approx(40)
+
+
+def test_a_mesh_of_which_nothing_is_given_is_refused(hand, meshes):
+    with pytest.raises(ValueError, match="none of the"):
+        guidance.vertex_target(hand, meshes[N], np.zeros(len(meshes[N]), bool))

@@ -1,0 +1,187 @@
+"""Place and size of skeletons whose place and size are known."""
+
+import numpy as np
+import pytest
+
+from hand_mesh_ros.core import locate
+from hand_mesh_ros.core.camera import project, rays_from_pixels
+from hand_mesh_ros.core.mirror import mirror_points
+from hand_mesh_ros.core.types import Frame
+
+K = np.array([[600.0, 0, 319.5], [0, 600, 239.5], [0, 0, 1]])
+SIZE = (480, 640)
+ONES = np.ones(21)
+PLACE = np.array([0.05, -0.03, 0.55])
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(6)
+
+
+@pytest.fixture
+def skeleton(rng) -> np.ndarray:
+    """(21, 3): about as large as a hand, wrist in the origin."""
+    joints = rng.uniform((-0.06, -0.09, -0.04), (0.06, 0.09, 0.04), (21, 3))
+    return joints - joints[0]
+
+
+def rays_of(points: np.ndarray) -> np.ndarray:
+    return points[..., :2] / points[..., 2:]
+
+
+def frame_with(depth_m: np.ndarray | None, camera_matrix: np.ndarray = K) -> Frame:
+    return Frame(np.zeros((*SIZE, 3), np.uint8), camera_matrix, depth_m)
+
+
+def depth_of(joints_m: np.ndarray, reach: int = 4, background_m: float = 1.5) -> np.ndarray:
+    """A depth image with a patch of skin around every joint; nearer patches hide farther ones."""
+    depth = np.full(SIZE, background_m, np.float32)
+    for joint in np.argsort(-joints_m[:, 2]):
+        x, y = np.round(project(joints_m[joint], K)).astype(int)
+        depth[y - reach : y + reach + 1, x - reach : x + reach + 1] = joints_m[joint, 2] - 0.008
+    return depth
+
+
+@pytest.mark.parametrize("place", [(0, 0, 0.3), (0.2, -0.15, 0.6), (-0.5, 0.3, 1.5)])
+def test_exact_rays_give_the_exact_place_for_every_hypothesis(skeleton, rng, place):
+    joints = np.stack([skeleton, 1.1 * skeleton, mirror_points(skeleton)])
+    for k, candidate in enumerate(joints):
+        translation, residual = locate.translate(joints, rays_of(candidate + place), rng.uniform(0.1, 1, 21))
+        np.testing.assert_allclose(translation[k], place, atol=1e-9)
+        assert residual[k] < 1e-9
+
+
+def test_it_minimises_the_distance_in_the_image(skeleton, rng):
+    rays = rays_of(skeleton + PLACE) + rng.normal(0, 0.004, (21, 2))
+    weights = rng.uniform(0.2, 1, 21)
+    translation, residual = locate.translate(skeleton[None], rays, weights)
+
+    def cost(place: np.ndarray) -> float:
+        return float(np.sqrt((weights * ((rays_of(skeleton + place) - rays) ** 2).sum(-1)).sum() / weights.sum()))
+
+    assert residual[0] == pytest.approx(cost(translation[0]))
+    others = [cost(translation[0] + step) for step in rng.normal(0, (0.002, 0.002, 0.02), (200, 3))]
+    # The linear equations are not quite the distances in the image; two parts in a thousand is all that they may lose.
+    assert residual[0] <= 1.002 * min(others)
+
+
+def test_an_outlier_of_no_confidence_does_not_move_the_hand(skeleton):
+    rays = rays_of(skeleton + PLACE)
+    rays[8] += 0.5
+    translation, residual = locate.translate(skeleton[None], rays, np.where(np.arange(21) == 8, 0.0, 1.0))
+    np.testing.assert_allclose(translation[0], PLACE, atol=1e-9)
+    assert residual[0] < 1e-9
+
+
+def test_size_and_distance_go_together(skeleton):
+    translation, _ = locate.translate(np.stack([skeleton, 1.2 * skeleton]), rays_of(skeleton + PLACE), ONES)
+    np.testing.assert_allclose(translation[1], 1.2 * translation[0], atol=1e-9)
+
+
+def test_impossible_input_gives_a_place_in_front_of_the_camera(skeleton, rng):
+    hopeless = [np.zeros((21, 2)), np.full((21, 2), 0.3), rays_of(skeleton + PLACE) * -1, rng.normal(0, 3, (21, 2))]
+    for rays in hopeless:
+        translation, residual = locate.translate(skeleton[None], rays, ONES)
+        assert np.all(np.isfinite(translation))
+        assert np.all(np.isfinite(residual))
+        assert (skeleton + translation[0])[:, 2].min() > 0
+    point = np.zeros((1, 21, 3))
+    assert np.all(np.isfinite(locate.translate(point, rays_of(skeleton + PLACE), ONES)[0]))
+
+
+def test_one_skeleton_that_is_not_finite_spoils_no_other(skeleton):
+    joints = np.stack([skeleton, skeleton * np.nan])
+    translation, residual = locate.translate(joints, rays_of(skeleton + PLACE), ONES)
+    np.testing.assert_allclose(translation[0], PLACE, atol=1e-9)
+    assert residual[1] == np.inf
+
+
+@pytest.mark.parametrize("weights", [np.zeros(21), -ONES, ONES * np.nan])
+def test_weights_without_sense_are_refused(skeleton, weights):
+    with pytest.raises(ValueError, match="weights"):
+        locate.translate(skeleton[None], rays_of(skeleton + PLACE), weights)
+
+
+def test_the_covariance_is_that_of_the_errors(skeleton, rng):
+    ray_std, joint_std = 2 / 600, 0.004
+    errors = []
+    for _ in range(600):
+        seen = rays_of(skeleton + PLACE) + rng.normal(0, ray_std, (21, 2))
+        guess = skeleton + rng.normal(0, joint_std, (21, 3))
+        errors.append(locate.translate(guess[None], seen, ONES)[0][0] - PLACE)
+    rays = rays_of(skeleton + PLACE)
+    stated = locate.translation_covariance(skeleton + PLACE, rays, ONES, ray_std, np.full(21, joint_std))
+    # These errors are independent; the covariance is that of joints that err together.
+    measured = np.cov(np.array(errors).T) * 21 / 6
+    np.testing.assert_allclose(np.sqrt(np.diag(stated)), np.sqrt(np.diag(measured)), rtol=0.15)
+    assert stated[2, 2] > 4 * stated[0, 0]
+
+
+def test_the_covariance_exists_also_where_rays_meet(skeleton):
+    covariance = locate.translation_covariance(skeleton + PLACE, np.zeros((21, 2)), ONES, 0.003, np.full(21, 0.005))
+    assert np.all(np.linalg.eigvalsh(covariance) > 0)
+    assert covariance[2, 2] > 1.0
+
+
+def test_an_uncertain_size_moves_points_along_their_rays():
+    covariance = locate.scale_covariances(PLACE[None], 0.08)[0]
+    np.testing.assert_allclose(covariance @ PLACE, 0.08**2 * (PLACE @ PLACE) * PLACE)
+    assert np.linalg.matrix_rank(covariance) == 1
+
+
+@pytest.mark.parametrize(("user", "source", "factor"), [(0.0, "prior", 1.0), (0.9, "user", 0.9)])
+@pytest.mark.parametrize("depth", [None, np.full(SIZE, np.nan, np.float32), np.zeros(SIZE, np.float32)], ids=["no", "nan", "0"])
+def test_without_depth_the_size_is_the_users_or_the_populations(skeleton, user, source, factor, depth):
+    scale = locate.find_scale(skeleton + PLACE, frame_with(depth), user)
+    assert (scale.source, scale.factor) == (source, factor)
+    assert scale.rel_std == (locate.USER_REL_STD if user else locate.PRIOR_REL_STD)
+    assert not scale.anchored.any()
+
+
+def test_without_calibration_there_is_no_scale(skeleton):
+    scale = locate.find_scale(skeleton + PLACE, frame_with(depth_of(skeleton + PLACE), np.zeros((3, 3))), 0.0)
+    assert scale.source == "none"
+
+
+@pytest.mark.parametrize("true_scale", [0.8, 1.0, 1.15])
+def test_depth_gives_the_size(skeleton, true_scale):
+    depth = depth_of(true_scale * (skeleton + PLACE))
+    scale = locate.find_scale(skeleton + PLACE, frame_with(depth), 0.0)
+    assert scale.source == "depth"
+    assert scale.factor == pytest.approx(true_scale, rel=0.015)
+    assert scale.rel_std < 0.03
+    assert scale.anchored.sum() >= 14
+
+
+def test_depth_with_holes_and_a_wall_behind_some_joints_still_gives_the_size(skeleton, rng):
+    depth = depth_of(1.1 * (skeleton + PLACE))
+    depth[rng.uniform(size=SIZE) < 0.4] = np.nan
+    pixels = np.round(project(1.1 * (skeleton + PLACE), K)).astype(int)
+    for x, y in pixels[:6]:
+        depth[y - 5 : y + 6, x - 5 : x + 6] = 1.5
+    scale = locate.find_scale(skeleton + PLACE, frame_with(depth), 0.0)
+    assert scale.source == "depth"
+    assert scale.factor == pytest.approx(1.1, rel=0.02)
+    assert not scale.anchored[:6].any()
+
+
+@pytest.mark.parametrize("depth_m", [0.1, 3.0])
+def test_depth_that_no_hand_explains_is_not_believed(skeleton, depth_m):
+    scale = locate.find_scale(skeleton + PLACE, frame_with(np.full(SIZE, depth_m, np.float32)), 0.0)
+    assert scale.source == "prior"
+
+
+def test_depth_at_few_joints_is_not_believed(skeleton):
+    depth = np.full(SIZE, np.nan, np.float32)
+    for x, y in np.round(project(skeleton[:5] + PLACE, K)).astype(int):
+        depth[y - 4 : y + 5, x - 4 : x + 5] = 0.4
+    assert locate.find_scale(skeleton + PLACE, frame_with(depth), 0.0).source == "prior"
+
+
+def test_the_place_of_a_hand_seen_through_a_lens(skeleton):
+    distortion = np.array([-0.25, 0.08, 0.0005, -0.0003, 0.0])
+    pixels = project(skeleton + PLACE, K, distortion)
+    rays = rays_from_pixels(pixels, K, distortion)
+    location = locate.locate(skeleton, rays, ONES, np.full(21, 0.005), frame_with(None), 0.0)
+    np.testing.assert_allclose(location.translation_m, PLACE, atol=1e-3)

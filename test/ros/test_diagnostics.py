@@ -1,0 +1,52 @@
+"""The verdict names the worst present trouble; ages from another clock are not ages."""
+
+import math
+import time
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from hand_mesh_ros.ros import diagnostics
+from hand_mesh_ros.ros.diagnostics import Health, age_s
+
+
+@pytest.mark.parametrize(
+    ("now_s", "stamp_s", "expected"), [(100.5, 100.25, 0.25), (100.0, 100.5, math.nan), (1.7e9, 5.0, math.nan)]
+)
+def test_an_age_is_the_difference_on_one_clock(now_s, stamp_s, expected):
+    assert age_s(int(now_s * 1e9), int(stamp_s * 1e9)) == pytest.approx(expected, nan_ok=True)
+
+
+def test_a_working_node_is_ok_and_shows_its_figures():
+    health = Health()
+    for index in range(1, 101):
+        health.image_received()
+        health.image_answered(index * 1e-3, {"detect": 4.0})
+    health.image_answered(math.nan, {})
+    level, message, values = health.summary("silent", {"superseded by newer": 3})
+    assert (level, message) == (DiagnosticStatus.OK, "working")
+    assert float(values["age of results p50 [ms]"]) == pytest.approx(50.5)
+    assert float(values["age of results p95 [ms]"]) == pytest.approx(95, abs=0.2)
+    assert values["detect [ms]"] == "4.00"
+    assert (values["images"], values["results"], values["superseded by newer"]) == (100, 101, 3)
+    assert float(values["images in [Hz]"]) > 0
+    assert health.summary("silent", {})[2]["images in [Hz]"] == "0.0"
+
+
+def test_trouble_is_ranked_and_passes(monkeypatch):
+    health = Health()
+    health.image_received()
+    health.warn("not calibrated")
+    assert health.summary("", {})[:2] == (DiagnosticStatus.WARN, "not calibrated")
+    health.refuse("wrong encoding")
+    assert health.summary("", {})[:2] == (DiagnosticStatus.ERROR, "wrong encoding")
+    health.failure = "no models"
+    assert health.summary("", {})[:2] == (DiagnosticStatus.ERROR, "no models")
+    health.failure = ""
+    later = time.monotonic() + diagnostics.SILENCE_S + 1
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert health.summary("nothing arrives", {})[:2] == (DiagnosticStatus.ERROR, "nothing arrives")
+    health.image_received()
+    level, message, values = health.summary("", {})
+    assert (level, message) == (DiagnosticStatus.OK, "working")
+    assert (values["last error"], values["last warning"]) == ("wrong encoding", "not calibrated")

@@ -1,0 +1,134 @@
+"""Measures of skeletons, meshes and distributions, in metres unless they say otherwise.
+
+Alignment is proper everywhere: a mirrored hand does not align. (The scorers of FreiHAND and HO3D allow reflections.)
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from hand_mesh_ros.core import rigid
+from hand_mesh_ros.core.topology import WRIST
+
+_AUC_THRESHOLDS_M = np.linspace(0, 0.050, 100)
+
+
+def point_errors(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Distances of corresponding points, (...,), of clouds (..., 3)."""
+    return np.linalg.norm(predicted - truth, axis=-1)
+
+
+def procrustes(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """`predicted` (..., N, 3) after the similarity that brings it nearest to `truth` (..., N, 3)."""
+    return rigid.transform(predicted, *rigid.align(predicted, truth, with_scale=True))
+
+
+def pa_error(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Mean point error after similarity alignment, (...,): PA-MPJPE of joints, PA-MPVPE of vertices (..., N, 3)."""
+    return point_errors(procrustes(predicted, truth), truth).mean(-1)
+
+
+def root_relative_error(predicted: np.ndarray, truth: np.ndarray, root: int = WRIST) -> np.ndarray:
+    """Mean joint error after moving one joint to the other, (...,), of skeletons (..., 21, 3): sees scale and rotation."""
+    return point_errors(predicted - predicted[..., [root], :], truth - truth[..., [root], :]).mean(-1)
+
+
+def auc(errors: np.ndarray) -> float:
+    """Area under the share of points within 0..50 mm, 0..1: per point over all items (N, P), then the mean over points."""
+    share = (errors[None] <= _AUC_THRESHOLDS_M[:, None, None]).mean(1)
+    area = np.trapezoid(share, _AUC_THRESHOLDS_M, axis=0) / _AUC_THRESHOLDS_M[-1]
+    return float(area.mean())
+
+
+def f_scores(predicted: np.ndarray, truth: np.ndarray, distances_m: Sequence[float]) -> list[float]:
+    """Harmonic means of precision and recall of nearest points within each distance, 0..1, of clouds (N, 3) and (M, 3)."""
+    middle = truth.mean(0)
+    one, other = predicted - middle, truth - middle
+    apart2 = (one**2).sum(-1)[:, None] + (other**2).sum(-1) - 2 * one @ other.T
+    to_truth, to_predicted = apart2.min(1), apart2.min(0)
+    shares = [((to_truth < distance**2).mean(), (to_predicted < distance**2).mean()) for distance in distances_m]
+    return [float(2 * precision * recall / max(precision + recall, 1e-12)) for precision, recall in shares]
+
+
+def best_of(hypotheses: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Smallest PA error among K hypotheses, (...,): (..., K, 21, 3) against (..., 21, 3)."""
+    return pa_error(hypotheses, truth[..., None, :, :]).min(-1)
+
+
+def pairwise_distance(hypotheses: np.ndarray) -> float:
+    """Mean joint distance over all pairs of wrist-relative hypotheses (K, 21, 3); 0 for a single one."""
+    relative = hypotheses - hypotheses[:, [WRIST]]
+    distance = point_errors(relative[:, None], relative[None]).mean(-1)
+    n = len(hypotheses)
+    return float(distance.sum() / (n * (n - 1))) if n > 1 else 0.0
+
+
+def energy_score(hypotheses: np.ndarray, weights: np.ndarray, truth: np.ndarray) -> float:
+    """Energy score of a weighted sample, mean over joints, of (K, 21, 3), (K,) and (21, 3): smaller is better.
+
+    Gneiting and Raftery 2007: E|X - y| - E|X - X'| / 2. It is proper: only the true distribution has the least expected score.
+    """
+    to_truth = np.einsum("k,kj->j", weights, point_errors(hypotheses, truth))
+    among = np.einsum("k,l,klj->j", weights, weights, point_errors(hypotheses[:, None], hypotheses[None]))
+    return float((to_truth - 0.5 * among).mean())
+
+
+def mahalanobis2(error: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Squared Mahalanobis distance, (...,), of errors (..., 3) under covariances (..., 3, 3)."""
+    return np.einsum("...r,...r->...", error, np.linalg.solve(covariance, error[..., None])[..., 0])
+
+
+def confidence_level(error: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Confidence of the ellipsoid of each covariance (..., 3, 3) whose surface holds its error (..., 3): (...,) in 0..1.
+
+    If the covariances are true, these levels are uniform: a share p of the errors has a level below p.
+    """
+    radius = np.sqrt(mahalanobis2(error, covariance))
+    # The chi distribution with three degrees of freedom.
+    return np.vectorize(math.erf)(radius / np.sqrt(2)) - np.sqrt(2 / np.pi) * radius * np.exp(-0.5 * radius**2)
+
+
+def spearman(values: np.ndarray, others: np.ndarray) -> float:
+    """Rank correlation of two series (N,), -1..1; ties share their mean rank. 0 if either is constant: it ranks nothing."""
+    ranks = np.stack([_ranks(values), _ranks(others)])
+    centred = ranks - ranks.mean(1, keepdims=True)
+    spread = np.sqrt((centred**2).sum(1).prod())
+    return float(centred.prod(0).sum() / spread) if spread > 0 else 0.0
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - 0.5 * (counts - 1))[inverse]
+
+
+def bootstrap_mean(values: np.ndarray, rounds: int = 2000, seed: int = 0, block: int = 1) -> tuple[float, float, float]:
+    """Mean of values (N,) with the bounds of its 95 % bootstrap interval.
+
+    Args:
+        values: (N,) at least one.
+        rounds: resamplings.
+        seed: of the resampling.
+        block: neighbours that are drawn together, for values of which neighbours are alike (moving blocks: Kuensch 1989).
+    """
+    n, block = len(values), min(block, len(values))
+    starts = np.random.default_rng(seed).integers(0, n - block + 1, (rounds, -(-n // block)))
+    drawn = (starts[..., None] + np.arange(block)).reshape(rounds, -1)[:, :n]
+    low, high = np.quantile(values[drawn].mean(1), [0.025, 0.975])
+    return float(values.mean()), float(low), float(high)
+
+
+def paired_bootstrap(values: np.ndarray, others: np.ndarray, block: int = 1) -> tuple[float, float, float]:
+    """Mean of values - others over the same items (N,) with the bounds of its 95 % interval: a gain if 0 is outside.
+
+    Args:
+        values: (N,).
+        others: (N,).
+        block: as in `bootstrap_mean`.
+
+    Raises:
+        ValueError: if the two are not measured on the same number of items.
+    """
+    if values.shape != others.shape:
+        raise ValueError(f"paired values have shapes {values.shape} and {others.shape}")
+    return bootstrap_mean(values - others, block=block)

@@ -1,0 +1,110 @@
+"""Images with their truth: photographs from a folder, rendered hands held out of training, and the mirror images of either."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from hand_mesh_ros.core.camera import project
+from hand_mesh_ros.core.mirror import mirror_points
+from hand_mesh_ros.core.types import Frame, Side
+from hand_mesh_ros.core.wrist import wrist_rotation
+
+PAD_PX = 64
+_OTHER: dict[str, Side] = {"left": "right", "right": "left"}
+# A joint is hidden if a surface lies farther than this before the skin that covers it: the least that a finger in front adds.
+HIDDEN_M = 0.015
+# Hand length over adults, relative: Gordon et al. 1989, NATICK/TR-89/044, men and women together.
+SIZE_REL_STD = 0.063
+# Scenes are drawn in batches; a fixed size makes a short test set the beginning of a long one.
+_BATCH = 50
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image with its truth, metres in the camera's optical frame."""
+
+    name: str
+    frame: Frame
+    joints_m: np.ndarray  # (21, 3)
+    side: Side
+    vertices_m: np.ndarray | None = None  # (V, 3), where the surface is known
+    hidden: np.ndarray | None = None  # (21,) bool, joints behind something or out of the picture, where that is known
+
+    @property
+    def palm_angle_deg(self) -> float:
+        """Angle between the palm's normal and the way to the camera: 0 the palm is seen, 90 edge-on, 180 the back is seen."""
+        to_camera = -self.joints_m.mean(0)
+        cosine = wrist_rotation(self.joints_m, self.side)[:, 0] @ to_camera / np.linalg.norm(to_camera)
+        return float(np.rad2deg(np.arccos(np.clip(cosine, -1, 1))))
+
+
+def real_samples(folder: Path) -> Iterator[Sample]:
+    """Photographs, padded; their cameras have no distortion.
+
+    Raises:
+        ValueError: if an image is missing or cannot be read.
+    """
+    truth = np.load(folder / "annotations.npz")
+    for name, camera_matrix, joints, side in zip(*(truth[key] for key in ("image", "camera_matrix", "joints_m", "handedness"))):
+        path = folder / "images" / str(name)
+        bgr = cv2.imread(str(path))
+        if bgr is None:
+            raise ValueError(f"{path}, named in {folder / 'annotations.npz'}, is missing or no image")
+        rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+        padded = cv2.copyMakeBorder(rgb, PAD_PX, PAD_PX, PAD_PX, PAD_PX, cv2.BORDER_REFLECT_101)
+        shifted = camera_matrix.astype(np.float64)
+        shifted[:2, 2] += PAD_PX
+        yield Sample(str(name), Frame(padded, shifted), joints.astype(np.float64), str(side))
+
+
+def synthetic_samples(count: int, seed: int, with_depth: bool = False) -> Iterator[Sample]:
+    """The test set: poses, builds, skin tones and backgrounds that are held out of training, right and left hands in turn.
+
+    The hands' sizes vary as those of adults do. Scaling a scene about the optical centre changes no pixel, so its truth alone is
+    scaled. The same seed gives the same set; a smaller `count` gives its beginning.
+
+    Args:
+        count: number of hands.
+        seed: of the set.
+        with_depth: frames carry the rendered depth.
+    """
+    # Only this needs the renderer.
+    from models_train.data.scenes import SceneMaker
+
+    maker = SceneMaker(np.random.default_rng(seed), held_out=True)
+    sizes = np.exp(SIZE_REL_STD * np.random.default_rng([seed, 1]).standard_normal(count))
+    for index, size in enumerate(sizes):
+        if index % _BATCH == 0:
+            scenes = maker.scenes(_BATCH)
+        scene = scenes[index % _BATCH]
+        frame = Frame(scene.rgb, scene.camera_matrix, (size * scene.depth_m).astype(np.float32) if with_depth else None)
+        hidden = hidden_joints(scene.joints_m, scene.vertices_m, scene.camera_matrix, scene.depth_m)
+        sample = Sample(f"{seed}-{index:04d}", frame, size * scene.joints_m, "right", size * scene.vertices_m, hidden)
+        yield flipped(sample) if index % 2 else sample
+
+
+def hidden_joints(joints_m: np.ndarray, vertices_m: np.ndarray, camera_matrix: np.ndarray, depth_m: np.ndarray) -> np.ndarray:
+    """Whether each joint is behind something, or out of the picture: (21,) bool.
+
+    Args:
+        joints_m: (21, 3) in the camera frame.
+        vertices_m: (V, 3) the skin around them.
+        camera_matrix: (3, 3).
+        depth_m: (H, W) of everything in the picture, 0 where nothing is.
+    """
+    column, row = np.round(project(joints_m, camera_matrix)).astype(int).T
+    height, width = depth_m.shape
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    surface = depth_m[row.clip(0, height - 1), column.clip(0, width - 1)]
+    flesh = np.linalg.norm(joints_m[:, None] - vertices_m, axis=-1).min(1)
+    return ~inside | ((surface > 0) & (surface < joints_m[:, 2] - flesh - HIDDEN_M))
+
+
+def flipped(sample: Sample) -> Sample:
+    """The mirror image, with camera and truth to match."""
+    vertices = None if sample.vertices_m is None else mirror_points(sample.vertices_m)
+    joints = mirror_points(sample.joints_m)
+    return replace(sample, frame=sample.frame.mirrored(), joints_m=joints, side=_OTHER[sample.side], vertices_m=vertices)

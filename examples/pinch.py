@@ -1,0 +1,54 @@
+"""Opens and closes a gripper as thumb and index finger do, from `grasp`; what is uncertain does not move it.
+
+    python examples/pinch.py --ros-args -r __ns:=/hand_mesh -p side:=right
+
+publishes `right/gripper_opening` in 0 (closed) .. 1. The opening follows the aperture; it stays where it is while the change is
+smaller than its uncertainty, and while the hand is not seen.
+"""
+
+from contextlib import suppress
+
+import numpy as np
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from std_msgs.msg import Float64
+
+from hand_mesh_ros.msg import GraspCues
+
+# Tips that touch and a hand wide open: the detector's tips lie in the flesh, so they never quite meet [m].
+CLOSED_M, OPEN_M = 0.015, 0.09
+
+
+class Pinch(Node):
+    """From grasp cues to the opening of a gripper."""
+
+    def __init__(self) -> None:
+        super().__init__("pinch")
+        side = self.declare_parameter("side", "right").value
+        self._aperture_m: float | None = None
+        self._gripper = self.create_publisher(Float64, f"{side}/gripper_opening", 1)
+        self.create_subscription(GraspCues, f"{side}/grasp", self._move, 1)
+
+    def _move(self, cues: GraspCues) -> None:
+        if self._aperture_m is None or abs(cues.aperture - self._aperture_m) > cues.aperture_std:
+            self._aperture_m = cues.aperture
+        opening = np.clip((self._aperture_m - CLOSED_M) / (OPEN_M - CLOSED_M), 0, 1)
+        self._gripper.publish(Float64(data=float(opening)))
+        point = cues.pinch_point
+        self.get_logger().info(
+            f"pinch at ({point.x:.3f}, {point.y:.3f}, {point.z:.3f}) m, "
+            f"aperture {1e3 * cues.aperture:.0f} +- {1e3 * cues.aperture_std:.0f} mm: opening {opening:.2f}",
+            throttle_duration_sec=1.0,
+        )
+
+
+def main() -> None:
+    """Runs until told to stop."""
+    rclpy.init()
+    with suppress(KeyboardInterrupt, ExternalShutdownException):
+        rclpy.spin(Pinch())
+
+
+if __name__ == "__main__":
+    main()

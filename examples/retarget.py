@@ -1,0 +1,86 @@
+"""Moves a robot hand like the human's: `joints_operator` through dex-retargeting to the robot's joint angles.
+
+    pip install dex-retargeting six torch      # six: dex-retargeting 0.5.0 needs it and does not say so
+    python examples/retarget.py --ros-args -r __ns:=/hand_mesh -p side:=right
+
+publishes `right/robot_joint_states` for the small robot of robot_hand.py. For a robot of yours give `urdf`, and the links in the
+order of FINGERTIPS. While the hand is not seen nothing is published: the robot keeps its pose.
+"""
+
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import rclpy
+import robot_hand
+from dex_retargeting.retargeting_config import RetargetingConfig
+from dex_retargeting.seq_retarget import SeqRetargeting
+from geometry_msgs.msg import PoseArray
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+
+WRIST = 0
+# Joints of the human hand: tips of thumb, index, middle and ring finger.
+FINGERTIPS = (4, 8, 12, 16)
+
+
+def make_retargeting(urdf: Path, palm: str, tips: list[str], scale: float) -> SeqRetargeting:
+    """The optimiser that brings each robot tip, seen from the palm, to where the human's is, seen from the wrist.
+
+    Args:
+        urdf: of the robot; its palm link has operator axes.
+        palm: link that stands for the wrist.
+        tips: links that stand for `FINGERTIPS`.
+        scale: size of the robot relative to a human hand.
+    """
+    config = RetargetingConfig(
+        type="vector",
+        urdf_path=str(urdf),
+        target_origin_link_names=[palm] * len(tips),
+        target_task_link_names=tips,
+        target_link_human_indices=np.array([[WRIST] * len(tips), FINGERTIPS[: len(tips)]]),
+        scaling_factor=scale,
+        # hand_mesh_node has filtered the joints already: a second filter would only add lag.
+        low_pass_alpha=1.0,
+    )
+    return config.build()
+
+
+class Retarget(Node):
+    """From human joints to robot joints."""
+
+    def __init__(self) -> None:
+        super().__init__("retarget")
+        side = self.declare_parameter("side", "right").value
+        urdf = self.declare_parameter("urdf", "").value
+        palm = self.declare_parameter("palm", "palm").value
+        tips = self.declare_parameter("tips", [f"{finger}_tip" for finger in robot_hand.FINGERS]).value
+        scale = self.declare_parameter("scale", 1.0).value
+        if not urdf:
+            self._folder = tempfile.TemporaryDirectory()
+            urdf = Path(self._folder.name) / "robot_hand.urdf"
+            urdf.write_text(robot_hand.urdf(side))
+        self._retargeting = make_retargeting(Path(urdf), palm, list(tips), scale)
+        self._robot = self.create_publisher(JointState, f"{side}/robot_joint_states", 1)
+        self.create_subscription(PoseArray, f"{side}/joints_operator", self._move, 1)
+
+    def _move(self, message: PoseArray) -> None:
+        joints = np.array([[pose.position.x, pose.position.y, pose.position.z] for pose in message.poses])
+        origins, tips = self._retargeting.optimizer.target_link_human_indices
+        angles = self._retargeting.retarget(joints[tips] - joints[origins])
+        state = JointState(name=self._retargeting.joint_names, position=angles.tolist())
+        state.header.stamp = message.header.stamp
+        self._robot.publish(state)
+
+
+def main() -> None:
+    """Runs until told to stop."""
+    rclpy.init()
+    with suppress(KeyboardInterrupt, ExternalShutdownException):
+        rclpy.spin(Retarget())
+
+
+if __name__ == "__main__":
+    main()

@@ -34,9 +34,10 @@ class Inputs:
         self._image_qos = image_qos
         self._conflicts: dict[str, str] = {}
         self._subscriptions: dict[str, Subscription] = {}
-        self._subscribe("image", Image, self._image_came, image_qos)
+        # The image last: what belongs to it is matched, and of messages that wait together taken, before it.
         self._subscribe("camera_info", CameraInfo, self._info_came, "sensor_data")
         self._subscribe("depth", Image, self._depth_came, image_qos)
+        self._subscribe("image", Image, self._image_came, image_qos)
 
     def topic(self, name: str) -> str:
         """Full topic name of an input, after remapping."""

@@ -52,7 +52,13 @@ def graph(view: SimpleNamespace) -> Iterator[Graph]:
         "depth": graph.node.create_publisher(Image, "depth", qos_profile_sensor_data),
     }
     graph.process = graph.start("hand_mesh_node", threads=1)
-    assert graph.wait_for(lambda: graph.cameras["image"].get_subscription_count(), START_S), "the node does not subscribe"
+    publishers = graph.cameras.values()
+    assert graph.wait_for(lambda: all(p.get_subscription_count() for p in publishers), START_S), "the node does not subscribe"
+    # The node learns of the three publishers one by one: its first images may come before it hears of the calibration.
+    deadline = time.monotonic() + START_S
+    while not any(hand.scale_source == Hand.SCALE_PRIOR for hands in graph.received["hands"] for hand in hands.hands):
+        assert time.monotonic() < deadline, "no image is answered with a calibrated hand"
+        ask(graph, image_of(view.rgb), view.k)
     yield graph
     graph.close()
 

@@ -41,6 +41,7 @@ class Aggregate:
     spread: Spread
     weights: np.ndarray  # (K,) sum to 1
     mode: np.ndarray  # (K,) int, 0 the heaviest
+    is_fitted: bool = False  # joints and vertices were moved by the 2D fit
 
 
 def weigh(log_weight: np.ndarray, residual: np.ndarray, extent: float) -> np.ndarray:

@@ -11,6 +11,7 @@ from hand_mesh_ros.core.locate import Location, Scale, scale_covariances
 from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import (
     DEPTH_ANCHORED,
+    FITTED,
     OBSERVED,
     OUT_OF_IMAGE,
     Frame,
@@ -59,7 +60,7 @@ def to_estimate(
         joints_m=joints,
         joint_covariance_m2=covariance,
         articulation_covariance_m2=scale.factor**2 * stated.articulation_m2,
-        joint_flags=joint_flags(detection, frame, scale),
+        joint_flags=joint_flags(detection, frame, scale, hand.is_fitted),
         hypotheses_m=scale.factor * skeletons_m,
         weights=hand.weights,
         mode=hand.mode,
@@ -87,14 +88,14 @@ def _as_detected(detection: HandDetection) -> dict[str, Any]:
     }
 
 
-def joint_flags(detection: HandDetection, frame: Frame, scale: Scale) -> np.ndarray:
-    """Bits per joint, (21,) uint8: in the image or not, seen there with confidence, its depth measured."""
+def joint_flags(detection: HandDetection, frame: Frame, scale: Scale, is_fitted: bool) -> np.ndarray:
+    """Bits per joint, (21,) uint8: in the image or not, seen there with confidence, its depth measured, moved by the 2D fit."""
     height, width = frame.rgb.shape[:2]
     x, y = detection.keypoints_px.T
     # Pixels reach half a pixel beyond their centres.
     is_inside = (x >= -0.5) & (y >= -0.5) & (x <= width - 0.5) & (y <= height - 0.5)
     flags = np.where(is_inside & (detection.keypoint_conf >= _OBSERVED_CONF), OBSERVED, 0)
-    flags |= np.where(is_inside, 0, OUT_OF_IMAGE) | np.where(scale.anchored, DEPTH_ANCHORED, 0)
+    flags |= np.where(is_inside, 0, OUT_OF_IMAGE) | np.where(scale.anchored, DEPTH_ANCHORED, 0) | (FITTED if is_fitted else 0)
     return flags.astype(np.uint8)
 
 

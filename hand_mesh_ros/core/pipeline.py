@@ -19,6 +19,8 @@ from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.decode import MeshDecoder
 from hand_mesh_ros.core.detect import HandDetector
 from hand_mesh_ros.core.estimate import to_estimate
+from hand_mesh_ros.core.fit import MeshFitter
+from hand_mesh_ros.core.graph_diffusion import CONDITION_FILE, DENOISER_FILE
 from hand_mesh_ros.core.hand_model import HandModel
 from hand_mesh_ros.core.hypothesise import JointSampler
 from hand_mesh_ros.core.locate import Location
@@ -28,7 +30,7 @@ from hand_mesh_ros.core.smooth import HandSmoother
 from hand_mesh_ros.core.track import Tracker
 from hand_mesh_ros.core.types import Frame, HandDetection, HandEstimate, Hypotheses, TrackState
 
-STAGES = ("detect", "joints", "mesh", "locate", "aggregate", "track")
+STAGES = ("detect", "joints", "mesh", "fit", "locate", "aggregate", "track")
 # While a hand is followed, new ones are looked for in every so many images only: a second hand may appear 0.2 s later.
 _SEARCH_EVERY = 6
 # After a longer pause of the images whatever is where a hand was may be another hand [s].
@@ -56,6 +58,7 @@ class HandMeshPipeline:
         self.detector = HandDetector(models_dir, config)
         self.sampler = JointSampler(models_dir, config)
         self.decoder = MeshDecoder(models_dir, config, self.sampler.metadata["view_space"])
+        self.fitter = MeshFitter(models_dir, config) if config.fit_enabled else None
         self.model_id = _digest(models_dir)
         self.timings_ms: dict[str, float] = {}  # of the last image, also when it showed no hand
         self._calibration = calibration or Calibration.load(models_dir / CALIBRATION_FILE, self.model_id)
@@ -184,6 +187,9 @@ class HandMeshPipeline:
         with self._timed("aggregate"):
             weights = aggregate.weigh(hypotheses.log_weight, residuals, locate.extent(rays))
             hand = aggregate.aggregate(hypotheses, vertices_m, weights, detection.handedness)
+        if self.fitter:
+            with self._timed("fit"):
+                hand = self.fitter(hand, detection, rays, certainty)
         return hand, hypotheses.joints_m + translations_m[:, None]
 
     def _decode(self, hypotheses: Hypotheses, detection: HandDetection) -> np.ndarray:
@@ -206,9 +212,9 @@ def _rays(detection: HandDetection, frame: Frame) -> tuple[np.ndarray, np.ndarra
 
 
 def _digest(models_dir: Path) -> str:
-    """Short sha256 over the model files: which models made an estimate."""
+    """Short sha256 over the model files of the cascade: which models made an estimate, and what its calibration is for."""
     content = hashlib.sha256()
     for path in sorted(models_dir.iterdir()):
-        if path.suffix in (".onnx", ".npz"):
+        if path.suffix in (".onnx", ".npz") and path.name not in (CONDITION_FILE, DENOISER_FILE):
             content.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
     return content.hexdigest()[:12]

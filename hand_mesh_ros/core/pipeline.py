@@ -30,7 +30,8 @@ from hand_mesh_ros.core.smooth import HandSmoother
 from hand_mesh_ros.core.track import Tracker
 from hand_mesh_ros.core.types import Frame, HandDetection, HandEstimate, Hypotheses, TrackState
 
-STAGES = ("detect", "joints", "mesh", "fit", "locate", "aggregate", "track")
+# Of every answer; "fit" is one more where it is enabled.
+STAGES = ("detect", "joints", "mesh", "locate", "aggregate", "track")
 # While a hand is followed, new ones are looked for in every so many images only: a second hand may appear 0.2 s later.
 _SEARCH_EVERY = 6
 # After a longer pause of the images whatever is where a hand was may be another hand [s].

@@ -36,7 +36,8 @@ ROS_PACKAGE = re.compile(
     r"(\w+_msgs|\w+_interfaces|rclpy|launch(_ros)?|tf2_ros|cv_bridge|message_filters|sensor_msgs_py|ament_index_python)"
 )
 COMMON_INTERFACES = {"std_msgs", "geometry_msgs", "sensor_msgs", "shape_msgs", "builtin_interfaces"}
-INTERFACES = sorted([*(ROOT / "msg").glob("*.msg"), *(ROOT / "srv").glob("*.srv")])
+INTERFACES = sorted(path for kind in ("msg", "srv", "action") for path in (ROOT / kind).glob(f"*.{kind}"))
+PARTS = {"msg": (), "srv": ("Request", "Response"), "action": ("Goal", "Result", "Feedback")}
 
 
 def message_fields(path: Path) -> list[tuple[str, str]]:
@@ -74,11 +75,11 @@ def test_messages_use_common_interfaces_only() -> None:
 
 def test_built_messages_are_those_of_the_sources() -> None:
     """A stale build would drop or misplace fields in silence."""
-    msg = pytest.importorskip("hand_mesh_ros.msg", reason="messages are not built")
-    srv = pytest.importorskip("hand_mesh_ros.srv", reason="services are not built")
+    modules = {kind: pytest.importorskip(f"hand_mesh_ros.{kind}", reason=f"{kind} is not built") for kind in PARTS}
     for path in INTERFACES:
-        kind = getattr(msg if path.suffix == ".msg" else srv, path.stem)
-        parts = [kind] if path.suffix == ".msg" else [kind.Request, kind.Response]
+        kind = path.suffix[1:]
+        built_kind = getattr(modules[kind], path.stem)
+        parts = [getattr(built_kind, part) for part in PARTS[kind]] or [built_kind]
         built = [name for part in parts for name in part.get_fields_and_field_types()]
         assert built == [name for _, name in message_fields(path)], f"{path.name} has changed: run make setup or colcon build"
 

@@ -1,0 +1,147 @@
+"""Fitting hands to keypoints: PCA, the graph diffusion with and without guidance, the cascade, and its own fit."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks import metrics
+from benchmarks.graph_views import FIGURES, Answer, Figures, Keypoints, View, answer_of, column, judge, published
+from benchmarks.pca_hands import PcaHands
+from benchmarks.tables import table
+from hand_mesh_ros.core import locate
+from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.decode import palm_from_hand
+from hand_mesh_ros.core.fit import MeshFitter
+from hand_mesh_ros.core.graph_condition import GraphCondition
+from hand_mesh_ros.core.graph_diffusion import GraphDiffusion
+from hand_mesh_ros.core.hand_model import HandModel
+from hand_mesh_ros.core.place import solve_pose
+
+STEPS_FROM_NOISE = 10
+# What may be told of a hand, in the order of the table.
+_TOLD = (("2D",), ("image",), ("2D", "image"))
+
+
+class FitSettings(NamedTuple):
+    """How a mesh of the cascade is fitted: the fields of `PipelineConfig`, without "fit_"."""
+
+    pull_mm: float
+    noise: float
+    steps: int
+
+    def config(self) -> PipelineConfig:
+        """Of a pipeline that fits so, whatever time it takes."""
+        settings = {f"fit_{name}": value for name, value in self._asdict().items()}
+        return PipelineConfig(fit_enabled=True, fit_budget_ms=0.0, **settings)
+
+
+# Chosen by `benchmarks.graph_sweep`: exact keypoints may be followed, those of a detector only a little.
+FIT = {"true 2D": FitSettings(3.0, 300, 5), "detector's 2D": FitSettings(0.3, 300, 3)}
+# How far a mesh that starts from noise may follow them at each step.
+PULL_FROM_NOISE_M = {"true 2D": 0.003, "detector's 2D": 0.0003}
+KINDS = tuple(FIT)
+
+Method = Callable[[View, Keypoints], Answer]
+Results = Mapping[str, Sequence[Figures]]  # by method, then by hand
+
+
+def cascade(view: View, given: Keypoints) -> Answer:
+    """What the pipeline publishes."""
+    return published(view.hand, given)
+
+
+def cascade_and_fit(models_dir: Path, settings: FitSettings) -> Method:
+    """What the pipeline publishes when its fit is on."""
+    fitter = MeshFitter(models_dir, settings.config())
+
+    def answer(view: View, given: Keypoints) -> Answer:
+        return published(fitter(view.hand, view.detection, given.rays, given.confidence), given)
+
+    return answer
+
+
+def cascade_moved(hand: HandModel, view: View, given: Keypoints) -> Answer:
+    """The cascade's mesh as it is, turned and moved to lie on the keypoints: what of a fit is no change of shape."""
+    vertices_m = view.hand.vertices_m
+    pose = solve_pose((hand.joint_regressor @ vertices_m)[None], given.rays, given.confidence, np.eye(3)[None])
+    return answer_of(pose.place(vertices_m[None])[0], hand)
+
+
+def pca_optimised(hand: HandModel, pca: PcaHands, view: View, given: Keypoints) -> Answer:
+    """PCA optimisation from the mean hand, turned as the cascade's."""
+    ray_std = locate.KEYPOINT_NOISE * locate.extent(given.rays)
+    vertices_m, pose = pca.fit_2d(hand, given.rays, given.confidence, ray_std, _camera_from_palm(view, hand))
+    return answer_of(pose.place(vertices_m)[0], hand)
+
+
+def from_noise(model: GraphDiffusion, told: Sequence[str], pull_m: float | None, view: View, given: Keypoints) -> Answer:
+    """One sample under what is told of the hand, turned as the cascade's to begin with.
+
+    Args:
+        model: the diffusion.
+        told: some of "2D" and "image".
+        pull_m: `prior_std_m` of the guidance; None for none: the sample is then only turned and moved to lie on the keypoints.
+        view: of the hand.
+        given: its keypoints.
+    """
+    rotation = _camera_from_palm(view, model.hand)
+    condition = GraphCondition.nothing(1)
+    if "2D" in told:
+        condition = condition.with_rays(given.rays, given.confidence, rotation.T)
+    if "image" in told:
+        condition = condition.with_image(view.detection.features)
+    if pull_m is not None:
+        rows = (condition, rotation[None], given.rays, given.confidence)
+        return answer_of(model.fit_2d(*rows, STEPS_FROM_NOISE, prior_std_m=pull_m).vertices_m[0], model.hand)
+    vertices_m = model.sample(condition, STEPS_FROM_NOISE, seed=0)
+    pose = solve_pose(model.hand.joint_regressor @ vertices_m, given.rays, given.confidence, rotation[None])
+    return answer_of(pose.place(vertices_m)[0], model.hand)
+
+
+def methods(models_dir: Path, model: GraphDiffusion, kind: str, name: str = "") -> dict[str, Method]:
+    """The rows that a graph diffusion gives for one of `KINDS`, `name` added to their titles."""
+    rows: dict[str, Method] = {}
+    for told in _TOLD:
+        rows[" and ".join(told) + name] = partial(from_noise, model, told, None)
+        rows[f"{' and '.join(told)} + guidance{name}"] = partial(from_noise, model, told, PULL_FROM_NOISE_M[kind])
+    return {**rows, f"cascade + fit{name}": cascade_and_fit(models_dir, FIT[kind])}
+
+
+def baselines(hand: HandModel, pca: Mapping[str, PcaHands]) -> dict[str, Method]:
+    """The rows that need no graph diffusion."""
+    rows = {f"PCA optimisation, {title}": partial(pca_optimised, hand, space) for title, space in pca.items()}
+    return {**rows, "cascade": cascade, "cascade, turned and moved only": partial(cascade_moved, hand)}
+
+
+def measured(views: Sequence[View], kind: str, rows: Mapping[str, Method]) -> Results:
+    """Figures of every hand by method."""
+    given = [view.true_2d if kind == "true 2D" else view.detected_2d for view in views]
+    return {name: [judge(view, method(view, told), told) for view, told in zip(views, given)] for name, method in rows.items()}
+
+
+def figures_table(results: Results) -> str:
+    """Means of all figures, a row a method; figures that are not known are left out."""
+    shown = [item for item in FIGURES if any(np.isfinite(column(images, item[0])).all() for images in results.values())]
+    rows = []
+    for name, images in results.items():
+        rows.append([name, *(f"{factor * column(images, title).mean():.2f}" for title, factor, _ in shown)])
+    return table(["", *(f"{title} [{unit}]" for title, _, unit in shown)], rows)
+
+
+def gain_table(results: Results, name: str = "cascade + fit") -> str:
+    """What the fit changes, paired over hands, with 95 % intervals."""
+    rows = []
+    for title, factor, unit in FIGURES:
+        after, before = (factor * column(results[method], title) for method in (name, "cascade"))
+        if np.isfinite(after).all():
+            change, low, high = metrics.paired_bootstrap(after, before)
+            rows.append([title, f"{change:+.2f} [{low:+.2f}, {high:+.2f}] {unit}", f"{100 * change / before.mean():+.0f} %"])
+    return table([f"{name}, against the cascade", "paired difference", "of the mean"], rows)
+
+
+def _camera_from_palm(view: View, hand: HandModel) -> np.ndarray:
+    """(3, 3) rotation by the cascade."""
+    return palm_from_hand(view.hand.joints_m, hand)[0].T

@@ -1,0 +1,90 @@
+"""Sweeps the settings of the fit from the cascade's meshes, on rendered hands of the kind that the models were trained on.
+
+    python -m benchmarks.graph_sweep --models models --count 100
+
+What is best here is set in `benchmarks.graph_fitting.FIT` and in `PipelineConfig`; tests and photographs have no part in it.
+"""
+
+import argparse
+import itertools
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import metrics
+from benchmarks.graph_fitting import KINDS, FitSettings, Results, cascade, cascade_and_fit, measured
+from benchmarks.graph_views import View, column, found_views
+from benchmarks.samples import Sample
+from benchmarks.tables import table
+from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.pipeline import HandMeshPipeline
+from hand_mesh_ros.core.types import Frame
+
+# Poses, builds, skins and rooms are those of training, the hands are new.
+SEED = 40_000
+PULLS_MM, NOISES, STEPS = (0.1, 0.3, 1.0, 3.0), (50, 150, 300, 600), (1, 2, 5)
+_CASCADE = "cascade"
+_BATCH = 50
+
+
+def main() -> None:
+    """Command line: see the module docstring."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", type=Path, default=default_models_dir(), help="folder of the model files")
+    parser.add_argument("--count", type=int, default=100, help="number of hands")
+    parser.add_argument("--pulls", type=float, nargs="+", default=PULLS_MM, help="fit_pull_mm")
+    parser.add_argument("--noises", type=float, nargs="+", default=NOISES, help="fit_noise")
+    parser.add_argument("--steps", type=int, nargs="+", default=STEPS, help="fit_steps")
+    args = parser.parse_args()
+    pipeline = HandMeshPipeline(PipelineConfig(models_dir=str(args.models)))
+    views, _ = found_views(pipeline, training_like_samples(), args.count)
+    for kind in KINDS:
+        results = sweep(args.models, views, kind, grid(args.pulls, args.noises, args.steps))
+        sys.stdout.write(f"{kind}, {len(views)} hands\n{sweep_table(results)}\n")
+
+
+def training_like_samples() -> Iterator[Sample]:
+    """Endless rendered hands, right ones."""
+    from models_train.data.scenes import SceneMaker
+
+    maker = SceneMaker(np.random.default_rng(SEED))
+    for index in itertools.count():
+        if index % _BATCH == 0:
+            scenes = maker.scenes(_BATCH)
+        scene = scenes[index % _BATCH]
+        frame = Frame(scene.rgb, scene.camera_matrix)
+        yield Sample(f"{SEED}-{index:04d}", frame, scene.joints_m, "right", scene.vertices_m)
+
+
+def grid(pulls_mm: Sequence[float], noises: Sequence[float], steps: Sequence[int]) -> list[FitSettings]:
+    """All combinations."""
+    return [FitSettings(*each) for each in itertools.product(pulls_mm, noises, steps)]
+
+
+def sweep(models_dir: Path, views: Sequence[View], kind: str, settings: Sequence[FitSettings]) -> Results:
+    """Figures of every hand by settings, after those of the cascade."""
+    names = {" / ".join(f"{value:g}" for value in each): each for each in settings}
+    return measured(views, kind, {_CASCADE: cascade}) | {
+        name: measured(views, kind, {name: cascade_and_fit(models_dir, each)})[name] for name, each in names.items()
+    }
+
+
+def sweep_table(results: Results) -> str:
+    """A row a setting: the 3D errors, the paired interval of their change, and what is left of the 2D errors."""
+    names = ("PA-MPVPE", "PA-MPJPE", "root-relative MPJPE")
+    before = results[_CASCADE]
+    rows = []
+    for title, images in results.items():
+        cells = [f"{1e3 * column(images, name).mean():.2f}" for name in names]
+        _, low, high = metrics.paired_bootstrap(*(1e3 * column(each, names[0]) for each in (images, before)))
+        left = [column(images, name).mean() / column(before, name).mean() for name in ("2D error", "2D error to the truth")]
+        rows.append([title, *cells, f"[{low:+.2f}, {high:+.2f}]", *(f"{100 * share - 100:+.0f}" for share in left)])
+    change = ["change of PA-MPVPE [mm]", "of 2D error [%]", "of that to the truth [%]"]
+    return table(["pull [mm] / noise / steps", *(f"{name} [mm]" for name in names), *change], rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Hands that were found in images, as the graph diffusion wants them told, with the cascade's answer and the truth.
+
+Everything is of right hands: what was taken for a left hand is mirrored, its truth too.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from benchmarks import metrics
+from benchmarks.measure import look
+from benchmarks.samples import Sample
+from hand_mesh_ros.core import camera, locate
+from hand_mesh_ros.core.aggregate import Aggregate
+from hand_mesh_ros.core.hand_model import HandModel
+from hand_mesh_ros.core.mirror import mirror_points
+from hand_mesh_ros.core.pipeline import HandMeshPipeline
+from hand_mesh_ros.core.topology import N_JOINTS, WRIST
+from hand_mesh_ros.core.types import HandDetection
+
+# Keypoints of no confidence still say a little, as in the pipeline.
+_LEAST_CERTAINTY = 1e-3
+
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Keypoints:
+    """The 2D of one hand that something is fitted to."""
+
+    rays: np.ndarray  # (21, 2) undistorted x/z, y/z
+    confidence: np.ndarray  # (21,) in 0..1
+
+
+@dataclass(frozen=True)
+class View:
+    """One found hand; camera axes."""
+
+    truth_joints_m: np.ndarray  # (21, 3) in the camera, true size
+    truth_vertices_m: np.ndarray | None  # (V, 3), where the surface is known
+    true_2d: Keypoints
+    detected_2d: Keypoints
+    detection: HandDetection  # as found, but for its side
+    skeletons_m: np.ndarray  # (K, 21, 3) hypotheses of the cascade, average size, wrist in the origin
+    hand: Aggregate  # its answer, likewise
+    px_per_ray: float  # pixels of the image per unit of `rays`
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A hand as some method places it, average size."""
+
+    joints_m: np.ndarray  # (21, 3) in the camera
+    vertices_m: np.ndarray  # (V, 3)
+
+
+# What is measured of an answer: name, factor for printing, unit.
+FIGURES = (
+    ("PA-MPVPE", 1e3, "mm"),
+    ("PA-MPJPE", 1e3, "mm"),
+    ("root-relative MPVPE", 1e3, "mm"),
+    ("root-relative MPJPE", 1e3, "mm"),
+    ("2D error", 1.0, "px"),
+    ("2D error of the radius", 1e2, "%"),
+    ("2D error to the truth", 1e2, "%"),
+)
+
+
+def found_views(pipeline: HandMeshPipeline, samples: Iterable[Sample], limit: int) -> tuple[list[View], int]:
+    """The first `limit` hands that were found, their side too, and the number of images that it took."""
+    views, n_images = [], 0
+    for sample in samples:
+        n_images += 1
+        (seen,) = look(pipeline.detector, [sample])
+        if seen.detection is not None and seen.detection.handedness == sample.side:
+            views.append(view_of(pipeline, sample, seen.detection))
+        if len(views) == limit:
+            break
+    return views, n_images
+
+
+def view_of(pipeline: HandMeshPipeline, sample: Sample, detection: HandDetection) -> View:
+    """What the pipeline makes of one detection, as of a right hand."""
+    hand, skeletons_m = pipeline.aggregate_hand(detection, sample.frame)
+    turn = mirror_points if detection.handedness == "left" else np.asarray
+    camera_matrix, distortion = sample.frame.working_camera_matrix, sample.frame.distortion
+    truth = turn(sample.joints_m)
+    rays = turn(camera.rays_from_pixels(detection.keypoints_px, camera_matrix, distortion))
+    return View(
+        truth_joints_m=truth,
+        truth_vertices_m=None if sample.vertices_m is None else turn(sample.vertices_m),
+        true_2d=Keypoints(truth[:, :2] / truth[:, 2:], np.ones(N_JOINTS)),
+        detected_2d=Keypoints(rays, np.maximum(detection.keypoint_conf, _LEAST_CERTAINTY).astype(np.float64)),
+        detection=replace(detection, handedness="right"),
+        skeletons_m=turn(skeletons_m - skeletons_m[:, [WRIST]]),
+        hand=replace(hand, joints_m=turn(hand.joints_m), vertices_m=turn(hand.vertices_m)),
+        px_per_ray=float(camera_matrix[0, 0]),
+    )
+
+
+def published(hand: Aggregate, given: Keypoints) -> Answer:
+    """The answer that is an aggregate, its place found from the given keypoints as the pipeline does."""
+    translation = locate.translate(hand.joints_m[None], given.rays, given.confidence)[0][0]
+    return Answer(hand.joints_m + translation, hand.vertices_m + translation)
+
+
+def answer_of(vertices_m: np.ndarray, hand: HandModel) -> Answer:
+    """The answer that is a mesh (V, 3) in the camera."""
+    return Answer(hand.joint_regressor @ vertices_m, vertices_m)
+
+
+def judge(view: View, answer: Answer, given: Keypoints) -> Figures:
+    """The figures of `FIGURES`; NaN where the true surface is not known."""
+    truth, surface = view.truth_joints_m, view.truth_vertices_m
+    figures = dict.fromkeys((name for name, _, _ in FIGURES), float("nan"))
+    figures["PA-MPJPE"] = float(metrics.pa_error(answer.joints_m, truth))
+    figures["root-relative MPJPE"] = float(metrics.root_relative_error(answer.joints_m, truth))
+    if surface is not None:
+        figures["PA-MPVPE"] = float(metrics.pa_error(answer.vertices_m, surface))
+        offset = answer.joints_m[WRIST] - truth[WRIST]
+        figures["root-relative MPVPE"] = float(metrics.point_errors(answer.vertices_m - offset, surface).mean())
+    seen = answer.joints_m[:, :2] / answer.joints_m[:, 2:]
+    apart = float(metrics.point_errors(seen, given.rays).mean())
+    radius = locate.extent(view.true_2d.rays)
+    figures["2D error"], figures["2D error of the radius"] = apart * view.px_per_ray, apart / radius
+    figures["2D error to the truth"] = float(metrics.point_errors(seen, view.true_2d.rays).mean()) / radius
+    return figures
+
+
+def column(results: Sequence[Figures], name: str) -> np.ndarray:
+    """One figure of all hands, (n,)."""
+    return np.array([result[name] for result in results])

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from hand_mesh_ros.core import camera
+from hand_mesh_ros.core import camera, rigid
 from hand_mesh_ros.core.aggregate import Aggregate
 from hand_mesh_ros.core.calibration import Stated
-from hand_mesh_ros.core.locate import Location, Scale, scale_covariances
+from hand_mesh_ros.core.locate import Location, place_covariances, scale_covariances
 from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import (
     DEPTH_ANCHORED,
@@ -23,6 +23,8 @@ from hand_mesh_ros.core.wrist import wrist_rotation
 
 # A joint inside the image counts as observed from this confidence on.
 _OBSERVED_CONF = 0.5
+# Share of the doubt about the wrist's rotation that is the palm's within the hand: depth turns only the hand as a whole.
+_WITHIN_HAND = 0.3
 
 
 def to_estimate(
@@ -48,29 +50,33 @@ def to_estimate(
         timings_ms: kept as it is.
     """
     scale = location.scale
-    root = location.translation_m
-    if not frame.is_calibrated:
-        root, skeletons_m = np.zeros(3), skeletons_m - skeletons_m[:, [WRIST]]
-    joints = scale.factor * (hand.joints_m + root)
-    covariance = stated.relative_m2 + location.covariance_m2 if frame.is_calibrated else stated.relative_m2
-    covariance = scale.factor**2 * covariance + scale_covariances(joints, scale.rel_std)
+    joints, vertices = (scale.factor * points @ location.turn.T for points in (hand.joints_m, hand.vertices_m))
+    covariance = _joint_covariance(joints, stated, location, frame)
+    rotation = location.covariance[4:, 4:] + _WITHIN_HAND * stated.rotation if location.is_anchored else stated.rotation
+    reprojection = reprojection_px(joints + location.translation_m, detection.keypoints_px, frame)
+    # The hypotheses keep their places about the hand.
+    skeletons_m = scale.factor * rigid.transform(skeletons_m - location.from_rays_m, location.turn, np.zeros(3))
+    if frame.is_calibrated:
+        joints, vertices, skeletons_m = (points + location.translation_m for points in (joints, vertices, skeletons_m))
+    else:
+        skeletons_m = skeletons_m - skeletons_m[:, [WRIST]]
     return HandEstimate(
         **_as_detected(detection),
         state=state,
         joints_m=joints,
         joint_covariance_m2=covariance,
         articulation_covariance_m2=scale.factor**2 * stated.articulation_m2,
-        joint_flags=joint_flags(detection, frame, scale, hand.is_fitted),
-        hypotheses_m=scale.factor * skeletons_m,
+        joint_flags=joint_flags(detection, frame, location.anchored, hand.is_fitted),
+        hypotheses_m=skeletons_m,
         weights=hand.weights,
         mode=hand.mode,
-        vertices_m=scale.factor * (hand.vertices_m + root),
+        vertices_m=vertices,
         vertex_std_m=scale.factor * np.sqrt(stated.vertices_m2),
         wrist_pose=_wrist_pose(joints, detection, frame),
-        wrist_covariance=_wrist_covariance(covariance[WRIST], stated.rotation, frame),
+        wrist_covariance=_wrist_covariance(covariance[WRIST], rotation, frame),
         scale_source=scale.source,
         scale_rel_std=scale.rel_std,
-        reprojection_px=reprojection_px(hand.joints_m + location.translation_m, detection.keypoints_px, frame),
+        reprojection_px=reprojection,
         timings_ms=timings_ms,
     )
 
@@ -88,15 +94,26 @@ def _as_detected(detection: HandDetection) -> dict[str, Any]:
     }
 
 
-def joint_flags(detection: HandDetection, frame: Frame, scale: Scale, is_fitted: bool) -> np.ndarray:
+def joint_flags(detection: HandDetection, frame: Frame, anchored: np.ndarray, is_fitted: bool) -> np.ndarray:
     """Bits per joint, (21,) uint8: in the image or not, seen there with confidence, its depth measured, moved by the 2D fit."""
     height, width = frame.rgb.shape[:2]
     x, y = detection.keypoints_px.T
     # Pixels reach half a pixel beyond their centres.
     is_inside = (x >= -0.5) & (y >= -0.5) & (x <= width - 0.5) & (y <= height - 0.5)
     flags = np.where(is_inside & (detection.keypoint_conf >= _OBSERVED_CONF), OBSERVED, 0)
-    flags |= np.where(is_inside, 0, OUT_OF_IMAGE) | np.where(scale.anchored, DEPTH_ANCHORED, 0) | (FITTED if is_fitted else 0)
+    flags |= np.where(is_inside, 0, OUT_OF_IMAGE) | np.where(anchored, DEPTH_ANCHORED, 0) | (FITTED if is_fitted else 0)
     return flags.astype(np.uint8)
+
+
+def _joint_covariance(joints: np.ndarray, stated: Stated, location: Location, frame: Frame) -> np.ndarray:
+    """(21, 3, 3) of joints relative to the wrist, metric: within the hand, and by its place."""
+    factor2 = location.scale.factor**2
+    if not frame.is_calibrated:
+        # Relative to the wrist only the size is in doubt, which moves a joint along the way to it.
+        return factor2 * stated.relative_m2 + scale_covariances(joints, location.scale.rel_std)
+    # Depth states the doubt of the turn itself, and what is left is that within the hand.
+    within = stated.articulation_m2 if location.is_anchored else stated.relative_m2
+    return factor2 * within + place_covariances(joints - joints.mean(0), location.covariance)
 
 
 def _wrist_pose(joints: np.ndarray, detection: HandDetection, frame: Frame) -> np.ndarray:

@@ -1,72 +1,88 @@
-"""Where a hand is: closed-form translation of a skeleton from the rays of its joints, and its size from whatever tells it.
+"""Where a hand is: closed-form translation of a skeleton from the rays of its joints, for a size that is known or assumed.
 
 A camera alone sees the shape of a hand but not whether it is small and near or large and far: scaling everything about the
-optical centre changes no pixel. So the hand is first placed at average size; `Scale` then multiplies size and distance alike.
+optical centre changes no pixel. So the hand is first placed at average size; its size then scales size and distance alike.
+Depth can tell both apart: `anchor`.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from hand_mesh_ros.core import camera
-from hand_mesh_ros.core.topology import FINGER_BASES, FINGERTIPS, N_JOINTS, WRIST
-from hand_mesh_ros.core.types import Frame, ScaleSource
+from hand_mesh_ros.core.scale import Scale, SizeMeasure
+from hand_mesh_ros.core.topology import N_JOINTS
 
-# Size of an adult's hand relative to the average: hand length is 194 +- 10 mm in men, 180 +- 10 mm in women (Gordon et al. 1989,
-# "1988 Anthropometric Survey of US Army Personnel", NATICK/TR-89/044), 6.3 % over both; the rest is for other populations.
-PRIOR_REL_STD = 0.08
-USER_REL_STD = 0.02
 # Solutions with a joint nearer than this to the camera's plane are geometrically impossible; none is placed beyond the far limit.
 _NEAR_M, _FAR_M = 0.05, 20.0
 _REWEIGHTINGS = 3
 # 21 joints whose errors go together within a finger and over the palm weigh like this many independent ones.
-_INDEPENDENT_JOINTS = 6
+INDEPENDENT_JOINTS = 6
 # The detector's noise per axis, as a share of the hand's extent in the image.
 KEYPOINT_NOISE = 0.03
-# Skin lies this far before the joint centre [m]: wrist, finger bases, tips, and the joints between.
-_DEPTH_OF_JOINT_M = np.full(N_JOINTS, 0.008)
-_DEPTH_OF_JOINT_M[[WRIST, *FINGER_BASES]], _DEPTH_OF_JOINT_M[FINGERTIPS] = 0.012, 0.005
-# A measured size is believed if enough joints agree on it within this distance, and if it can be that of a human hand.
-_DEPTH_GATE_M, _MIN_DEPTH_JOINTS, _DEPTH_SCALES, _DEPTH_REL_STD = 0.04, 7, (0.55, 1.5), 0.015
-_WINDOW_M, _WINDOW_SAMPLES = 0.008, 5
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Size of the hand relative to an average adult's, and how it is known."""
-
-    factor: float
-    rel_std: float
-    source: ScaleSource
-    anchored: np.ndarray  # (21,) bool: joints whose measured depth agrees with it
 
 
 @dataclass(frozen=True)
 class Location:
-    """Where a hand of average size is, and how its true size changes that."""
+    """Where a hand is, how large, and what depth turned it by; metres in the camera frame."""
 
-    translation_m: np.ndarray  # (3,) camera frame, of the wrist
-    covariance_m2: np.ndarray  # (3, 3) of the translation if the size were known
+    translation_m: np.ndarray  # (3,) of the wrist
+    # (7, 7) of the place of the hand's centre [m], the logarithm of its size, and a turn about its centre [rad].
+    covariance: np.ndarray
     scale: Scale
+    from_rays_m: np.ndarray  # (3,) of the wrist by its rays alone, at average size
+    turn: np.ndarray  # (3, 3) rotation about the wrist that depth asks for; without depth the identity, of no stated doubt
+    anchored: np.ndarray  # (21,) bool: joints whose skin was measured where it is now
+    size_seen: SizeMeasure | None = None  # what this image alone says of the size, where depth tells it
+
+    @property
+    def is_anchored(self) -> bool:
+        """Whether depth has placed the hand."""
+        return bool(self.anchored.any())
+
+    @property
+    def covariance_m2(self) -> np.ndarray:
+        """(3, 3) of the place of the hand's centre, if its size were known."""
+        of_place, with_size, of_size = self.covariance[:3, :3], self.covariance[:3, 3], self.covariance[3, 3]
+        return of_place - np.outer(with_size, with_size) / of_size
 
 
 def locate(
-    joints_m: np.ndarray, rays: np.ndarray, weights: np.ndarray, joint_std_m: np.ndarray, frame: Frame, user_hand_scale: float
+    joints_m: np.ndarray, rays: np.ndarray, weights: np.ndarray, joint_std_m: np.ndarray, scale: Scale, gain: float
 ) -> Location:
-    """Place and size of one hand.
+    """Place of one hand by its rays.
 
     Args:
         joints_m: (21, 3) camera axes, wrist in the origin, average size.
         rays: (21, 2) undistorted x/z, y/z.
         weights: (21,) confidences of the rays.
         joint_std_m: (21,) standard deviation of the joints relative to the hand, per axis.
-        frame: its depth and calibration are used.
-        user_hand_scale: `PipelineConfig.user_hand_scale`.
+        scale: what is known of the size.
+        gain: `Calibration.location_gain`.
     """
     translation = translate(joints_m[None], rays, weights)[0][0]
     placed = joints_m + translation
-    covariance = translation_covariance(placed, rays, weights, KEYPOINT_NOISE * extent(rays), joint_std_m)
-    return Location(translation, covariance, find_scale(placed, frame, user_hand_scale))
+    of_place = gain * translation_covariance(placed, rays, weights, KEYPOINT_NOISE * extent(rays), joint_std_m)
+    # A size that is wrong moves the centre along its ray.
+    along = np.append(scale.factor * placed.mean(0), 1.0)
+    covariance = np.zeros((7, 7))
+    covariance[:3, :3] = scale.factor**2 * of_place
+    covariance[:4, :4] += scale.rel_std**2 * np.outer(along, along)
+    return Location(scale.factor * translation, covariance, scale, translation, np.eye(3), np.zeros(N_JOINTS, bool))
+
+
+def place_covariances(from_centre_m: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """What place, size and turn add to the doubt about points, (N, 3, 3) m^2.
+
+    Args:
+        from_centre_m: (N, 3) points relative to the hand's centre.
+        covariance: `Location.covariance`.
+    """
+    x, y, z = from_centre_m.T
+    none = np.zeros_like(x)
+    # A turn by w moves a point p by w x p.
+    turned = np.stack([np.stack([none, z, -y], -1), np.stack([-z, none, x], -1), np.stack([y, -x, none], -1)], -2)
+    moved = np.concatenate([np.broadcast_to(np.eye(3), turned.shape), from_centre_m[:, :, None], turned], -1)
+    return moved @ covariance @ np.swapaxes(moved, -1, -2)
 
 
 def extent(rays: np.ndarray) -> float:
@@ -149,7 +165,7 @@ def translation_covariance(
     rows = np.stack([np.stack([ones, zeros, -rays[:, 0]], -1), np.stack([zeros, ones, -rays[:, 1]], -1)], axis=1)
     of_ray = (ray_std * joints_m[:, 2]) ** 2 / np.maximum(weights, 1e-3)
     variance = of_ray[:, None] + joint_std_m[:, None] ** 2 * (1 + rays**2)
-    information = np.einsum("jar,jas,ja->rs", rows, rows, 1 / variance) * (_INDEPENDENT_JOINTS / N_JOINTS)
+    information = np.einsum("jar,jas,ja->rs", rows, rows, 1 / variance) * (INDEPENDENT_JOINTS / N_JOINTS)
     # Rays that meet in one point say nothing of the distance: nothing is known better than within the far limit.
     return np.linalg.inv(information + np.eye(3) / _FAR_M**2)
 
@@ -157,56 +173,3 @@ def translation_covariance(
 def scale_covariances(points_m: np.ndarray, rel_std: float) -> np.ndarray:
     """What an uncertain size adds, (..., 3, 3) m^2: points (..., 3) move along their rays from the optical centre."""
     return rel_std**2 * points_m[..., :, None] * points_m[..., None, :]
-
-
-def find_scale(joints_m: np.ndarray, frame: Frame, user_hand_scale: float) -> Scale:
-    """Size of the hand from depth if the image has usable depth, else from the user, else from the population.
-
-    Args:
-        joints_m: (21, 3) in the camera frame, placed at average size.
-        frame: its depth and calibration are used.
-        user_hand_scale: `PipelineConfig.user_hand_scale`.
-    """
-    nowhere = np.zeros(N_JOINTS, bool)
-    known = (
-        Scale(user_hand_scale, USER_REL_STD, "user", nowhere) if user_hand_scale else Scale(1.0, PRIOR_REL_STD, "prior", nowhere)
-    )
-    if not frame.is_calibrated:
-        return Scale(known.factor, known.rel_std, "none", nowhere)
-    return (frame.depth_m is not None and _scale_from_depth(joints_m, frame)) or known
-
-
-def _scale_from_depth(joints_m: np.ndarray, frame: Frame) -> Scale | None:
-    """Median over the joints of measured by expected depth of the skin, or None where too few agree."""
-    measured = _depth_at(joints_m, frame)
-    expected = joints_m[:, 2] - _DEPTH_OF_JOINT_M
-    with np.errstate(invalid="ignore"):
-        ratio = measured / expected
-    valid = np.isfinite(ratio)
-    if valid.sum() < _MIN_DEPTH_JOINTS:
-        return None
-    agrees = valid & (np.abs(ratio - np.median(ratio[valid])) * expected < _DEPTH_GATE_M)
-    factor = float(np.median(ratio[agrees]))
-    is_human = _DEPTH_SCALES[0] < factor < _DEPTH_SCALES[1]
-    if not is_human or agrees.sum() < max(_MIN_DEPTH_JOINTS, 0.5 * valid.sum()):
-        return None
-    spread = 1.4826 * float(np.median(np.abs(ratio[agrees] - factor)))
-    return Scale(factor, float(np.hypot(_DEPTH_REL_STD, spread / np.sqrt(_INDEPENDENT_JOINTS))), "depth", agrees)
-
-
-def _depth_at(joints_m: np.ndarray, frame: Frame) -> np.ndarray:
-    """Median of the valid depths in a window of some millimetres around each joint, (21,); NaN where there is none."""
-    pixels = camera.project(joints_m, frame.camera_matrix, frame.distortion)
-    reach = 0.5 * _WINDOW_M * frame.camera_matrix[0, 0] / joints_m[:, 2]
-    steps = np.linspace(-1, 1, _WINDOW_SAMPLES)
-    window = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
-    samples = np.round(pixels[:, None] + np.maximum(reach, 1.0)[:, None, None] * window).astype(int)
-    height, width = frame.depth_m.shape
-    inside = ((samples >= 0) & (samples < (width, height))).all(-1)
-    column, row = np.clip(samples, 0, (width - 1, height - 1)).transpose(2, 0, 1)
-    depths = frame.depth_m[row, column].astype(np.float64)
-    is_measured = inside & np.isfinite(depths) & (depths > 0)
-    result = np.full(N_JOINTS, np.nan)
-    seen = is_measured.any(-1)
-    result[seen] = np.nanmedian(np.where(is_measured, depths, np.nan)[seen], axis=-1)
-    return result

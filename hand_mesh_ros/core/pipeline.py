@@ -12,6 +12,7 @@ import numpy as np
 
 from hand_mesh_ros.core import aggregate, camera, crop, doubt, hand_model, locate
 from hand_mesh_ros.core.aggregate import Aggregate
+from hand_mesh_ros.core.anchor import Evidence, anchor
 from hand_mesh_ros.core.association import duplicates
 from hand_mesh_ros.core.calibration import FILE_NAME as CALIBRATION_FILE
 from hand_mesh_ros.core.calibration import Calibration, Stated
@@ -26,6 +27,7 @@ from hand_mesh_ros.core.hypothesise import JointSampler
 from hand_mesh_ros.core.locate import Location
 from hand_mesh_ros.core.mirror import mirror_points
 from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.scale import PRIOR, USER_REL_STD, Scale, SizeMeasure, UserScale
 from hand_mesh_ros.core.smooth import HandSmoother
 from hand_mesh_ros.core.track import Tracker
 from hand_mesh_ros.core.types import Frame, HandDetection, HandEstimate, Hypotheses, TrackState
@@ -65,6 +67,9 @@ class HandMeshPipeline:
         self._calibration = calibration or Calibration.load(models_dir / CALIBRATION_FILE, self.model_id)
         self._tracker = Tracker(config.max_hands, 1e-3 * config.predict_ms, config.one_per_side)
         self._smoothers: dict[str, HandSmoother] = {}  # of the hands of the last image, by id
+        given = Scale(config.user_hand_scale, USER_REL_STD, "user") if config.user_hand_scale else PRIOR
+        self.user_scale = UserScale(given)
+        self._sizes: list[SizeMeasure] = []  # of the hands of the last image, by depth
         self._last: tuple[float, tuple[int, ...]] = (-np.inf, ())
         self._images = 0
 
@@ -105,8 +110,9 @@ class HandMeshPipeline:
         self.estimate_hand(example, frame)
 
     def reset(self) -> None:
-        """Forgets the hands that were followed."""
+        """Forgets the hands that were followed, and how large they seemed."""
         self._tracker.forget()
+        self.user_scale.reset()
         self._smoothers = {}
         self._last = (-np.inf, ())
 
@@ -130,7 +136,9 @@ class HandMeshPipeline:
             search = self._images % _SEARCH_EVERY == 0 or self._tracker.is_missing_one
             hands = self._tracker.update(self.detector.detect(frame, self._tracker.following, search), frame.stamp_s)
         self._images += 1
+        self._sizes = []
         seen = {hand.track_id: self.estimate_hand(hand, frame, state) for hand, state in hands if state != "predicted"}
+        self.user_scale.step(self._sizes, frame.stamp_s)
         with self._timed("track"):
             estimates = self._tracked([hand for hand, _ in hands], seen, frame)
         self.timings_ms["total"] = 1e3 * (time.perf_counter() - started_s)
@@ -173,8 +181,16 @@ class HandMeshPipeline:
         """Place and size of a hand of known shape and doubt."""
         joint_std_m = np.sqrt(np.trace(stated.relative_m2, axis1=1, axis2=2) / 3)
         rays, certainty = _rays(detection, frame)
-        location = locate.locate(hand.joints_m, rays, certainty, joint_std_m, frame, self.config.user_hand_scale)
-        return replace(location, covariance_m2=self._calibration.location_gain * location.covariance_m2)
+        gain, known = self._calibration.location_gain, self.user_scale.known
+        if not frame.is_calibrated:
+            known = replace(known, source="none")
+        location = locate.locate(hand.joints_m, rays, certainty, joint_std_m, known, gain)
+        if frame.depth_m is None or not frame.is_calibrated:
+            return location
+        shape = (hand.joints_m, hand.vertices_m, self.hand_model.faces)
+        location = anchor(Evidence(*shape, rays, certainty, joint_std_m, stated.rotation, gain), location, frame)
+        self._sizes += [location.size_seen] if location.size_seen else []
+        return location
 
     def aggregate_hand(self, detection: HandDetection, frame: Frame) -> tuple[Aggregate, np.ndarray]:
         """The shape of one hand, and its hypotheses (K, 21, 3) each placed in the camera frame; both at average adult size."""

@@ -6,10 +6,9 @@ import pytest
 from hand_mesh_ros.core import locate
 from hand_mesh_ros.core.camera import project, rays_from_pixels
 from hand_mesh_ros.core.mirror import mirror_points
-from hand_mesh_ros.core.types import Frame
+from hand_mesh_ros.core.scale import PRIOR, Scale
 
 K = np.array([[600.0, 0, 319.5], [0, 600, 239.5], [0, 0, 1]])
-SIZE = (480, 640)
 ONES = np.ones(21)
 PLACE = np.array([0.05, -0.03, 0.55])
 
@@ -28,19 +27,6 @@ def skeleton(rng) -> np.ndarray:
 
 def rays_of(points: np.ndarray) -> np.ndarray:
     return points[..., :2] / points[..., 2:]
-
-
-def frame_with(depth_m: np.ndarray | None, camera_matrix: np.ndarray = K) -> Frame:
-    return Frame(np.zeros((*SIZE, 3), np.uint8), camera_matrix, depth_m)
-
-
-def depth_of(joints_m: np.ndarray, reach: int = 4, background_m: float = 1.5) -> np.ndarray:
-    """A depth image with a patch of skin around every joint; nearer patches hide farther ones."""
-    depth = np.full(SIZE, background_m, np.float32)
-    for joint in np.argsort(-joints_m[:, 2]):
-        x, y = np.round(project(joints_m[joint], K)).astype(int)
-        depth[y - reach : y + reach + 1, x - reach : x + reach + 1] = joints_m[joint, 2] - 0.008
-    return depth
 
 
 @pytest.mark.parametrize("place", [(0, 0, 0.3), (0.2, -0.15, 0.6), (-0.5, 0.3, 1.5)])
@@ -130,58 +116,38 @@ def test_an_uncertain_size_moves_points_along_their_rays():
     assert np.linalg.matrix_rank(covariance) == 1
 
 
-@pytest.mark.parametrize(("user", "source", "factor"), [(0.0, "prior", 1.0), (0.9, "user", 0.9)])
-@pytest.mark.parametrize("depth", [None, np.full(SIZE, np.nan, np.float32), np.zeros(SIZE, np.float32)], ids=["no", "nan", "0"])
-def test_without_depth_the_size_is_the_users_or_the_populations(skeleton, user, source, factor, depth):
-    scale = locate.find_scale(skeleton + PLACE, frame_with(depth), user)
-    assert (scale.source, scale.factor) == (source, factor)
-    assert scale.rel_std == (locate.USER_REL_STD if user else locate.PRIOR_REL_STD)
-    assert not scale.anchored.any()
+@pytest.mark.parametrize("scale", [PRIOR, Scale(0.9, 0.02, "user"), Scale(1.1, 0.03, "depth")])
+def test_size_and_its_doubt_go_into_the_place(skeleton, scale):
+    rays, joint_std = rays_of(skeleton + PLACE), np.full(21, 0.004)
+    location = locate.locate(skeleton, rays, ONES, joint_std, scale, gain=2.0)
+    assert location.scale == scale
+    np.testing.assert_allclose(location.translation_m, scale.factor * PLACE, atol=1e-9)
+    np.testing.assert_allclose(location.from_rays_m, PLACE, atol=1e-9)
+    np.testing.assert_array_equal(location.turn, np.eye(3))
+    assert not location.is_anchored
+    ray_std = locate.KEYPOINT_NOISE * locate.extent(rays)
+    alone = 2.0 * locate.translation_covariance(skeleton + PLACE, rays, ONES, ray_std, joint_std)
+    np.testing.assert_allclose(location.covariance_m2, scale.factor**2 * alone, rtol=1e-6, atol=1e-12)
+    # A joint's doubt is that of the place, and of the size along the joint's own ray.
+    points = scale.factor * (skeleton + PLACE)
+    stated = locate.place_covariances(points - points.mean(0), location.covariance)
+    expected = scale.factor**2 * alone + locate.scale_covariances(points, scale.rel_std)
+    np.testing.assert_allclose(stated, expected, rtol=1e-6, atol=1e-12)
 
 
-def test_without_calibration_there_is_no_scale(skeleton):
-    scale = locate.find_scale(skeleton + PLACE, frame_with(depth_of(skeleton + PLACE), np.zeros((3, 3))), 0.0)
-    assert scale.source == "none"
-
-
-@pytest.mark.parametrize("true_scale", [0.8, 1.0, 1.15])
-def test_depth_gives_the_size(skeleton, true_scale):
-    depth = depth_of(true_scale * (skeleton + PLACE))
-    scale = locate.find_scale(skeleton + PLACE, frame_with(depth), 0.0)
-    assert scale.source == "depth"
-    assert scale.factor == pytest.approx(true_scale, rel=0.015)
-    assert scale.rel_std < 0.03
-    assert scale.anchored.sum() >= 14
-
-
-def test_depth_with_holes_and_a_wall_behind_some_joints_still_gives_the_size(skeleton, rng):
-    depth = depth_of(1.1 * (skeleton + PLACE))
-    depth[rng.uniform(size=SIZE) < 0.4] = np.nan
-    pixels = np.round(project(1.1 * (skeleton + PLACE), K)).astype(int)
-    for x, y in pixels[:6]:
-        depth[y - 5 : y + 6, x - 5 : x + 6] = 1.5
-    scale = locate.find_scale(skeleton + PLACE, frame_with(depth), 0.0)
-    assert scale.source == "depth"
-    assert scale.factor == pytest.approx(1.1, rel=0.02)
-    assert not scale.anchored[:6].any()
-
-
-@pytest.mark.parametrize("depth_m", [0.1, 3.0])
-def test_depth_that_no_hand_explains_is_not_believed(skeleton, depth_m):
-    scale = locate.find_scale(skeleton + PLACE, frame_with(np.full(SIZE, depth_m, np.float32)), 0.0)
-    assert scale.source == "prior"
-
-
-def test_depth_at_few_joints_is_not_believed(skeleton):
-    depth = np.full(SIZE, np.nan, np.float32)
-    for x, y in np.round(project(skeleton[:5] + PLACE, K)).astype(int):
-        depth[y - 4 : y + 5, x - 4 : x + 5] = 0.4
-    assert locate.find_scale(skeleton + PLACE, frame_with(depth), 0.0).source == "prior"
+def test_the_doubt_of_points_is_that_of_a_hand_shifted_grown_and_turned(skeleton, rng):
+    root = rng.normal(0, (0.004, 0.003, 0.01, 0.03, 0.02, 0.03, 0.01), (7, 7))
+    covariance = root @ root.T
+    steps = rng.multivariate_normal(np.zeros(7), covariance, 4000)
+    moved = skeleton + steps[:, None, :3] + steps[:, None, 3:4] * skeleton + np.cross(steps[:, None, 4:], skeleton)
+    stated = locate.place_covariances(skeleton, covariance)
+    for joint in range(0, 21, 5):
+        np.testing.assert_allclose(stated[joint], np.cov(moved[:, joint].T), atol=0.1 * np.abs(stated[joint]).max())
 
 
 def test_the_place_of_a_hand_seen_through_a_lens(skeleton):
     distortion = np.array([-0.25, 0.08, 0.0005, -0.0003, 0.0])
     pixels = project(skeleton + PLACE, K, distortion)
     rays = rays_from_pixels(pixels, K, distortion)
-    location = locate.locate(skeleton, rays, ONES, np.full(21, 0.005), frame_with(None), 0.0)
+    location = locate.locate(skeleton, rays, ONES, np.full(21, 0.005), PRIOR, 1.0)
     np.testing.assert_allclose(location.translation_m, PLACE, atol=1e-3)

@@ -121,15 +121,16 @@ def test_a_mirrored_detection_gives_mirrored_results(pipeline, frame, detection,
     right = pipeline.estimate_hand(detection, frame)
     left = pipeline.estimate_hand(*mirrored(detection, frame))
     assert {right.handedness, left.handedness} == {"right", "left"}
-    # A tenth of a millimetre.
+    # A tenth of a millimetre; with depth half a one, since mirrored pixels are not rounded alike.
+    atol, share = (5e-4, 2e-2) if with_depth else (1e-4, 1e-3)
     for name in ("joints_m", "hypotheses_m", "vertices_m"):
-        np.testing.assert_allclose(getattr(left, name), mirror_points(getattr(right, name)), atol=1e-4)
+        np.testing.assert_allclose(getattr(left, name), mirror_points(getattr(right, name)), atol=atol)
     np.testing.assert_array_equal(left.mode, right.mode)
     np.testing.assert_allclose(left.weights, right.weights, atol=1e-4)
     for name in ("joint_covariance_m2", "articulation_covariance_m2"):
         expected = mirror_covariances(getattr(right, name))
-        np.testing.assert_allclose(getattr(left, name), expected, atol=1e-3 * np.abs(expected).max())
-    np.testing.assert_allclose(left.wrist_pose[:3, :3], mirror_rotations(right.wrist_pose[:3, :3]), atol=1e-3)
+        np.testing.assert_allclose(getattr(left, name), expected, atol=share * np.abs(expected).max())
+    np.testing.assert_allclose(left.wrist_pose[:3, :3], mirror_rotations(right.wrist_pose[:3, :3]), atol=10 * atol)
 
 
 def test_without_calibration_there_are_shapes_but_no_places(pipeline, frame, views):

@@ -45,7 +45,7 @@ PULL_FROM_NOISE_M = {"true 2D": 0.003, "detector's 2D": 0.0003}
 KINDS = tuple(FIT)
 
 Method = Callable[[View, Keypoints], Answer]
-Results = Mapping[str, Sequence[Figures]]  # by method, then by hand
+Results = dict[str, list[Figures]]  # by method, then by hand
 
 
 def cascade(view: View, given: Keypoints) -> Answer:

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks import metrics
 from benchmarks.graph_fitting import KINDS, FitSettings, Results, cascade, cascade_and_fit, measured
-from benchmarks.graph_views import View, column, found_views
+from benchmarks.graph_views import View, column, found_hands, view_of
 from benchmarks.samples import Sample
 from benchmarks.tables import table
 from hand_mesh_ros.core.config import PipelineConfig
@@ -27,7 +27,7 @@ from hand_mesh_ros.core.types import Frame
 SEED = 40_000
 PULLS_MM, NOISES, STEPS = (0.1, 0.3, 1.0, 3.0), (50, 150, 300, 600), (1, 2, 5)
 _CASCADE = "cascade"
-_BATCH = 50
+_BATCH = 10
 
 
 def main() -> None:
@@ -40,10 +40,16 @@ def main() -> None:
     parser.add_argument("--steps", type=int, nargs="+", default=STEPS, help="fit_steps")
     args = parser.parse_args()
     pipeline = HandMeshPipeline(PipelineConfig(models_dir=str(args.models)))
-    views, _ = found_views(pipeline, training_like_samples(), args.count)
+    views = training_like_views(pipeline, args.count)
     for kind in KINDS:
         results = sweep(args.models, views, kind, grid(args.pulls, args.noises, args.steps))
         sys.stdout.write(f"{kind}, {len(views)} hands\n{sweep_table(results)}\n")
+
+
+def training_like_views(pipeline: HandMeshPipeline, count: int) -> list[View]:
+    """What the pipeline makes of `count` rendered hands that it found."""
+    found, _ = found_hands(pipeline.detector, training_like_samples(), count)
+    return [view_of(pipeline, seen) for seen in found]
 
 
 def training_like_samples() -> Iterator[Sample]:
@@ -64,12 +70,25 @@ def grid(pulls_mm: Sequence[float], noises: Sequence[float], steps: Sequence[int
     return [FitSettings(*each) for each in itertools.product(pulls_mm, noises, steps)]
 
 
+def around(settings: FitSettings) -> list[FitSettings]:
+    """These settings and all that differ from them in one."""
+    varied = {"pull_mm": PULLS_MM, "noise": NOISES, "steps": STEPS}
+    found = {settings, *(settings._replace(**{name: value}) for name, values in varied.items() for value in values)}
+    return sorted(found)
+
+
+def title_of(settings: FitSettings) -> str:
+    """As in the first column of the table."""
+    return " / ".join(f"{value:g}" for value in settings)
+
+
 def sweep(models_dir: Path, views: Sequence[View], kind: str, settings: Sequence[FitSettings]) -> Results:
     """Figures of every hand by settings, after those of the cascade."""
-    names = {" / ".join(f"{value:g}" for value in each): each for each in settings}
-    return measured(views, kind, {_CASCADE: cascade}) | {
-        name: measured(views, kind, {name: cascade_and_fit(models_dir, each)})[name] for name, each in names.items()
-    }
+    results = measured(views, kind, {_CASCADE: cascade})
+    for each in settings:
+        # One at a time: every one loads the models.
+        results |= measured(views, kind, {title_of(each): cascade_and_fit(models_dir, each)})
+    return results
 
 
 def sweep_table(results: Results) -> str:

@@ -9,15 +9,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks import metrics
-from benchmarks.measure import look
+from benchmarks.measure import Seen, look
 from benchmarks.samples import Sample
 from hand_mesh_ros.core import camera, locate
 from hand_mesh_ros.core.aggregate import Aggregate
+from hand_mesh_ros.core.detect import HandDetector
 from hand_mesh_ros.core.hand_model import HandModel
 from hand_mesh_ros.core.mirror import mirror_points
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.topology import N_JOINTS, WRIST
-from hand_mesh_ros.core.types import HandDetection
+from hand_mesh_ros.core.types import HandDetection, Hypotheses
 
 # Keypoints of no confidence still say a little, as in the pipeline.
 _LEAST_CERTAINTY = 1e-3
@@ -43,8 +44,8 @@ class View:
     true_2d: Keypoints
     detected_2d: Keypoints
     detection: HandDetection  # as found, but for its side
-    skeletons_m: np.ndarray  # (K, 21, 3) hypotheses of the cascade, average size, wrist in the origin
-    hand: Aggregate  # its answer, likewise
+    hypotheses: Hypotheses  # of the cascade
+    hand: Aggregate  # its answer
     px_per_ray: float  # pixels of the image per unit of `rays`
 
 
@@ -68,22 +69,24 @@ FIGURES = (
 )
 
 
-def found_views(pipeline: HandMeshPipeline, samples: Iterable[Sample], limit: int) -> tuple[list[View], int]:
-    """The first `limit` hands that were found, their side too, and the number of images that it took."""
-    views, n_images = [], 0
+def found_hands(detector: HandDetector, samples: Iterable[Sample], limit: int) -> tuple[list[Seen], int]:
+    """The first `limit` images whose hand was found, its side too, and the number of images that it took."""
+    found, n_images = [], 0
     for sample in samples:
         n_images += 1
-        (seen,) = look(pipeline.detector, [sample])
+        (seen,) = look(detector, [sample])
         if seen.detection is not None and seen.detection.handedness == sample.side:
-            views.append(view_of(pipeline, sample, seen.detection))
-        if len(views) == limit:
+            found.append(seen)
+        if len(found) == limit:
             break
-    return views, n_images
+    return found, n_images
 
 
-def view_of(pipeline: HandMeshPipeline, sample: Sample, detection: HandDetection) -> View:
-    """What the pipeline makes of one detection, as of a right hand."""
-    hand, skeletons_m = pipeline.aggregate_hand(detection, sample.frame)
+def view_of(pipeline: HandMeshPipeline, seen: Seen) -> View:
+    """What the pipeline makes of a hand that was found, as of a right one."""
+    sample, detection = seen.sample, seen.detection
+    hand, _ = pipeline.aggregate_hand(detection, sample.frame)
+    hypotheses = pipeline.sampler(detection, sample.frame)
     turn = mirror_points if detection.handedness == "left" else np.asarray
     camera_matrix, distortion = sample.frame.working_camera_matrix, sample.frame.distortion
     truth = turn(sample.joints_m)
@@ -94,7 +97,7 @@ def view_of(pipeline: HandMeshPipeline, sample: Sample, detection: HandDetection
         true_2d=Keypoints(truth[:, :2] / truth[:, 2:], np.ones(N_JOINTS)),
         detected_2d=Keypoints(rays, np.maximum(detection.keypoint_conf, _LEAST_CERTAINTY).astype(np.float64)),
         detection=replace(detection, handedness="right"),
-        skeletons_m=turn(skeletons_m - skeletons_m[:, [WRIST]]),
+        hypotheses=replace(hypotheses, joints_m=turn(hypotheses.joints_m)),
         hand=replace(hand, joints_m=turn(hand.joints_m), vertices_m=turn(hand.vertices_m)),
         px_per_ray=float(camera_matrix[0, 0]),
     )

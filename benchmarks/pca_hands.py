@@ -102,7 +102,7 @@ class PcaSpace:
         gram = (offsets @ offsets.T if size == n else offsets.T @ offsets) / (n - 1)
         self._total = float(np.trace(gram))
         variances, vectors = linalg.eigh(gram, subset_by_index=[size - min(_MOST_COMPONENTS, size - 1), size - 1])
-        variances, vectors = variances[::-1], vectors[:, ::-1]
+        variances, vectors = np.maximum(variances[::-1], 0), vectors[:, ::-1]
         if size == n:
             vectors = offsets.T @ vectors / np.sqrt(np.maximum((n - 1) * variances, 1e-30))
         self._shares = variances.cumsum() / self._total
@@ -121,7 +121,7 @@ class PcaSpace:
     def truncated(self, count: int) -> PcaHands:
         """The Gaussian of the first `count` components."""
         explained = float(self._shares[count - 1])
-        residual_std_m = np.sqrt((1 - explained) * self._total / self.mean_m.size)
+        residual_std_m = np.sqrt(max(1 - explained, 0) * self._total / self.mean_m.size)
         return PcaHands(self.mean_m, self._basis_m[:count], float(residual_std_m), explained)
 
 

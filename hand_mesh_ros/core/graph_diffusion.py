@@ -19,7 +19,7 @@ from hand_mesh_ros.core.guidance import ProjectionTarget, Target
 from hand_mesh_ros.core.hand_model import HandModel
 from hand_mesh_ros.core.noise import SCHEDULE
 from hand_mesh_ros.core.onnx_model import OnnxModel
-from hand_mesh_ros.core.sample import ddim
+from hand_mesh_ros.core.sample import Report, ddim, reported
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
 from hand_mesh_ros.core.types import require_shape
 
@@ -66,6 +66,7 @@ class GraphDiffusion:
         targets: tuple[Target, ...] = (),
         start_m: np.ndarray | None = None,
         start_time: float = schedule.TRAINING_STEPS,
+        report: Report | None = None,
     ) -> np.ndarray:
         """Meshes in the palm frame under a condition; the other methods are built on this one.
 
@@ -76,6 +77,7 @@ class GraphDiffusion:
             targets: what the samples are pulled to.
             start_m: (n, V, 3) palm frame: meshes to start from in place of pure noise; they are noised up to `start_time`.
             start_time: 0..TRAINING_STEPS; the nearer to 0, the nearer the samples stay to `start_m`.
+            report: told of every step, here and in the other methods; may raise to end the sampling.
 
         Raises:
             ValueError: if an array has the wrong shape or `steps` or `start_time` is out of range.
@@ -95,13 +97,16 @@ class GraphDiffusion:
             return (vertices_m - template) / UNIT_M
 
         guide = guidance.guided(denoise, improve, _GUIDE_STEPS) if targets else denoise
+        guide = reported(guide, steps, report) if report else guide
         return (template + UNIT_M * ddim(guide, drawn, steps, start_time)).astype(np.float32)
 
-    def generate(self, n: int, seed: int = 0, steps: int = 50) -> np.ndarray:
+    def generate(self, n: int, seed: int = 0, steps: int = 50, report: Report | None = None) -> np.ndarray:
         """`n` hands of any pose, palm frame."""
-        return self.sample(GraphCondition.nothing(n), steps, seed)
+        return self.sample(GraphCondition.nothing(n), steps, seed, report=report)
 
-    def inpaint_mesh(self, vertices_m: np.ndarray, given: np.ndarray, n: int, seed: int = 0, steps: int = 50) -> np.ndarray:
+    def inpaint_mesh(
+        self, vertices_m: np.ndarray, given: np.ndarray, n: int, seed: int = 0, steps: int = 50, report: Report | None = None
+    ) -> np.ndarray:
         """`n` hands of which part of the surface is given, palm frame.
 
         Args:
@@ -110,6 +115,7 @@ class GraphDiffusion:
             n: number of hands.
             seed: of the noise.
             steps: denoising steps.
+            report: as in `sample`.
 
         Raises:
             ValueError: if no vertex is given, or an array has the wrong shape.
@@ -118,9 +124,12 @@ class GraphDiffusion:
         # Joints all of whose vertices are given are known, too.
         known = np.abs(self.hand.joint_regressor) @ ~np.asarray(given, bool) < 1e-3
         joints_m = self.hand.joint_regressor @ np.where(np.asarray(given, bool)[:, None], vertices_m, 0.0)
-        return self.sample(GraphCondition.nothing(n).with_skeleton(joints_m, known), steps, seed, (target,))
+        condition = GraphCondition.nothing(n).with_skeleton(joints_m, known)
+        return self.sample(condition, steps, seed, (target,), report=report)
 
-    def inpaint_skeleton(self, joints_m: np.ndarray, given: np.ndarray, n: int, seed: int = 0, steps: int = 50) -> np.ndarray:
+    def inpaint_skeleton(
+        self, joints_m: np.ndarray, given: np.ndarray, n: int, seed: int = 0, steps: int = 50, report: Report | None = None
+    ) -> np.ndarray:
         """`n` hands of which some joints are given, palm frame.
 
         Args:
@@ -129,9 +138,11 @@ class GraphDiffusion:
             n: number of hands.
             seed: of the noise.
             steps: denoising steps.
+            report: as in `sample`.
         """
         target = guidance.joint_target(self.hand, joints_m, np.asarray(given, np.float64))
-        return self.sample(GraphCondition.nothing(n).with_skeleton(joints_m, given), steps, seed, (target,))
+        condition = GraphCondition.nothing(n).with_skeleton(joints_m, given)
+        return self.sample(condition, steps, seed, (target,), report=report)
 
     def reconstruct(
         self,
@@ -142,6 +153,7 @@ class GraphDiffusion:
         n: int = 1,
         steps: int = 10,
         seed: int = 0,
+        report: Report | None = None,
     ) -> np.ndarray:
         """`n` hypotheses of one seen hand, laid onto the skeletons; each is given one of them, in turn.
 
@@ -153,9 +165,10 @@ class GraphDiffusion:
             n: number of hands.
             steps: denoising steps.
             seed: of the noise.
+            report: as in `sample`.
         """
         told_m = skeletons_m[np.arange(n) % len(skeletons_m)]
-        vertices_m = self.sample(self.condition_of(told_m, rays, confidence, features)[0], steps, seed)
+        vertices_m = self.sample(self.condition_of(told_m, rays, confidence, features)[0], steps, seed, report=report)
         rotation, translation, _ = rigid.align(self.hand.joint_regressor @ vertices_m, told_m)
         return rigid.transform(vertices_m, rotation, translation).astype(np.float32)
 
@@ -191,6 +204,7 @@ class GraphDiffusion:
         start_m: np.ndarray | None = None,
         start_time: float = schedule.TRAINING_STEPS,
         prior_std_m: float = guidance.RAY_PRIOR_STD_M,
+        report: Report | None = None,
     ) -> Fit:
         """Hands whose joints lie on given rays, in the camera.
 
@@ -204,10 +218,11 @@ class GraphDiffusion:
             start_m: (n, V, 3) palm frame, meshes to improve; None to start from noise.
             start_time: how much noise they get, 0..TRAINING_STEPS.
             prior_std_m: how far the model's guesses may be off; the smaller, the less they follow the rays.
+            report: as in `sample`.
         """
         ray_std = locate.KEYPOINT_NOISE * locate.extent(rays)
         target = ProjectionTarget(self.hand, rays, confidence, ray_std, camera_from_palm, prior_std_m)
-        vertices_m = self.sample(condition, steps, seed, (target,), start_m, start_time)
+        vertices_m = self.sample(condition, steps, seed, (target,), start_m, start_time, report)
         pose = target.pose(vertices_m)
         residual = np.sqrt(target.value(vertices_m, pose) / np.sum(confidence))
         return Fit(pose.place(vertices_m).astype(np.float32), residual)

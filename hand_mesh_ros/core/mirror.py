@@ -18,6 +18,13 @@ def mirror_points(points: np.ndarray) -> np.ndarray:
     return mirrored
 
 
+def mirror_in_wrist_frame(points: np.ndarray) -> np.ndarray:
+    """Points (..., 3) in a hand's wrist frame as those of the mirrored hand in its own; the thumb is at the other end of y."""
+    mirrored = points.copy()
+    mirrored[..., 1] *= -1
+    return mirrored
+
+
 def mirror_rotations(rotations: np.ndarray) -> np.ndarray:
     """Axis triples of the mirrored hand, (..., 3, 3), each with determinant +1."""
     return _M @ rotations @ _KEEP_RIGHT_HANDED

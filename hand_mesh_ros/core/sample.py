@@ -1,7 +1,7 @@
 """Deterministic few-step sampling of a diffusion model that predicts the clean sample."""
 
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -12,6 +12,12 @@ Array = TypeVar("Array")  # of numpy or of torch
 
 # (x_t of any shape, t in 0..TRAINING_STEPS, the same for the whole batch) -> guess of x_0, of the shape of x_t.
 Denoise = Callable[[Array, float], Array]
+# Called after every step with the number of steps done and in all. What it raises, such as `Cancelled`, ends the sampling.
+Report = Callable[[int, int], None]
+
+
+class Cancelled(Exception):
+    """Nobody wants the samples any more."""
 
 
 def times(steps: int, start: float = schedule.TRAINING_STEPS) -> np.ndarray:
@@ -45,3 +51,15 @@ def ddim(denoise: Denoise, noise: Array, steps: int, start: float = schedule.TRA
         direction = schedule.noise_of(sample, clean, float(schedule.alpha_bar(now)))
         sample = schedule.mix(clean, direction, float(schedule.alpha_bar(after)))
     return sample
+
+
+def reported(denoise: Denoise, steps: int, report: Report) -> Denoise:
+    """`denoise` that reports each of the `steps` calls of one sampling."""
+    done = count(1)
+
+    def guess(noisy: Array, time: float) -> Array:
+        clean = denoise(noisy, time)
+        report(next(done), steps)
+        return clean
+
+    return guess

@@ -81,14 +81,14 @@ def to_hand(estimate: HandEstimate) -> Hand:
         score=float(estimate.score),
         state=STATES[estimate.state],
         wrist=to_pose(estimate.wrist_pose, estimate.wrist_covariance),
-        joints=_fixed(estimate.joints_m),
-        joint_covariance=_fixed(upper_triangles(estimate.joint_covariance_m2)),
-        articulation_covariance=_fixed(upper_triangles(estimate.articulation_covariance_m2)),
-        joint_confidence=_fixed(estimate.joint_confidence),
+        joints=fixed(estimate.joints_m),
+        joint_covariance=fixed(upper_triangles(estimate.joint_covariance_m2)),
+        articulation_covariance=fixed(upper_triangles(estimate.articulation_covariance_m2)),
+        joint_confidence=fixed(estimate.joint_confidence),
         joint_flags=np.ascontiguousarray(estimate.joint_flags, np.uint8),
-        keypoints_px=_fixed(estimate.keypoints_px),
-        keypoint_confidence=_fixed(estimate.keypoint_conf),
-        bbox_px=_fixed(np.concatenate([low, high - low])),
+        keypoints_px=fixed(estimate.keypoints_px),
+        keypoint_confidence=fixed(estimate.keypoint_conf),
+        bbox_px=fixed(np.concatenate([low, high - low])),
         scale_source=SCALE_SOURCES[estimate.scale_source],
         scale_rel_std=float(estimate.scale_rel_std),
         reprojection_rmse_px=float(estimate.reprojection_px),
@@ -109,8 +109,8 @@ def to_meshes(estimates: Sequence[HandEstimate], header: Header, topology_id: st
             id=estimate.track_id,
             side=SIDES[estimate.handedness],
             topology_id=topology_id,
-            vertices=_floats(estimate.vertices_m),
-            vertex_std=_floats(estimate.vertex_std_m),
+            vertices=floats(estimate.vertices_m),
+            vertex_std=floats(estimate.vertex_std_m),
         )
         for estimate in estimates
     ]
@@ -137,8 +137,8 @@ def to_hypotheses(estimate: HandEstimate, header: Header) -> HandHypotheses:
         id=estimate.track_id,
         side=SIDES[estimate.handedness],
         n=len(estimate.weights),
-        joints=_floats(estimate.hypotheses_m),
-        weights=_floats(estimate.weights),
+        joints=floats(estimate.hypotheses_m),
+        weights=floats(estimate.weights),
         mode=array("H", np.ascontiguousarray(estimate.mode, np.uint16).tobytes()),
         root_relative=estimate.scale_source == "none",
     )
@@ -203,10 +203,11 @@ def upper_triangles(covariances: np.ndarray) -> np.ndarray:
     return covariances[..., _UPPER_TRIANGLE[0], _UPPER_TRIANGLE[1]]
 
 
-def _fixed(values: np.ndarray) -> np.ndarray:
+def fixed(values: np.ndarray) -> np.ndarray:
     """Flat float32 for a fixed-length field, which rclpy keeps as the numpy array that it is given."""
     return np.ascontiguousarray(values, np.float32).ravel()
 
 
-def _floats(values: np.ndarray) -> array:
+def floats(values: np.ndarray) -> array:
+    """Flat float32 for a field of any length."""
     return array("f", np.ascontiguousarray(values, np.float32).tobytes())

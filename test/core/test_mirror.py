@@ -24,6 +24,7 @@ def test_every_function_is_its_own_inverse(rng):
     for function, value in (
         (mirror.mirror_points, points),
         (mirror.mirror_points, points[..., :2]),
+        (mirror.mirror_in_wrist_frame, points),
         (mirror.mirror_covariances, covariances),
         (mirror.mirror_rotations, rotations),
         (mirror.mirror_faces, faces),
@@ -55,6 +56,13 @@ def test_the_wrist_frame_of_a_mirrored_hand_is_the_mirrored_wrist_frame(rng):
     joints = rng.normal(size=(10, 21, 3))
     expected = mirror.mirror_rotations(wrist_rotation(joints, "right"))
     np.testing.assert_allclose(wrist_rotation(mirror.mirror_points(joints), "left"), expected, atol=1e-12)
+
+
+def test_a_mirrored_hand_in_its_own_wrist_frame_has_y_the_other_way(rng):
+    joints = rng.normal(size=(10, 21, 3))
+    mirrored = mirror.mirror_points(joints)
+    expected = mirror.mirror_in_wrist_frame(joints @ wrist_rotation(joints, "right"))
+    np.testing.assert_allclose(mirrored @ wrist_rotation(mirrored, "left"), expected, atol=1e-12)
 
 
 def test_rewound_faces_keep_normals_outside(rng):

@@ -75,3 +75,20 @@ def test_a_sample_with_some_noise_is_cleaned_where_it_is(pure_noise):
 def test_a_start_outside_the_schedule_is_refused(start):
     with pytest.raises(ValueError, match="start"):
         sample.times(4, start)
+
+
+def test_every_step_is_reported_and_a_report_may_end_the_sampling(pure_noise):
+    told = []
+
+    def report(step: int, steps: int) -> None:
+        told.append((step, steps))
+        if step == 3:
+            raise sample.Cancelled
+
+    wanted = sample.reported(perfect_two_mode_denoiser, 2, lambda *progress: told.append(progress))
+    np.testing.assert_array_equal(sample.ddim(wanted, pure_noise, 2), sample.ddim(perfect_two_mode_denoiser, pure_noise, 2))
+    assert told == [(1, 2), (2, 2)]
+    told.clear()
+    with pytest.raises(sample.Cancelled):
+        sample.ddim(sample.reported(perfect_two_mode_denoiser, 5, report), pure_noise, 5)
+    assert told == [(1, 5), (2, 5), (3, 5)]

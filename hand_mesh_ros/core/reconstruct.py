@@ -1,0 +1,128 @@
+"""Single images by the graph diffusion: every hand that is seen, as weighed hypotheses of its whole surface.
+
+It takes the time that the chain for streams (`pipeline`) does not have: many hypotheses, many steps, nothing remembered.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hand_mesh_ros.core import aggregate, camera, locate
+from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.detect import HandDetector
+from hand_mesh_ros.core.estimate import reprojection_px
+from hand_mesh_ros.core.graph_diffusion import GraphDiffusion
+from hand_mesh_ros.core.hypothesise import JointSampler
+from hand_mesh_ros.core.mirror import mirror_points
+from hand_mesh_ros.core.sample import Report
+from hand_mesh_ros.core.topology import WRIST
+from hand_mesh_ros.core.types import Frame, HandDetection, ScaleSource
+
+# Keypoints of no confidence still say a little; without any the place of the hand would be undefined.
+_LEAST_CERTAINTY = 1e-3
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How thoroughly each hand is looked at."""
+
+    n: int  # hypotheses
+    steps: int  # denoising steps
+    seed: int = 0  # of the noise
+    fit: bool = False  # draw the joints onto the keypoints at every step
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Hypotheses of one hand as it is, in the camera frame; relative to each one's wrist where `scale_source` is "none"."""
+
+    detection: HandDetection
+    vertices_m: np.ndarray  # (n, V, 3) float32
+    joints_m: np.ndarray  # (n, 21, 3)
+    weights: np.ndarray  # (n,) sum to 1: agreement with the keypoints and of the skeletons with each other
+    reprojection_px: np.ndarray  # (n,) root mean square distance of joints and keypoints in the image
+    scale_source: ScaleSource
+
+
+class HandReconstructor:
+    """Detector, joint sampler and graph diffusion of its own; not safe to call from two threads at once."""
+
+    def __init__(self, models_dir: Path, config: PipelineConfig) -> None:
+        """Loads the models.
+
+        Raises:
+            ModelError: if one is missing, damaged, foreign, or cannot run on `config.device`.
+        """
+        self._config = config
+        # First, since its files are the ones that may not be there.
+        self.graph = GraphDiffusion(models_dir, config)
+        self._detector = HandDetector(models_dir, config)
+        self._sampler = JointSampler(models_dir, config)
+
+    def __call__(self, frame: Frame, effort: Effort, report: Report | None = None) -> list[Reconstruction]:
+        """Hands of an image, at most `config.max_hands`.
+
+        Args:
+            frame: image and camera; depth is not used. With `config.mirrored_input` it is turned back first.
+            effort: for each hand.
+            report: told of every step of all hands together; may raise to end the work.
+        """
+        if self._config.mirrored_input:
+            frame = frame.mirrored()
+        detections = self._detector.detect(frame)
+
+        def report_of(index: int) -> Callable[[int, int], None] | None:
+            return report and (lambda step, steps: report(index * steps + step, len(detections) * steps))
+
+        return [self._hand(detection, frame, effort, report_of(index)) for index, detection in enumerate(detections)]
+
+    def _hand(self, detection: HandDetection, frame: Frame, effort: Effort, report: Report | None) -> Reconstruction:
+        hypotheses = self._sampler(detection, frame)
+        told = np.arange(effort.n) % len(hypotheses.joints_m)
+        rays = camera.rays_from_pixels(detection.keypoints_px, frame.working_camera_matrix, frame.distortion)
+        certainty = np.maximum(detection.keypoint_conf, _LEAST_CERTAINTY)
+        features = detection.features if self._config.image_features else None
+        # The graph diffusion knows right hands only.
+        turned = mirror_points if detection.handedness == "left" else np.copy
+        skeletons_m, right_rays = turned(hypotheses.joints_m[told]), turned(rays)
+        draw = self._fitted if effort.fit else self._drawn
+        vertices_m, residual = draw(skeletons_m, right_rays, certainty, features, effort, report)
+        weights = aggregate.weigh(hypotheses.log_weight[told], residual, locate.extent(rays))
+        vertices_m = turned(vertices_m)
+        joints_m = self.graph.hand.joint_regressor @ vertices_m
+        reprojection = np.array([reprojection_px(skeleton_m, detection.keypoints_px, frame) for skeleton_m in joints_m])
+        size, source = (self._config.user_hand_scale, "user") if self._config.user_hand_scale else (1.0, "prior")
+        root_m = 0.0 if frame.is_calibrated else joints_m[:, [WRIST]]
+        vertices_m, joints_m = (size * (points_m - root_m).astype(np.float32) for points_m in (vertices_m, joints_m))
+        return Reconstruction(detection, vertices_m, joints_m, weights, reprojection, source if frame.is_calibrated else "none")
+
+    def _drawn(
+        self,
+        skeletons_m: np.ndarray,
+        rays: np.ndarray,
+        certainty: np.ndarray,
+        features: np.ndarray | None,
+        effort: Effort,
+        report: Report | None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Right hands (n, V, 3) placed in the camera, and their distances (n,) from the rays in the plane z = 1."""
+        n, steps, seed = effort.n, effort.steps, effort.seed
+        vertices_m = self.graph.reconstruct(skeletons_m, rays, certainty, features, n, steps, seed, report)
+        translation, residual = locate.translate(self.graph.hand.joint_regressor @ vertices_m, rays, certainty)
+        return vertices_m + translation[:, None], residual
+
+    def _fitted(
+        self,
+        skeletons_m: np.ndarray,
+        rays: np.ndarray,
+        certainty: np.ndarray,
+        features: np.ndarray | None,
+        effort: Effort,
+        report: Report | None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As `_drawn`, drawn onto the rays at every step."""
+        condition, camera_from_palm = self.graph.condition_of(skeletons_m, rays, certainty, features)
+        fit = self.graph.fit_2d(condition, camera_from_palm, rays, certainty, effort.steps, effort.seed, report=report)
+        return fit.vertices_m, fit.residual

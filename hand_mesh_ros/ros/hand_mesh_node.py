@@ -17,6 +17,7 @@ from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.ros import convert, diagnostics, parameters, process, qos, robot_outputs
 from hand_mesh_ros.ros.convert_image import ConversionError, decode_depth
+from hand_mesh_ros.ros.graph_services import GraphServices
 from hand_mesh_ros.ros.inputs import Inputs
 from hand_mesh_ros.ros.intake import Intake
 from hand_mesh_ros.ros.outputs import Outputs
@@ -43,6 +44,7 @@ class HandMeshNode(Node):
         self.create_timer(1.0, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._pipeline: HandMeshPipeline | None = None
         self._worker: threading.Thread | None = None
+        self._graph_services: GraphServices | None = None
 
     def configure(self) -> bool:
         """Loads the models and announces the outputs; False, with the reason in log and diagnostics, if a file is missing."""
@@ -55,6 +57,7 @@ class HandMeshNode(Node):
             return False
         model = self._pipeline.hand_model
         self._outputs = Outputs(self, model, self._pipeline.model_id, self._config.markers_hz, limits)
+        self._graph_services = GraphServices(self, self._pipeline_config, self._config.rectified)
         self._health.facts = {"model": self._pipeline.model_id, "licence": model.licence, "device": self._pipeline.config.device}
         self.get_logger().info(f"models {self._pipeline.model_id} loaded; licence: {model.licence}")
         return True
@@ -77,6 +80,8 @@ class HandMeshNode(Node):
             self._stopping.set()
             self._intake.close()
             self._worker.join()
+        if self._graph_services is not None:
+            self._graph_services.destroy()
 
     def _work(self) -> None:
         while not self._stopping.is_set():

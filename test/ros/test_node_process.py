@@ -1,28 +1,26 @@
 """The real node in a process of its own, with the real models, fed over real DDS."""
 
 import signal
-import time
 from array import array
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from camera import Camera, image_of
 from diagnostic_msgs.msg import DiagnosticStatus
 from graph import Graph, end
-from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import Image, PointCloud2
 from visualization_msgs.msg import Marker, MarkerArray
 
 from hand_mesh_ros.apps.synthetic import SyntheticCamera
 from hand_mesh_ros.core.hand_model import FILE_NAME, HandModel
 from hand_mesh_ros.core.onnx_model import default_models_dir
-from hand_mesh_ros.msg import Hand, HandArray, HandHypotheses, HandMeshArray, MeshTopology
+from hand_mesh_ros.msg import Hand, HandHypotheses, HandMeshArray, MeshTopology
 from hand_mesh_ros.ros import qos
 
 # 230 kB: fits the shared memory that Fast DDS gives a process without a profile.
 SIZE = (320, 240)
-START_S = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +35,6 @@ def graph(view: SimpleNamespace) -> Iterator[Graph]:
     """The node at work, with this test as its camera and its audience."""
     graph = Graph("node_process")
     topics = {
-        "hands": HandArray,
         "meshes": HandMeshArray,
         "hypotheses": HandHypotheses,
         "joint_cloud": PointCloud2,
@@ -46,54 +43,17 @@ def graph(view: SimpleNamespace) -> Iterator[Graph]:
     for name, kind in topics.items():
         graph.collect(name, kind)
     graph.collect("topology", MeshTopology, qos.LATCHED)
-    graph.cameras = {
-        "image": graph.node.create_publisher(Image, "image", qos_profile_sensor_data),
-        "camera_info": graph.node.create_publisher(CameraInfo, "camera_info", qos_profile_sensor_data),
-        "depth": graph.node.create_publisher(Image, "depth", qos_profile_sensor_data),
-    }
+    graph.camera = Camera(graph, SIZE)
     graph.process = graph.start("hand_mesh_node", threads=1)
-    publishers = graph.cameras.values()
-    assert graph.wait_for(lambda: all(p.get_subscription_count() for p in publishers), START_S), "the node does not subscribe"
-    # The node learns of the three publishers one by one: its first images may come before it hears of the calibration.
-    deadline = time.monotonic() + START_S
-    while not any(hand.scale_source == Hand.SCALE_PRIOR for hands in graph.received["hands"] for hand in hands.hands):
-        assert time.monotonic() < deadline, "no image is answered with a calibrated hand"
-        ask(graph, image_of(view.rgb), view.k)
-    yield graph
-    graph.close()
-
-
-def image_of(pixels: np.ndarray, encoding: str = "rgb8") -> Image:
-    return Image(
-        height=pixels.shape[0], width=pixels.shape[1], encoding=encoding, step=pixels[0].nbytes, data=array("B", pixels.tobytes())
-    )
-
-
-def ask(graph: Graph, image: Image, k: np.ndarray, depth: Image | None = None, timeout_s: float = 10.0) -> HandArray | None:
-    """The answer to an image, sent again (best effort may lose it) under new stamps until `hands` has one of them."""
-    sent = []
-
-    def answer() -> HandArray | None:
-        return next((hands for hands in graph.received["hands"] if hands.header in sent), None)
-
-    deadline = time.monotonic() + timeout_s
-    while answer() is None and time.monotonic() < deadline:
-        image.header.stamp = graph.node.get_clock().now().to_msg()
-        image.header.frame_id = "camera_optical"
-        # A copy: the header of the message changes with the next stamp.
-        sent.append(type(image.header)(stamp=image.header.stamp, frame_id=image.header.frame_id))
-        graph.cameras["camera_info"].publish(CameraInfo(header=image.header, width=SIZE[0], height=SIZE[1], k=k.ravel()))
-        graph.wait_for(lambda: False, 0.02)
-        if depth is not None:
-            depth.header = image.header
-            graph.cameras["depth"].publish(depth)
-        graph.cameras["image"].publish(image)
-        graph.wait_for(answer, 1.0)
-    return answer()
+    try:
+        graph.camera.connect(image_of(view.rgb), view.k)
+        yield graph
+    finally:
+        graph.close()
 
 
 def test_a_rendered_hand_gives_a_mesh_with_exactly_the_images_stamp_and_frame(graph, view):
-    hands = ask(graph, image_of(view.rgb), view.k)
+    hands = graph.camera.ask(image_of(view.rgb), view.k)
     assert hands is not None
     assert hands.header.frame_id == "camera_optical"
     assert len(hands.hands) == 1
@@ -106,7 +66,8 @@ def test_a_rendered_hand_gives_a_mesh_with_exactly_the_images_stamp_and_frame(gr
     def same(topic: str) -> list:
         return [message for message in graph.received[topic] if message.header == hands.header]
 
-    graph.wait_for(lambda: all(same(topic) for topic in ("meshes", "hypotheses", "joint_cloud")) and graph.received["markers"])
+    arrived = ("meshes", "hypotheses", "joint_cloud")
+    graph.wait_for(lambda: all(map(same, arrived)) and all(graph.received[topic] for topic in ("markers", "topology")))
     topology, mesh = graph.received["topology"][0], same("meshes")[0].meshes[0]
     assert mesh.topology_id == topology.topology_id
     assert len(mesh.vertices) == 3 * topology.vertex_count == 3 * len(mesh.vertex_std)
@@ -121,13 +82,13 @@ def test_a_rendered_hand_gives_a_mesh_with_exactly_the_images_stamp_and_frame(gr
 
 
 def test_an_image_without_a_hand_is_answered_with_no_hand(graph, view):
-    hands = ask(graph, image_of(np.full_like(view.rgb, 127)), view.k)
+    hands = graph.camera.ask(image_of(np.full_like(view.rgb, 127)), view.k)
     assert hands is not None
     assert hands.hands == []
 
 
 def test_an_all_zero_k_gives_hands_without_position_and_a_warning(graph, view):
-    hands = ask(graph, image_of(view.rgb), np.zeros((3, 3)))
+    hands = graph.camera.ask(image_of(view.rgb), np.zeros((3, 3)))
     assert hands is not None
     assert hands.hands[0].scale_source == Hand.SCALE_NONE
     assert np.isnan(hands.hands[0].wrist.pose.position.x)
@@ -158,38 +119,38 @@ BAD_IMAGES = {
 @pytest.mark.parametrize("name", BAD_IMAGES)
 def test_a_bad_image_is_named_in_diagnostics_and_the_next_good_one_is_answered(graph, view, name):
     make, needle = BAD_IMAGES[name]
-    assert ask(graph, make(view.rgb), view.k, timeout_s=0.5) is None
+    assert graph.camera.ask(make(view.rgb), view.k, timeout_s=0.5) is None
     reported = graph.wait_for(lambda: [s for s in graph.statuses() if needle in s.message], 3.0)
     assert reported, f"no diagnostic names '{needle}'; last: {[s.message for s in graph.statuses()[-3:]]}"
     assert reported[0].level == DiagnosticStatus.ERROR
     assert "/image" in reported[0].message
-    assert ask(graph, image_of(view.rgb), view.k).hands
+    assert graph.camera.ask(image_of(view.rgb), view.k).hands
 
 
 def test_an_image_of_one_pixel_and_an_unstamped_one_leave_the_node_alive(graph, view):
-    ask(graph, image_of(np.zeros((1, 1, 3), np.uint8)), view.k, timeout_s=0.5)
+    graph.camera.ask(image_of(np.zeros((1, 1, 3), np.uint8)), view.k, timeout_s=0.5)
     unstamped = image_of(view.rgb)
-    graph.cameras["image"].publish(unstamped)
+    graph.camera.image.publish(unstamped)
     assert graph.wait_for(lambda: [s for s in graph.statuses() if "stamp is zero" in s.message], 3.0)
-    assert ask(graph, image_of(view.rgb), view.k).hands
+    assert graph.camera.ask(image_of(view.rgb), view.k).hands
 
 
 def test_depth_of_nothing_or_of_another_size_costs_the_depth_alone(graph, view):
     nothing = np.full(SIZE[::-1], np.nan, np.float32)
     nothing[::2] = np.inf
     nothing[1::4] = 0
-    assert ask(graph, image_of(view.rgb), view.k, image_of(nothing, "32FC1")).hands
-    assert ask(graph, image_of(view.rgb), view.k, image_of(nothing[:50], "32FC1")).hands
+    assert graph.camera.ask(image_of(view.rgb), view.k, image_of(nothing, "32FC1")).hands
+    assert graph.camera.ask(image_of(view.rgb), view.k, image_of(nothing[:50], "32FC1")).hands
     assert graph.wait_for(lambda: [s for s in graph.statuses() if "register it" in s.message], 3.0)
     millimetres = (1000 * view.depth_m).astype(np.uint16)
-    assert ask(graph, image_of(view.rgb), view.k, image_of(millimetres, "16UC1")).hands
+    assert graph.camera.ask(image_of(view.rgb), view.k, image_of(millimetres, "16UC1")).hands
 
 
 def test_stamps_that_jump_back_are_a_restart_not_an_error(graph, view):
-    assert ask(graph, image_of(view.rgb), view.k).hands
+    assert graph.camera.ask(image_of(view.rgb), view.k).hands
     old = image_of(view.rgb)
     old.header.stamp.sec = 1000
-    graph.cameras["image"].publish(old)
+    graph.camera.image.publish(old)
     assert graph.wait_for(lambda: [h for h in graph.received["hands"] if h.header.stamp.sec == 1000], 5.0)
     answer = graph.received["hands"][-1]
     assert np.isnan(answer.latency)

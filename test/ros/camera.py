@@ -1,0 +1,78 @@
+"""A test's own camera: the node's inputs as publishers, and its answers found by their stamps."""
+
+import time
+from array import array
+from collections.abc import Callable
+
+import numpy as np
+from graph import Graph
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from hand_mesh_ros.msg import Hand, HandArray
+
+FRAME_ID = "camera_optical"
+START_S = 40.0
+
+
+def image_of(pixels: np.ndarray, encoding: str = "rgb8") -> Image:
+    """Pixels (H, W) or (H, W, C) as a message without a header."""
+    data, step = array("B", pixels.tobytes()), pixels[0].nbytes
+    return Image(height=pixels.shape[0], width=pixels.shape[1], encoding=encoding, step=step, data=data)
+
+
+class Camera:
+    """Publishers of image, camera_info and depth in the namespace of a graph that collects `hands`."""
+
+    def __init__(self, graph: Graph, size: tuple[int, int], profile: QoSProfile = qos_profile_sensor_data) -> None:
+        """Creates the publishers; `size` is the width and height that camera_info states."""
+        self._graph, self.size = graph, size
+        node = graph.node
+        self.image = node.create_publisher(Image, "image", profile)
+        self.info = node.create_publisher(CameraInfo, "camera_info", profile)
+        self.depth = node.create_publisher(Image, "depth", profile)
+        if "hands" not in graph.received:
+            graph.collect("hands", HandArray)
+
+    def connect(self, image: Image, k: np.ndarray) -> None:
+        """Waits until the node answers the image of a hand with a hand whose place it knows.
+
+        The node learns of the three publishers one by one: its first images may come before it hears of the calibration.
+        """
+        publishers = (self.image, self.info, self.depth)
+        assert self._graph.wait_for(lambda: all(publisher.get_subscription_count() for publisher in publishers), START_S)
+        deadline = time.monotonic() + START_S
+        while not any(hand.scale_source != Hand.SCALE_NONE for hands in self.hands for hand in hands.hands):
+            assert time.monotonic() < deadline, "no image is answered with a calibrated hand"
+            self.ask(image, k)
+
+    @property
+    def hands(self) -> list[HandArray]:
+        """All answers."""
+        return self._graph.received["hands"]
+
+    def send(self, image: Image, k: np.ndarray, depth: Image | None = None) -> Header:
+        """Publishes an image with its calibration under a new stamp; its header."""
+        header = Header(stamp=self._graph.node.get_clock().now().to_msg(), frame_id=FRAME_ID)
+        image.header = header
+        self.info.publish(CameraInfo(header=header, width=self.size[0], height=self.size[1], k=np.ravel(k)))
+        if depth is not None:
+            depth.header = header
+            self.depth.publish(depth)
+        self.image.publish(image)
+        return header
+
+    def ask(self, image: Image, k: np.ndarray, depth: Image | None = None, timeout_s: float = 10.0) -> HandArray | None:
+        """The answer to an image, sent again (best effort may lose it) under new stamps until there is one."""
+        sent: list[Header] = []
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            sent.append(self.send(image, k, depth))
+            answer = self._graph.wait_for(self._answer_to(sent), min(1.0, timeout_s))
+            if answer:
+                return answer
+        return None
+
+    def _answer_to(self, sent: list[Header]) -> Callable[[], HandArray | None]:
+        return lambda: next((hands for hands in self.hands if hands.header in sent), None)

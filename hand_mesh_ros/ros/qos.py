@@ -7,7 +7,17 @@ try:
 except ImportError:  # ROS 2 Humble
     from rclpy.qos_event import SubscriptionEventCallbacks
 
-__all__ = ["DIAGNOSTICS", "HYPOTHESES", "LATCHED", "RESULT", "SubscriptionEventCallbacks", "image_intake", "policy_name"]
+__all__ = [
+    "DIAGNOSTICS",
+    "HYPOTHESES",
+    "LATCHED",
+    "RESULT",
+    "TF",
+    "TF_STATIC",
+    "SubscriptionEventCallbacks",
+    "image_intake",
+    "policy_name",
+]
 
 
 def _profile(
@@ -22,6 +32,9 @@ RESULT = _profile(ReliabilityPolicy.RELIABLE)
 HYPOTHESES = _profile(ReliabilityPolicy.RELIABLE, depth=8)
 LATCHED = _profile(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
 DIAGNOSTICS = _profile(ReliabilityPolicy.RELIABLE, depth=10)
+# As tf2_ros has them.
+TF = _profile(ReliabilityPolicy.RELIABLE, depth=100)
+TF_STATIC = _profile(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL, depth=100)
 
 
 def image_intake(name: str) -> QoSProfile:

@@ -69,7 +69,7 @@ class HandMeshPipeline:
         self._smoothers: dict[str, HandSmoother] = {}  # of the hands of the last image, by id
         given = Scale(config.user_hand_scale, USER_REL_STD, "user") if config.user_hand_scale else PRIOR
         self.user_scale = UserScale(given)
-        self._sizes: list[SizeMeasure] = []  # of the hands of the last image, by depth
+        self.sizes_seen: list[SizeMeasure] = []  # of the hands of the last image, by depth
         self._last: tuple[float, tuple[int, ...]] = (-np.inf, ())
         self._images = 0
 
@@ -136,9 +136,9 @@ class HandMeshPipeline:
             search = self._images % _SEARCH_EVERY == 0 or self._tracker.is_missing_one
             hands = self._tracker.update(self.detector.detect(frame, self._tracker.following, search), frame.stamp_s)
         self._images += 1
-        self._sizes = []
+        self.sizes_seen = []
         seen = {hand.track_id: self.estimate_hand(hand, frame, state) for hand, state in hands if state != "predicted"}
-        self.user_scale.step(self._sizes, frame.stamp_s)
+        self.user_scale.step(self.sizes_seen, frame.stamp_s)
         with self._timed("track"):
             estimates = self._tracked([hand for hand, _ in hands], seen, frame)
         self.timings_ms["total"] = 1e3 * (time.perf_counter() - started_s)
@@ -189,7 +189,9 @@ class HandMeshPipeline:
             return location
         shape = (hand.joints_m, hand.vertices_m, self.hand_model.faces)
         location = anchor(Evidence(*shape, rays, certainty, joint_std_m, stated.rotation, gain), location, frame)
-        self._sizes += [location.size_seen] if location.size_seen else []
+        if location.size_seen:
+            # No more than hands in an image, for callers that have no images in a row.
+            self.sizes_seen = [*self.sizes_seen, location.size_seen][-self.config.max_hands :]
         return location
 
     def aggregate_hand(self, detection: HandDetection, frame: Frame) -> tuple[Aggregate, np.ndarray]:

@@ -16,7 +16,7 @@ from hand_mesh_ros.core.types import ScaleSource
 PRIOR_REL_STD = 0.08
 USER_REL_STD = 0.02
 # Errors of the size seen by depth: the part that no number of images averages away, and how long the rest stays alike [s].
-FLOOR_REL_STD = 0.03
+FLOOR_REL_STD = 0.035
 _ALIKE_S = 0.5
 # A size further off than this many standard deviations is not this user's hand, or not a hand; after this many such images in a
 # row it is another user.
@@ -53,7 +53,10 @@ class SizeMeasure:
 
 
 class UserScale:
-    """The size of one user's hands over a stream of images; both hands count. Nothing is older than the last `reset`."""
+    """The size of one user's hands over a stream of images; both hands count. Nothing is older than the last `reset`.
+
+    To give another size to begin with, take another one: it may be done while this one is at work in another thread.
+    """
 
     def __init__(self, given: Scale = PRIOR) -> None:
         """Begins with what is known without any image, which `reset` comes back to."""
@@ -69,12 +72,10 @@ class UserScale:
         seen = _Gaussian(self._seen.mean, self._seen.variance + FLOOR_REL_STD**2)
         both = given.with_(seen)
         factor = min(max(math.exp(both.mean), LIMITS[0]), LIMITS[1])
-        return Scale(factor, math.sqrt(both.variance), "depth" if seen.variance < given.variance else self._given.source)
-
-    def give(self, known: Scale) -> None:
-        """Takes a size that somebody measured for that of the user from now on."""
-        self._given = known
-        self.reset()
+        # What depth told before has the same error that remains.
+        least = FLOOR_REL_STD if self._given.source == "depth" else 0.0
+        rel_std = max(math.sqrt(both.variance), least)
+        return Scale(factor, rel_std, "depth" if seen.variance < given.variance else self._given.source)
 
     def reset(self) -> None:
         """Forgets all images."""
@@ -104,6 +105,9 @@ class UserScale:
         self.images += 1
 
     def _is_believable(self, measure: SizeMeasure) -> bool:
+        # The first one may be anybody's: a child's hand is far from what is expected of an adult.
+        if not self.images:
+            return True
         known = self.known
         expected = math.sqrt(known.rel_std**2 + measure.std**2 + FLOOR_REL_STD**2)
         return abs(measure.log_size - math.log(known.factor)) < _GATE * expected

@@ -20,8 +20,8 @@ from models_train.data.hands import sample_hands
 
 # PCA is fitted to hands of the kind that the diffusion is trained on; others of that kind are what is compared with.
 _TRAINING_SEED, _REAL_SEED = 50_000, 51_000
-# A PCA holds this share of the variance, or has as many components as are usual for MANO: all of its pose, or less.
-PCA_SHARE, PCA_COUNTS = 0.99, (45, 30)
+# A PCA holds this share of the variance, or has as many components as MANO has for poses.
+PCA_SHARE, _PCA_COUNT = 0.99, 45
 _HEADER = (
     "APD joints [mm]",
     "APD vertices [mm]",
@@ -47,7 +47,7 @@ class RealHands:
         """Draws `count` hands and fits PCA to them."""
         training_m = in_palm_frame(sample_hands(np.random.default_rng(_TRAINING_SEED), count).vertices_m, hand)
         space = PcaSpace(training_m)
-        counts = (space.components_for(PCA_SHARE), *PCA_COUNTS)
+        counts = (space.components_for(PCA_SHARE), _PCA_COUNT)
         return cls(hand, training_m.astype(np.float32), {f"{k} components": space.truncated(k) for k in counts})
 
     def others(self, n: int, seed: int, held_out: bool = False) -> np.ndarray:

@@ -40,13 +40,13 @@ class Counts:
     """How much is measured."""
 
     training: int = 4000  # hands that PCA is fitted to
-    generated: int = 128  # hands per seed
+    generated: int = 96  # hands per seed
     seeds: int = 3
-    completed: int = 4  # hands of which parts are given
-    draws: int = 16  # of each
+    completed: int = 3  # hands of which parts are given
+    draws: int = 12  # of each
     steps_of_completion: int = 25
     views: int = 150  # rendered hands for the 2D fit
-    views_of_draws: int = 24  # for the best of n
+    views_of_draws: int = 20  # for the best of n
     hypotheses: int = max(NUMBERS)
     views_of_sweep: int = 60
     steps: tuple[int, ...] = (10, 25, 50)
@@ -62,7 +62,7 @@ cascade beside it: models {model_id}. Images are those of the rendered test set 
 {found} hands that were found, with their side, in {images} images.
 
 PCA is fitted to {training} meshes like those of training. Of their variance {pca}; the first number is the least that holds
-{share:.0f} %, the others are usual for MANO.
+{share:.0f} %, the other is all of MANO's pose.
 """
 _GENERATION = """\
 ## Generation
@@ -106,17 +106,17 @@ best draw. The last column is the mean of all draws, which takes no knowledge of
 _FITTING = """\
 ## 2D fit
 
-Rows without "PCA" or "cascade" are one draw from noise, T = {steps}:
-"2D" and "image" say what the model is told, "guidance" that its guesses are pulled to the keypoints. They and PCA start from the
-palm's rotation in the cascade's answer. "cascade + fit" is the pipeline with its fit on; "turned and moved only" tells what of
-its gain in 2D takes no change of shape. Root-relative: the wrists coincide, at the true size, which no image tells. 2D error:
-mean distance to the keypoints that were given, in pixels of the image and relative to the hand's root mean square radius in it;
-then to the true joints. The settings were chosen on other hands, see below.
+Rows without "PCA" or "cascade" are one draw from noise, T = {steps}: "2D" and "image" say what the model is told, "guidance" that
+its guesses are pulled to the keypoints, by {pull:g} mm. They and PCA start from the palm's rotation in the cascade's answer.
+"cascade + fit" is the pipeline with its fit on; "turned and moved only" tells what of its gain in 2D takes no change of shape.
+Root-relative: the wrists coincide, at the true size, which no image tells. 2D error: mean distance to the keypoints that were
+given, in pixels of the image and relative to the hand's root mean square radius in it; then to the true joints. The settings
+were chosen on other hands, see below.
 """
 _KIND = """\
 ### {title}
 
-{count} hands; `fit_pull_mm` {pull:g}, `fit_noise` {noise:g}, `fit_steps` {steps}{guidance}.
+{count} hands; `fit_pull_mm` {pull:g}, `fit_noise` {noise:g}, `fit_steps` {steps}.
 
 {table}
 {gain}"""
@@ -181,7 +181,7 @@ def fitting(
     photographs: Sequence[Path],
 ) -> str:
     """The fit to keypoints: of rendered hands to the true and to the detector's ones, then of photographs to the detector's."""
-    parts = [_FITTING.format(steps=STEPS_FROM_NOISE)]
+    parts = [_FITTING.format(steps=STEPS_FROM_NOISE, pull=1e3 * PULL_FROM_NOISE_M)]
     for kind in KINDS:
         rows = baselines(real.hand, real.pca)
         for name, model in models.items():
@@ -198,9 +198,9 @@ def fitting(
     return "\n".join(parts)
 
 
-def _kind(title: str, views: Sequence[View], kind: str, rows: Mapping[str, Method], guidance: str = "") -> str:
+def _kind(title: str, views: Sequence[View], kind: str, rows: Mapping[str, Method]) -> str:
     results = measured(views, kind, rows)
-    facts = {"title": title, "count": len(views), "guidance": guidance, **FIT[kind]._asdict()}
+    facts = {"title": title, "count": len(views), **FIT[kind]._asdict()}
     facts["pull"] = facts.pop("pull_mm")
     return _KIND.format(table=figures_table(results), gain=gain_table(results), **facts)
 

@@ -86,7 +86,10 @@ class GraphServices:
         try:
             convert_graph.check_request(request)
             return await self._background.submit(job)
-        except (ValueError, ModelError, Busy, Cancelled) as error:
+        except Cancelled as error:
+            answer.message = str(error)
+            return answer
+        except (ValueError, ModelError, Busy) as error:
             answer.message = str(error)
         except Exception as error:  # the last line of defence: one request that breaks a model must not end the node
             answer.message = f"{type(error).__name__} while working on it: {error}"

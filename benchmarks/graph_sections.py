@@ -186,9 +186,7 @@ def fitting(
         rows = baselines(real.hand, real.pca)
         for name, model in models.items():
             rows |= methods(folders[name], model, kind, name)
-        parts.append(
-            _kind(f"To the {kind} of rendered hands", views, kind, rows, f"; guidance {1e3 * PULL_FROM_NOISE_M[kind]:g} mm")
-        )
+        parts.append(_kind(f"To the {kind} of rendered hands", views, kind, rows))
     for folder in photographs:
         found, _ = found_hands(pipeline.detector, real_samples(folder), _MOST_IMAGES)
         taken = [view_of(pipeline, seen) for seen in found]

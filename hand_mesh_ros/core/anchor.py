@@ -11,10 +11,10 @@ explains most of them, within what rays and size allow, comes first; from there 
 
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 
 from hand_mesh_ros.core.depth import SkinDepth, measure, vertex_normals
-from hand_mesh_ros.core.kinematics import rotation_about
 from hand_mesh_ros.core.locate import INDEPENDENT_JOINTS, KEYPOINT_NOISE, Location, extent
 from hand_mesh_ros.core.scale import LIMITS, Scale, SizeMeasure
 from hand_mesh_ros.core.topology import N_JOINTS
@@ -68,8 +68,7 @@ class _Similarity:
 
     def moved(self, step: np.ndarray) -> "_Similarity":
         """After a small step (7,)."""
-        angle = float(np.linalg.norm(step[4:]))
-        turn = rotation_about(step[4:] / max(angle, 1e-12), np.array(angle)) @ self.turn
+        turn = cv2.Rodrigues(step[4:])[0] @ self.turn
         log_size = float(np.clip(self.log_size + step[3], *np.log(LIMITS)))
         return _Similarity(self.centre_m + step[:3], log_size, turn, self.turned_by + step[4:])
 
@@ -202,5 +201,7 @@ def _equations(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows (N, 7) and right sides (N,) of: the points, after a step in place, size and turn, lie in their planes n x = offset."""
     along = (normals * from_centre_m).sum(-1)
-    rows = np.concatenate([normals, along[:, None], np.cross(from_centre_m, normals)], -1)
+    (x, y, z), (a, b, c) = from_centre_m.T, normals.T
+    # A turn by w shifts a point p by w x p, whose part along the normal n is w (p x n).
+    rows = np.stack([a, b, c, along, y * c - z * b, z * a - x * c, x * b - y * a], -1)
     return rows, offsets_m - along - normals @ centre_m

@@ -39,7 +39,7 @@ class PipelineConfig:
     fit_pull_mm: float = option(0.3, "how far a vertex may follow the keypoints at each step [mm]", (0.01, 100.0))
     # The same noise serves every frame, so that a resting hand does not flicker.
     seed: int = option(0, "seed of the sampling noise", (0, 2**31 - 1))
-    user_hand_scale: float = option(0.0, "size of the user's hand relative to an average adult's; 0 for unknown", (0.0, 2.0))
+    user_hand_scale: float = option(0.0, "size of the user's hand relative to an average adult's; 0 for unknown", (0.0, 1.6))
     one_per_side: bool = option(True, "report one left and one right hand at most, as of one person")
     predict_ms: float = option(100.0, "how long a hand that is not seen is predicted [ms]; 0 for never", (0.0, 500.0))
     smooth_cutoff_hz: float = option(1.5, "cutoff of the smoothing of a hand at rest [Hz]; 0 for no smoothing", (0.0, 100.0))

@@ -20,8 +20,11 @@ from hand_mesh_ros.ros.convert_image import ConversionError, decode_depth
 from hand_mesh_ros.ros.graph_services import GraphServices
 from hand_mesh_ros.ros.inputs import Inputs
 from hand_mesh_ros.ros.intake import Intake
+from hand_mesh_ros.ros.output_frame import OutputFrame
 from hand_mesh_ros.ros.outputs import Outputs
 from hand_mesh_ros.ros.scale_service import ScaleService
+from hand_mesh_ros.ros.tf_output import WristFrames
+from hand_mesh_ros.ros.transform_buffer import TransformError
 
 # The first image waits this long for CameraInfo, before the camera is taken for one that nobody calibrated [s].
 _CAMERA_INFO_PATIENCE_S = 1.0
@@ -57,10 +60,18 @@ class HandMeshNode(Node):
             self.get_logger().fatal(f"{self._health.failure}\nThe node stays alive without work; correct this and start it again")
             return False
         model = self._pipeline.hand_model
-        self._outputs = Outputs(self, model, self._pipeline.model_id, self._config.markers_hz, limits)
+        config = self._config
+        frames = WristFrames(self, config.tf_prefix) if config.publish_tf else None
+        self._outputs = Outputs(self, model, self._pipeline.model_id, config.markers_hz, limits, frames)
+        self._output_frame = OutputFrame(self, config.output_frame, config.tf_wait_ms * 1e-3)
         self._scale_service = ScaleService(self, self._pipeline)
         self._graph_services = GraphServices(self, self._pipeline_config, self._config.rectified)
-        self._health.facts = {"model": self._pipeline.model_id, "licence": model.licence, "device": self._pipeline.config.device}
+        self._health.facts = {
+            "tf": "off" if frames is None else frames.state,
+            "model": self._pipeline.model_id,
+            "licence": model.licence,
+            "device": self._pipeline.config.device,
+        }
         self.get_logger().info(f"models {self._pipeline.model_id} loaded; licence: {model.licence}")
         return True
 
@@ -102,6 +113,7 @@ class HandMeshNode(Node):
     def _answer(self, image: Image, depth: Image | None, is_restarted: bool) -> None:
         if is_restarted:
             self._pipeline.reset()
+            self._output_frame.clear()
             self._warn("stamps of image jumped back: all tracks are forgotten")
         age_s = diagnostics.age_s(self.get_clock().now().nanoseconds, convert.stamp_ns(image.header))
         if 0 < self._config.max_age_ms < 1e3 * age_s:
@@ -116,7 +128,12 @@ class HandMeshNode(Node):
         self._scale_service.image_answered()
         estimated_s = time.perf_counter()
         self._sequence += 1
-        latency_s = self._outputs.publish(estimates, image.header, self._sequence, self._intake.superseded)
+        try:
+            estimates, header = self._output_frame.of(estimates, image.header)
+        except TransformError as error:
+            self._warn(str(error))
+            return
+        latency_s = self._outputs.publish(estimates, header, self._sequence, self._intake.superseded)
         stages_ms = {
             "convert": 1e3 * (converted_s - started_s),
             **self._pipeline.timings_ms,
@@ -179,6 +196,7 @@ class HandMeshNode(Node):
                 "came late": intake.late,
                 "stamp jumps back": intake.restarts,
                 "images without their depth": intake.unpaired,
+                "images without transform": self._output_frame.missed,
                 "nearest depth [s]": f"{intake.nearest_depth_s:.4f}",
                 "camera": self._camera_state,
                 **{f"publishers of {name}": count for name, count in self._inputs.publishers().items()},

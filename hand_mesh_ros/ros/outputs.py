@@ -20,13 +20,16 @@ from hand_mesh_ros.ros.hand_shapes import HandShapes
 from hand_mesh_ros.ros.markers import HandMarkers
 from hand_mesh_ros.ros.robot_hands import RobotHands
 from hand_mesh_ros.ros.robot_outputs import RobotOutputs
+from hand_mesh_ros.ros.tf_output import WristFrames
 
 
 class Outputs:
-    """What the node publishes per image, under the image's own header."""
+    """What the node publishes per image, under one header: the image's own, or that of `OutputFrame`."""
 
-    def __init__(self, node: Node, model: HandModel, model_id: str, markers_hz: float, limits: JointLimits) -> None:
-        """Creates the publishers and sends the topology."""
+    def __init__(
+        self, node: Node, model: HandModel, model_id: str, markers_hz: float, limits: JointLimits, frames: WristFrames | None
+    ) -> None:
+        """Creates the publishers, but for that of the wrist frames, which may be None, and sends the topology."""
         self._clock, self._model_id, self._topology_id = node.get_clock(), model_id, model.digest
         self._node = node
         self._hands = node.create_publisher(HandArray, "hands", qos.RESULT)
@@ -37,6 +40,7 @@ class Outputs:
         self._topology = node.create_publisher(MeshTopology, "topology", qos.LATCHED)
         self._topology.publish(convert.to_topology(model))
         self._robot_hands, self._robot_outputs = RobotHands(), RobotOutputs(node, model, limits)
+        self._frames = frames
         self._shapes, self._collisions = HandShapes(node, model), CollisionObjects(node, model)
         self._build_markers = HandMarkers(model.faces)
         self._markers_period_s = 1.0 / markers_hz if markers_hz > 0 else float("inf")
@@ -50,6 +54,8 @@ class Outputs:
         self._hands.publish(hands)
         chosen = self._robot_hands.choose(estimates)
         self._robot_outputs.publish(chosen, header)
+        if self._frames is not None:
+            self._frames.publish(chosen, header)
         self._shapes.update(chosen, header)
         self._collisions.publish(estimates, header)
         if _is_wanted(self._meshes):

@@ -25,9 +25,17 @@ class NodeConfig:
     depth_slop_ms: float = option(15.0, "largest stamp difference of an image and its depth [ms]", (0.0, 200.0))
     depth_wait_ms: float = option(60.0, "how long an image waits for its depth while depth arrives [ms]", (0.0, 1000.0))
     markers_hz: float = option(10.0, "largest rate of markers [Hz]; 0 for none", (0.0, 120.0))
+    publish_tf: bool = option(True, "publish the wrists as frames left_hand and right_hand on /tf")
+    tf_prefix: str = option("", "before the names of these frames; two cameras need different ones")
+    output_frame: str = option("", "frame of TF that hands are published in; empty for the camera's")
+    # Transforms come at the rate of the robot, and the time of inference has gone by already.
+    tf_wait_ms: float = option(20.0, "how long an image waits for its transform into output_frame [ms]", (0.0, 1000.0))
 
     def __post_init__(self) -> None:
         check(self)
+        for name in ("tf_prefix", "output_frame"):
+            if getattr(self, name).startswith("/"):
+                raise ValueError(f"{name} is '{getattr(self, name)}': names of frames in TF do not begin with a slash")
 
 
 def declare(node: Node, config_class: type[Config]) -> Config:

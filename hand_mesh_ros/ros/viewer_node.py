@@ -121,7 +121,9 @@ class ViewerNode(Node):
         try:
             rgb = None if image is None else decode_rgb(image)
             matrix, distortion = np.zeros((3, 3)), None
-            if image is not None and self._info is not None:
+            # Hands in another frame than their image's (output_frame) cannot be drawn into it.
+            is_in_frame = hands is None or image is None or hands.header.frame_id == image.header.frame_id
+            if image is not None and self._info is not None and is_in_frame:
                 matrix, distortion = intrinsics(self._info, image.width, image.height, rectified=False)
         except ConversionError as error:
             self.get_logger().error(f"image cannot be shown: {error}", throttle_duration_sec=5.0)

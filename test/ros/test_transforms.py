@@ -160,7 +160,8 @@ def test_parents_in_a_loop_end(buffer):
         buffer.lookup("a", "table", T0)
 
 
-def test_history_is_ten_seconds(buffer):
+def test_history_is_ten_seconds():
+    buffer = TransformBuffer()
     for second in range(0, 15):
         add(buffer, "base", "arm", motion([second, 0.0, 0.0]), T0 + second * SECOND)
     assert buffer.lookup("base", "arm", T0 + 9 * SECOND // 2)[0, 3] == pytest.approx(4.5)

@@ -21,7 +21,7 @@ from hand_mesh_ros.core.topology import N_JOINTS
 from hand_mesh_ros.core.types import Frame
 
 # Errors of the mesh along its normals [m], and of a sensor at one metre [m], which grows with the square of the distance.
-_SKIN_STD_M, _SENSOR_STD_M = 0.007, 0.003
+_SKIN_STD_M, _SENSOR_STD_M = 0.006, 0.003
 # Neighbouring errors go together: the depths of a hand count as this many independent ones if they all agree, and no more than
 # every eighth of those that do.
 _INDEPENDENT_DEPTHS, _DEPTHS_PER_INDEPENDENT = 6.0, 8.0
@@ -29,8 +29,8 @@ _INDEPENDENT_DEPTHS, _DEPTHS_PER_INDEPENDENT = 6.0, 8.0
 # else at any distance, and how far to look [standard deviations].
 _SEARCH_STD_M, _OUTLIER_SHARE, _SEARCH_STDS, _SEARCH_STEPS, _WIDEST = 0.015, 0.03, 3.0, 121, 0.2
 # A depth that is off by this much counts a quarter: at first, and in the end [m].
-_FIRST_GATE_M, _LAST_GATE_M, _GATE_SHRINKS = 0.03, 0.01, 0.7
-_STEPS, _STEPS_OF_ONE_MEASURE = 8, 4
+_FIRST_GATE_M, _LAST_GATE_M, _GATE_SHRINKS = 0.03, 0.015, 0.7
+_STEPS, _STEPS_OF_ONE_MEASURE = 6, 3
 # Fewer agreeing depths could be anything.
 _LEAST_AGREEING = 8.0
 # A joint is anchored by so many depths that agree [sum of their weights] and are most of those nearest to it.

@@ -7,11 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hand_mesh_ros.apps.synthetic import SyntheticCamera
 from hand_mesh_ros.core import hand_model
 from hand_mesh_ros.core.hand_lengths import HAND_LENGTH, MIDDLE_FINGER, PALM_WIDTH
 from hand_mesh_ros.core.hand_model import HandModel
 from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.scale import FLOOR_REL_STD, LIMITS, PRIOR, PRIOR_REL_STD, Scale, SizeMeasure, UserScale
+from hand_mesh_ros.core.types import DEPTH_ANCHORED, Frame, HandEstimate
 
 STD = 0.06
 
@@ -150,3 +153,43 @@ def test_lengths_are_those_of_adults(hand):
     assert 0.095 < MIDDLE_FINGER.on_model(hand) < 0.112
     assert 0.078 < PALM_WIDTH.on_model(hand) < 0.093
     assert LIMITS[0] < 0.7
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> HandMeshPipeline:
+    return HandMeshPipeline.default("cpu", threads=1)
+
+
+def test_the_size_of_a_stream_stays_without_depth_and_without_hands_until_the_stream_ends(pipeline, hand):
+    size, camera = 1.1, SyntheticCamera(hand)
+    pipeline.reset()
+
+    def show(moment_s: float, stamp_s: float, with_depth: bool) -> list[HandEstimate]:
+        view = camera.at(moment_s)
+        # Scaling a scene about the optical centre changes no pixel.
+        depth_m = (size * view.depth_m).astype(np.float32) if with_depth else None
+        return pipeline.estimate(Frame(view.rgb, camera.camera_matrix, depth_m, stamp_s=stamp_s))
+
+    for index in range(12):
+        (seen,) = show(0.3 + 0.04 * index, 10 + 0.2 * index, with_depth=True)
+    assert seen.scale_source == "depth"
+    settled = pipeline.user_scale.known
+    assert settled.factor == pytest.approx(size, rel=0.07)
+    assert settled.rel_std < 0.7 * PRIOR_REL_STD
+
+    (without,) = show(0.8, 12.5, with_depth=False)
+    assert (without.scale_source, without.scale_rel_std) == ("depth", settled.rel_std)
+    wrist_m = size * camera.at(0.8).joints_m[0]
+    assert np.linalg.norm(without.joints_m[0] - wrist_m) < 0.1 * wrist_m[2]
+    assert not np.any(without.joint_flags & DEPTH_ANCHORED)
+
+    nothing = np.full((480, 640, 3), 90, np.uint8)
+    for index in range(8):
+        pipeline.estimate(Frame(nothing, camera.camera_matrix, stamp_s=12.6 + 0.2 * index))
+    (back,) = show(0.5, 14.5, with_depth=False)
+    assert back.track_id != without.track_id
+    assert back.scale_source == "depth"
+    assert pipeline.user_scale.known == settled
+
+    (restarted,) = show(0.5, 1.0, with_depth=False)
+    assert restarted.scale_source == "prior"

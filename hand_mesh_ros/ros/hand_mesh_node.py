@@ -93,6 +93,7 @@ class HandMeshNode(Node):
             self._stopping.set()
             self._intake.close()
             self._worker.join()
+            self._output_frame.destroy()
         if self._graph_services is not None:
             self._graph_services.destroy()
 

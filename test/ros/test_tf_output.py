@@ -13,9 +13,9 @@ from graph import Graph
 from std_msgs.msg import Header
 
 from hand_mesh_ros.core.types import HandEstimate
-from hand_mesh_ros.ros import qos, tf_output
+from hand_mesh_ros.ros import convert, qos, tf_output, transforms
 from hand_mesh_ros.ros.tf_output import WristFrames
-from hand_mesh_ros.ros.transform_buffer import to_matrix
+from hand_mesh_ros.ros.transform_buffer import TransformError, to_matrix
 from hand_mesh_ros.ros.transforms import TFMessage
 
 PREFIX = f"bench_{os.getpid()}_"
@@ -75,6 +75,23 @@ def test_each_side_is_a_frame_at_the_images_stamp_in_the_images_frame(publish, m
     assert all(transform.header == header for transform in found)
     for transform, hand in zip(found, (left, right)):
         np.testing.assert_allclose(matrix_of(transform), hand.wrist_pose, atol=1e-9)
+
+
+def test_a_listener_to_tf_finds_the_wrist_at_the_images_time(graph, publish, make_hand, header):
+    hand, listener = make_hand("left"), transforms.listen(graph.node)
+    question = (header.frame_id, f"{PREFIX}left_hand", convert.stamp_ns(header))
+    try:
+        deadline = time.monotonic() + 30
+        while True:  # what is sent before the listener is known is lost
+            publish(hand)
+            try:
+                found = listener.lookup(*question)
+                break
+            except TransformError:
+                assert time.monotonic() < deadline
+        np.testing.assert_allclose(found, hand.wrist_pose, atol=1e-9)
+    finally:
+        listener.destroy()
 
 
 def test_what_has_no_place_is_no_frame(publish, make_hand):

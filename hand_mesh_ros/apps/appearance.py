@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from hand_mesh_ros.apps.render import vertex_normals
+from hand_mesh_ros.core.depth import vertex_normals
 from hand_mesh_ros.core.hand_model import HandModel
 from hand_mesh_ros.core.topology import FINGER_JOINTS, FINGERTIPS
 

@@ -13,6 +13,7 @@ from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
 from hand_mesh_ros.core.camera import project
+from hand_mesh_ros.core.depth import vertex_normals
 from hand_mesh_ros.core.types import require_shape
 
 _NEAR_M = 1e-3
@@ -209,16 +210,6 @@ class _Tracer:
         origins = points + _SHADOW_OFFSET_M * normals
         directions = np.broadcast_to(self._towards_light, origins.shape)
         return self._scene.run(origins, np.ascontiguousarray(directions), query="OCCLUDED") < 0
-
-
-def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Unit normals, (V, 3) float32, weighted by the area of the triangles around each vertex."""
-    a, b, c = (vertices[faces[:, corner]] for corner in range(3))
-    weighted = np.cross(b - a, c - a)
-    ids = faces.T.ravel()
-    columns = [np.bincount(ids, np.tile(weighted[:, axis], 3), minlength=len(vertices)) for axis in range(3)]
-    normals = np.stack(columns, axis=1)
-    return _unit(normals).astype(np.float32)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

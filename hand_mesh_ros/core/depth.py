@@ -35,13 +35,16 @@ class SkinDepth:
     n_visible: int  # vertices that could have been measured, N of which were
 
 
-def vertex_normals(vertices_m: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Unit normals (V, 3) by the triangles around each vertex, outwards if the faces are wound so; zero where there are none."""
-    corners = vertices_m[faces].astype(np.float64)
-    of_faces = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Unit normals, (V, 3) float32, weighted by the area of the triangles around each vertex; outwards if these are wound so."""
+    a, b, c = (vertices[faces[:, corner]] for corner in range(3))
+    weighted = np.cross(b - a, c - a)
     ids = faces.T.ravel()
-    summed = np.stack([np.bincount(ids, np.tile(of_faces[:, axis], 3), len(vertices_m)) for axis in range(3)], -1)
-    return summed / np.maximum(np.linalg.norm(summed, axis=-1, keepdims=True), 1e-12)
+    columns = [np.bincount(ids, np.tile(weighted[:, axis], 3), minlength=len(vertices)) for axis in range(3)]
+    normals = np.stack(columns, axis=1)
+    # Several times as fast as numpy's norm; zero stays zero.
+    lengths = np.sqrt(np.maximum(np.einsum("nc,nc->n", normals, normals), 1e-24))
+    return (normals / lengths[:, None]).astype(np.float32)
 
 
 def measure(vertices_m: np.ndarray, normals: np.ndarray, frame: Frame) -> SkinDepth:

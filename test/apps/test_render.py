@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import trimesh
 
-from hand_mesh_ros.apps.render import Light, render, vertex_normals
+from hand_mesh_ros.apps.render import Light, render
+from hand_mesh_ros.core.depth import vertex_normals
 
 K = np.array([[210.0, 0, 60.3], [0, 205.0, 40.8], [0, 0, 1]])
 SIZE = (120, 90)

@@ -211,16 +211,3 @@ def test_only_the_visible_skin_is_compared(model, seen):
     beside = np.array([0.5, 0, 0])
     shifted = depth.measure(vertices + beside, depth.vertex_normals(vertices, model.faces), frame)
     assert len(shifted.vertex) == 0
-
-
-def test_normals_of_a_ball_are_its_radii():
-    angles = np.linspace(0, np.pi, 12)
-    ring = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    points = np.array([[np.sin(a) * np.cos(b), np.sin(a) * np.sin(b), np.cos(a)] for a in angles[1:-1] for b in ring])
-    quads = [
-        (24 * i + j, 24 * i + (j + 1) % 24, 24 * (i + 1) + j, 24 * (i + 1) + (j + 1) % 24) for i in range(9) for j in range(24)
-    ]
-    faces = np.array([face for a, b, c, d in quads for face in ((a, c, b), (b, c, d))])
-    normals = depth.vertex_normals(0.1 * points, faces)
-    middle = slice(24, -24)
-    np.testing.assert_allclose(normals[middle], points[middle], atol=0.03)

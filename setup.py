@@ -31,6 +31,7 @@ setup(
     entry_points={
         "console_scripts": [
             "hand-mesh-image = hand_mesh_ros.apps.run_image:main",
+            "hand-mesh-graph = hand_mesh_ros.apps.graph_hands:main",
             "hand-mesh-train = models_train.train:main",
             "hand-mesh-export = models_train.export_onnx:main",
         ]

@@ -2,7 +2,7 @@
 #   make demo [SOURCE=synthetic|video.mp4|0] [PORT=8080]    the whole graph, with a viewer in the browser
 #   make test                                               lint and all tests
 #   make bench [DATA=folder]                                docs/accuracy.md anew, on rendered hands and on annotated photographs
-#   make train                                              every shipped model of our own, from nothing, into runs/: two hours, on two cores
+#   make train                                              every shipped model of our own, from nothing, into runs/: three hours, on two cores
 #   make export                                             the models in runs/ into models/, their uncertainty calibrated
 # A bare Debian or Ubuntu needs: apt install python3-venv python3-dev g++ cmake make
 
@@ -54,6 +54,7 @@ train: setup
 	$(call train_model,joints,--views $(VIEWS) --minutes 17 --precision bfloat16 --validate-every 1500)
 	$(call train_model,mesh_autoencoder,--steps 1500 --batch-size 64 --learning-rate 2e-4 --ema-decay 0.99 --validate-every 250)
 	$(call train_model,mesh_latent,--source runs/mesh_autoencoder --joints runs/joints --views $(VIEWS) --minutes 9 --validate-every 400)
+	$(call train_model,graph_diffusion,--views $(VIEWS) --minutes 55 --validate-every 500)
 
 define store_views
 $(VENV)/bin/python -m models_train.data.detected --out $(VIEWS) --count $(1) --seed $(2)
@@ -64,7 +65,7 @@ $(VENV)/bin/python -m models_train.train $(1) $(2) --run runs/$(1) $(if $(wildca
 endef
 
 export: setup
-	for task in joints mesh_autoencoder mesh_latent; do \
+	for task in joints mesh_autoencoder mesh_latent graph_diffusion; do \
 	  $(VENV)/bin/python -m models_train.export_onnx $$task --run runs/$$task || exit 1; done
 	$(VENV)/bin/python -m models_train.calibrate --views $(VIEWS)
 

@@ -8,12 +8,12 @@ from hand_mesh_ros.core import camera, crop, hand_model
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.hand_model import HandModel, bone_lengths
 from hand_mesh_ros.core.mirror import mirror_points
-from hand_mesh_ros.core.noise import SCHEDULE
+from hand_mesh_ros.core.noise import SCHEDULE, TRAINING_STEPS
 from hand_mesh_ros.core.onnx_model import OnnxModel
 from hand_mesh_ros.core.sample import ddim
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
 from hand_mesh_ros.core.types import Frame, HandDetection, Hypotheses, Sight
-from hand_mesh_ros.core.view import FEATURES_SHAPE, JOINT_UNIT_M, Cues, look_at_hand
+from hand_mesh_ros.core.view import FEATURES_SHAPE, JOINT_UNIT_M, Cues, HandView, look_at_hand
 
 # Log weight per relative distance from the other hypotheses.
 _CONSENSUS = 2.0
@@ -60,7 +60,7 @@ class JointSampler:
         cues, features = self._cues(detection, frame, is_left)
         view = look_at_hand(cues)
         embedding = self._encoder(condition=view.condition[None], features=features)["view_embedding"]
-        joints_m = self._sample(embedding) * JOINT_UNIT_M @ view.virtual_from_camera
+        joints_m = self._sample(embedding, *self._start(view)) * JOINT_UNIT_M @ view.virtual_from_camera
         joints_m -= joints_m[:, :1]
         # Size cannot be seen in one image. The model was trained on hands of average size and keeps it only nearly.
         joints_m *= self._bone_sum_m / bone_lengths(joints_m).sum(-1)[:, None, None]
@@ -87,14 +87,18 @@ class JointSampler:
         features = detection.features if looks else np.zeros(FEATURES_SHAPE)
         return cues, features[None].astype(np.float32)
 
-    def _sample(self, embedding: np.ndarray) -> np.ndarray:
-        views = np.tile(embedding, (len(self._noise), 1))
+    def _start(self, view: HandView) -> tuple[np.ndarray, float]:
+        """What the sampling begins with, (K, 63), and its time; `benchmarks.temporal` tries others."""
+        return self._noise, TRAINING_STEPS
+
+    def _sample(self, embedding: np.ndarray, start: np.ndarray, start_time: float) -> np.ndarray:
+        views = np.tile(embedding, (len(start), 1))
 
         def denoise(noisy: np.ndarray, time: float) -> np.ndarray:
             times = np.full(len(noisy), time, np.float32)
             return self._denoiser(noisy_joints=noisy.astype(np.float32), time=times, view_embedding=views)["joints"]
 
-        return ddim(denoise, self._noise, self._steps).reshape(-1, N_JOINTS, 3)
+        return ddim(denoise, start, self._steps, start_time).reshape(-1, N_JOINTS, 3)
 
 
 def _consensus(joints_m: np.ndarray) -> np.ndarray:

@@ -37,9 +37,15 @@ class FitSettings(NamedTuple):
         settings = {f"fit_{name}": value for name, value in self._asdict().items()}
         return PipelineConfig(fit_enabled=True, fit_budget_ms=0.0, **settings)
 
+    @classmethod
+    def default(cls) -> "FitSettings":
+        """Those of the pipeline."""
+        config = PipelineConfig()
+        return cls(*(getattr(config, f"fit_{name}") for name in cls._fields))
 
-# Chosen by `benchmarks.graph_sweep`: exact keypoints may be followed, those of a detector only a little.
-FIT = {"true 2D": FitSettings(3.0, 300, 5), "detector's 2D": FitSettings(0.3, 300, 3)}
+
+# Both chosen by `benchmarks.graph_sweep`: exact keypoints may be followed further than those of a detector.
+FIT = {"true 2D": FitSettings(3.0, 100.0, 2), "detector's 2D": FitSettings.default()}
 # How far a mesh that starts from noise may follow either of them at each step: from 0.3 to 20 mm the best for both.
 PULL_FROM_NOISE_M = 0.004
 KINDS = tuple(FIT)

@@ -25,7 +25,7 @@ from hand_mesh_ros.core.types import Frame
 
 # Poses, builds, skins and rooms are those of training, the hands are new.
 SEED = 40_000
-PULLS_MM, NOISES, STEPS = (0.1, 0.3, 1.0, 3.0), (50, 150, 300, 600), (1, 2, 5)
+PULLS_MM, NOISES, STEPS = (0.3, 1.0, 1.5, 2.0, 3.0), (30.0, 100.0, 300.0), (1, 2, 3)
 _CASCADE = "cascade"
 _BATCH = 10
 

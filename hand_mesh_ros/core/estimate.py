@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from hand_mesh_ros.core import camera, rigid
+from hand_mesh_ros.core import camera
 from hand_mesh_ros.core.aggregate import Aggregate
 from hand_mesh_ros.core.calibration import Stated
 from hand_mesh_ros.core.locate import Location, place_covariances, scale_covariances
@@ -50,16 +50,8 @@ def to_estimate(
         timings_ms: kept as it is.
     """
     scale = location.scale
-    joints, vertices = (scale.factor * points @ location.turn.T for points in (hand.joints_m, hand.vertices_m))
+    joints, vertices, hypotheses = _placed(hand, skeletons_m, location, frame)
     covariance = _joint_covariance(joints, stated, location, frame)
-    rotation = location.covariance[4:, 4:] + _WITHIN_HAND * stated.rotation if location.is_anchored else stated.rotation
-    reprojection = reprojection_px(joints + location.translation_m, detection.keypoints_px, frame)
-    # The hypotheses keep their places about the hand.
-    skeletons_m = scale.factor * rigid.transform(skeletons_m - location.from_rays_m, location.turn, np.zeros(3))
-    if frame.is_calibrated:
-        joints, vertices, skeletons_m = (points + location.translation_m for points in (joints, vertices, skeletons_m))
-    else:
-        skeletons_m = skeletons_m - skeletons_m[:, [WRIST]]
     return HandEstimate(
         **_as_detected(detection),
         state=state,
@@ -67,16 +59,16 @@ def to_estimate(
         joint_covariance_m2=covariance,
         articulation_covariance_m2=scale.factor**2 * stated.articulation_m2,
         joint_flags=joint_flags(detection, frame, location.anchored, hand.is_fitted),
-        hypotheses_m=skeletons_m,
+        hypotheses_m=hypotheses,
         weights=hand.weights,
         mode=hand.mode,
         vertices_m=vertices,
         vertex_std_m=scale.factor * np.sqrt(stated.vertices_m2),
         wrist_pose=_wrist_pose(joints, detection, frame),
-        wrist_covariance=_wrist_covariance(covariance[WRIST], rotation, frame),
+        wrist_covariance=_wrist_covariance(covariance[WRIST], stated, location, frame),
         scale_source=scale.source,
         scale_rel_std=scale.rel_std,
-        reprojection_px=reprojection,
+        reprojection_px=reprojection_px(joints - joints[WRIST] + location.translation_m, detection.keypoints_px, frame),
         timings_ms=timings_ms,
     )
 
@@ -105,8 +97,20 @@ def joint_flags(detection: HandDetection, frame: Frame, anchored: np.ndarray, is
     return flags.astype(np.uint8)
 
 
+def _placed(
+    hand: Aggregate, skeletons_m: np.ndarray, location: Location, frame: Frame
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Joints (21, 3), vertices (V, 3) and hypotheses (K, 21, 3), metric; without calibration relative to the wrist."""
+    # The hypotheses keep their places about the hand.
+    parts = (hand.joints_m, hand.vertices_m, skeletons_m - location.from_rays_m)
+    joints, vertices, hypotheses = (location.scale.factor * points @ location.turn.T for points in parts)
+    if not frame.is_calibrated:
+        return joints, vertices, hypotheses - hypotheses[:, [WRIST]]
+    return tuple(points + location.translation_m for points in (joints, vertices, hypotheses))
+
+
 def _joint_covariance(joints: np.ndarray, stated: Stated, location: Location, frame: Frame) -> np.ndarray:
-    """(21, 3, 3) of joints relative to the wrist, metric: within the hand, and by its place."""
+    """(21, 3, 3) of metric joints: within the hand, and by its place."""
     factor2 = location.scale.factor**2
     if not frame.is_calibrated:
         # Relative to the wrist only the size is in doubt, which moves a joint along the way to it.
@@ -123,7 +127,8 @@ def _wrist_pose(joints: np.ndarray, detection: HandDetection, frame: Frame) -> n
     return pose
 
 
-def _wrist_covariance(position: np.ndarray, rotation: np.ndarray, frame: Frame) -> np.ndarray:
+def _wrist_covariance(position: np.ndarray, stated: Stated, location: Location, frame: Frame) -> np.ndarray:
+    rotation = location.covariance[4:, 4:] + _WITHIN_HAND * stated.rotation if location.is_anchored else stated.rotation
     covariance = np.zeros((6, 6))
     covariance[:3, :3] = position if frame.is_calibrated else np.nan
     covariance[3:, 3:] = rotation

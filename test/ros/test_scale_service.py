@@ -41,6 +41,13 @@ def hands_of(graph: Graph, source: int) -> list[Hand]:
     return [hand for message in graph.received["hands"] for hand in message.hands if hand.scale_source == source]
 
 
+def why(graph: Graph) -> str:
+    """What the node says of itself, for a test that waited in vain."""
+    said = [f"{status.message} {[(value.key, value.value) for value in status.values]}" for status in graph.statuses()[-1:]]
+    sources = [hand.scale_source for message in graph.received["hands"] for hand in message.hands]
+    return f"{len(graph.received['hands'])} messages, scale sources {sources[-5:]}; the node: {said}"
+
+
 def bone_sum(hand: Hand) -> float:
     return float(bone_lengths(np.array(hand.joints).reshape(21, 3)).sum())
 
@@ -51,7 +58,7 @@ def test_some_seconds_of_depth_give_the_size():
         graph.collect("hands", HandArray)
         graph.start("hand_mesh_node", threads=1)
         graph.start("camera_node", source="synthetic", rate_hz=10.0, depth=True)
-        assert graph.wait_for(lambda: hands_of(graph, Hand.SCALE_DEPTH), START_S), "no hand with depth"
+        assert graph.wait_for(lambda: hands_of(graph, Hand.SCALE_DEPTH), START_S), why(graph)
         _, ask = asking(graph)
         # A busy machine may need longer for enough images.
         for seconds in (2.0, 6.0, 20.0):
@@ -72,7 +79,7 @@ def test_a_length_gives_the_size_and_what_makes_no_sense_is_refused(model: HandM
         graph.collect("hands", HandArray)
         node = graph.start("hand_mesh_node", threads=1)
         graph.start("camera_node", source="synthetic", rate_hz=10.0)
-        assert graph.wait_for(lambda: hands_of(graph, Hand.SCALE_PRIOR), START_S), "no hand"
+        assert graph.wait_for(lambda: hands_of(graph, Hand.SCALE_PRIOR), START_S), why(graph)
         client, ask = asking(graph)
 
         assert "method is 9" in ask(method=9).message

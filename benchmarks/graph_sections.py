@@ -46,7 +46,7 @@ class Counts:
     draws: int = 12  # of each
     steps_of_completion: int = 25
     views: int = 150  # rendered hands for the 2D fit
-    views_of_draws: int = 20  # for the best of n
+    views_of_draws: int = 16  # for the best of n
     hypotheses: int = max(NUMBERS)
     views_of_sweep: int = 60
     steps: tuple[int, ...] = (10, 25, 50)

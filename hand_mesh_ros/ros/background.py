@@ -1,8 +1,6 @@
-"""Work that takes seconds, beside a stream that must not wait for it: one thread of low priority, one job after the other."""
+"""Jobs that take seconds, beside callbacks that must not wait for them: one thread, one job after the other."""
 
-import os
 import queue
-import sys
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -15,8 +13,6 @@ Outcome = TypeVar("Outcome")
 
 # Jobs that wait for the one at hand; further ones are refused.
 _MOST_WAITING = 4
-# Among threads that all want the processor this one gets about a tenth of the share of an ordinary one.
-_NICENESS = 10
 
 
 class Busy(RuntimeError):
@@ -39,11 +35,6 @@ class Background:
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
-    @property
-    def is_closing(self) -> bool:
-        """Whether the job at hand is to end early."""
-        return self._closing.is_set()
-
     def submit(self, job: Callable[[], Outcome]) -> Future:
         """What the job will return or raise, to be awaited in a callback.
 
@@ -56,22 +47,25 @@ class Background:
         self._jobs.put((job, future))
         return future
 
-    def close(self) -> None:
-        """Waits for the job at hand; those that wait are never done."""
+    def close(self, end_job: Callable[[], None]) -> None:
+        """Ends the thread; jobs that wait are never done, and nobody hears of the one at hand.
+
+        Args:
+            end_job: makes the job at hand end.
+        """
         self._closing.set()
+        end_job()
         self._jobs.put(None)
         self._thread.join()
 
     def _work(self) -> None:
-        if sys.platform == "linux":
-            os.nice(_NICENESS)  # of this thread alone, and of those that it starts; elsewhere it would be the whole process
-        while (taken := self._jobs.get()) is not None and not self.is_closing:
+        while (taken := self._jobs.get()) is not None and not self._closing.is_set():
             job, future = taken
             try:
                 complete = partial(future.set_result, job())
             except Exception as error:  # whoever awaits the job deals with it
                 complete = partial(future.set_exception, error)
-            if self.is_closing:
+            if self._closing.is_set():
                 return
             complete()
             # An executor does not hear of a future that another thread completes.

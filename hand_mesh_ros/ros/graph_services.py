@@ -1,7 +1,7 @@
 """The graph diffusion on request: hands drawn, completed, and reconstructed from single images, beside the stream of images.
 
-It has models and a thread of its own and shares nothing with the chain that answers the stream but the processor, of which it
-takes what is left. Callbacks await its thread, so that the executor goes on meanwhile.
+The work is done in a process of its own and shares nothing with the chain that answers the stream but the processor, of which it
+takes what is left. Callbacks await a thread that waits for that process, so that the executor goes on meanwhile.
 """
 
 import traceback
@@ -17,8 +17,10 @@ from rclpy.node import Node
 
 from hand_mesh_ros.action import ReconstructHand
 from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.graph_process import GraphProcess, ProcessLost
+from hand_mesh_ros.core.hand_model import HandModel
 from hand_mesh_ros.core.onnx_model import ModelError, default_models_dir
-from hand_mesh_ros.core.reconstruct import Effort, HandReconstructor
+from hand_mesh_ros.core.reconstruct import Effort
 from hand_mesh_ros.core.sample import Cancelled
 from hand_mesh_ros.ros import convert, convert_graph
 from hand_mesh_ros.ros.background import Background, Busy
@@ -31,16 +33,17 @@ Answer = TypeVar("Answer", GenerateHands.Response, InpaintHand.Response, Reconst
 class GraphServices:
     """The services `~/generate` and `~/inpaint` and the action `~/reconstruct`."""
 
-    def __init__(self, node: Node, config: PipelineConfig, rectified: bool) -> None:
-        """Offers them; the models are loaded when the first request comes.
+    def __init__(self, node: Node, config: PipelineConfig, hand: HandModel, rectified: bool) -> None:
+        """Offers them; the process starts and loads its models when the first request comes.
 
         Args:
             node: that offers them.
             config: where the models are and how they run; `seed`, `n_hypotheses` and steps of the answer come with each request.
+            hand: the hand model in the models' folder.
             rectified: images to reconstruct from are rectified, as in `NodeConfig`.
         """
-        self._node, self._config, self._rectified = node, config, rectified
-        self._reconstructor: HandReconstructor | None = None  # of the background thread alone
+        self._node, self._hand, self._rectified = node, hand, rectified
+        self._process = GraphProcess(Path(config.models_dir) if config.models_dir else default_models_dir(), config)
         self._background = Background(node, "graph diffusion")
         # While a callback awaits, its group counts as busy. The node's own group would then answer nothing else.
         group = ReentrantCallbackGroup()
@@ -58,8 +61,8 @@ class GraphServices:
         )
 
     def destroy(self) -> None:
-        """Ends them; a request at work ends with its step, unanswered."""
-        self._background.close()
+        """Ends them at once; a request at work stays unanswered."""
+        self._background.close(self._process.close)
         self._action.destroy()
         for service in self._services:
             self._node.destroy_service(service)
@@ -89,7 +92,7 @@ class GraphServices:
         except Cancelled as error:
             answer.message = str(error)
             return answer
-        except (ValueError, ModelError, Busy) as error:
+        except (ValueError, ModelError, Busy, ProcessLost) as error:
             answer.message = str(error)
         except Exception as error:  # the last line of defence: one request that breaks a model must not end the node
             answer.message = f"{type(error).__name__} while working on it: {error}"
@@ -100,48 +103,38 @@ class GraphServices:
     # What follows runs in the background thread.
 
     def _generated(self, request: GenerateHands.Request, response: GenerateHands.Response) -> GenerateHands.Response:
-        graph = self._loaded().graph
-        vertices_m = graph.generate(request.n, request.seed, request.steps, self._report)
-        return convert_graph.to_response(response, vertices_m, request.side, graph.hand)
+        effort = request.n, request.seed, request.steps
+        vertices_m = self._process.run("generate", *effort, report=_no_report, watch=_no_watch)
+        return convert_graph.to_response(response, vertices_m, request.side, self._hand)
 
     def _inpainted(self, request: InpaintHand.Request, response: InpaintHand.Response) -> InpaintHand.Response:
-        graph = self._loaded().graph
-        points_m, given = convert_graph.given_part(request, graph.hand)
-        inpaint = graph.inpaint_mesh if any(request.vertices_given) else graph.inpaint_skeleton
-        vertices_m = inpaint(points_m, given, request.n, request.seed, request.steps, self._report)
-        return convert_graph.to_response(response, vertices_m, request.side, graph.hand)
+        part = convert_graph.given_part(request, self._hand)
+        effort = request.n, request.seed, request.steps
+        name = "inpaint_mesh" if any(request.vertices_given) else "inpaint_skeleton"
+        vertices_m = self._process.run(name, *part, *effort, report=_no_report, watch=_no_watch)
+        return convert_graph.to_response(response, vertices_m, request.side, self._hand)
 
     def _reconstructed(self, goal: ServerGoalHandle, result: ReconstructHand.Result) -> ReconstructHand.Result:
         def report(step: int, steps: int) -> None:
-            self._end_if_unwanted(goal)
             goal.publish_feedback(ReconstructHand.Feedback(step=step, steps=steps))
 
+        def watch() -> None:
+            if goal.is_cancel_requested:
+                raise Cancelled("cancelled by the client")
+
         request = goal.request
-        self._end_if_unwanted(goal)  # it may have waited for long
-        reconstruct = self._loaded()
+        watch()  # it may have waited for long
         frame = convert.to_frame(request.image, request.camera_info, None, self._rectified)
-        found = reconstruct(frame, Effort(request.n, request.steps, request.seed, request.fit), report)
-        result.success, result.header, result.topology_id = True, request.image.header, reconstruct.graph.hand.digest
+        effort = Effort(request.n, request.steps, request.seed, request.fit)
+        found = self._process.run("reconstruct", frame, effort, report=report, watch=watch)
+        result.success, result.header, result.topology_id = True, request.image.header, self._hand.digest
         result.hands = [convert_graph.to_reconstructed_hand(hand) for hand in found]
         return result
 
-    def _report(self, _step: int, _steps: int) -> None:
-        self._end_if_unwanted()
 
-    def _end_if_unwanted(self, goal: ServerGoalHandle | None = None) -> None:
-        """Raises Cancelled once the node is to end or the goal is no longer wanted."""
-        if self._background.is_closing:
-            raise Cancelled("the node ends")
-        if goal is not None and goal.is_cancel_requested:
-            raise Cancelled("cancelled by the client")
+def _no_report(_step: int, _steps: int) -> None:
+    """A service says nothing before its answer."""
 
-    def _loaded(self) -> HandReconstructor:
-        """The models; a file that was missing is looked for again at each request.
 
-        Raises:
-            ModelError: naming the file.
-        """
-        if self._reconstructor is None:
-            models_dir = Path(self._config.models_dir) if self._config.models_dir else default_models_dir()
-            self._reconstructor = HandReconstructor(models_dir, self._config)
-        return self._reconstructor
+def _no_watch() -> None:
+    """A service cannot be cancelled."""

@@ -65,7 +65,7 @@ class HandMeshNode(Node):
         self._outputs = Outputs(self, model, self._pipeline.model_id, config.markers_hz, limits, frames)
         self._output_frame = OutputFrame(self, config.output_frame, config.tf_wait_ms * 1e-3)
         self._scale_service = ScaleService(self, self._pipeline)
-        self._graph_services = GraphServices(self, self._pipeline_config, self._config.rectified)
+        self._graph_services = GraphServices(self, self._pipeline_config, model, self._config.rectified)
         self._health.facts = {
             "tf": "off" if frames is None else frames.state,
             "model": self._pipeline.model_id,

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks import depth, rgbd
+from benchmarks import depth, rgbd, settling
+from benchmarks.place_errors import PLACE, SIZE, cells
 from benchmarks.rgbd import RgbdScenes, Shot, sense
 from hand_mesh_ros.core.camera import project
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
@@ -66,11 +67,12 @@ def test_every_hand_is_measured_with_depth_and_with_every_size(shots):
     for name, log_size in (("exact size", 0.0), ("size 5 % wrong", np.log(1.05))):
         assert all(error.log_size == pytest.approx(log_size, abs=0.01) for error in errors[name])
     assert pipeline.user_scale.known.source == "prior", "nothing is left behind"
-    assert depth._cells([]) == [""] * 7
-    assert len(depth._cells(errors["depth"])) == 7
+    columns = len(PLACE) + len(SIZE)
+    assert cells([]) == [""] * columns
+    assert len(cells(errors["depth"])) == columns
 
 
 def test_a_size_that_settles_is_reported():
-    near, far = (depth.Settling([(time_s, error, 0.05) for time_s in depth._TIMES_S], [], [], []) for error in (0.01, 0.2))
-    text = depth.settling([near, near, far])
+    near, far = (settling.Settling([(time_s, error, 0.05) for time_s in settling.TIMES_S], [], [], []) for error in (0.01, 0.2))
+    text = settling.settling([near, near, far])
     assert "| 1 | 1.0 | 5.0 | 67 |" in text

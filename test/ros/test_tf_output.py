@@ -11,11 +11,12 @@ import pytest
 from geometry_msgs.msg import TransformStamped
 from graph import Graph
 from std_msgs.msg import Header
+from tf_messages import matrix_of
 
 from hand_mesh_ros.core.types import HandEstimate
 from hand_mesh_ros.ros import convert, qos, tf_output, transforms
 from hand_mesh_ros.ros.tf_output import WristFrames
-from hand_mesh_ros.ros.transform_buffer import TransformError, to_matrix
+from hand_mesh_ros.ros.transform_buffer import TransformError
 from hand_mesh_ros.ros.transforms import TFMessage
 
 PREFIX = f"bench_{os.getpid()}_"
@@ -63,18 +64,13 @@ def publish(graph: Graph, header: Header, make_hand: Callable[..., HandEstimate]
     frames.destroy()
 
 
-def matrix_of(transform: TransformStamped) -> np.ndarray:
-    moved, turned = transform.transform.translation, transform.transform.rotation
-    return to_matrix(np.array([moved.x, moved.y, moved.z]), np.array([turned.x, turned.y, turned.z, turned.w]))
-
-
 def test_each_side_is_a_frame_at_the_images_stamp_in_the_images_frame(publish, make_hand, header):
     left, right = make_hand("left", track_id="1"), make_hand("right", track_id="2", shift_m=0.1)
     found = publish(left, right)
     assert [transform.child_frame_id for transform in found] == [f"{PREFIX}left_hand", f"{PREFIX}right_hand"]
     assert all(transform.header == header for transform in found)
-    for transform, hand in zip(found, (left, right)):
-        np.testing.assert_allclose(matrix_of(transform), hand.wrist_pose, atol=1e-9)
+    for pose, hand in zip((transform.transform for transform in found), (left, right)):
+        np.testing.assert_allclose(matrix_of(pose.translation, pose.rotation), hand.wrist_pose, atol=1e-9)
 
 
 def test_a_listener_to_tf_finds_the_wrist_at_the_images_time(graph, publish, make_hand, header):

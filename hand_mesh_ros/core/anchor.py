@@ -116,7 +116,7 @@ class _Problem:
         self._ray_std = KEYPOINT_NOISE * extent(evidence.rays)
 
     def solve(self) -> tuple[_Similarity, np.ndarray, np.ndarray] | None:
-        """State, its covariance (7, 7) and the anchored joints (21,); None if too few depths agree."""
+        """State, its covariance (7, 7) and the anchored joints (21,); None if too few depths agree, or on no human hand."""
         start = self._location.translation_m + self._location.scale.factor * self._evidence.joints_m.mean(0)
         state = _Similarity(start, self._log_size, np.eye(3), np.zeros(3))
         seen = self._measure(state)
@@ -133,7 +133,8 @@ class _Problem:
             state = state.moved(np.linalg.solve(information, pull))
             gate_m = max(_GATE_SHRINKS * gate_m, _LAST_GATE_M)
         anchored = self._anchored(seen, agreement)
-        return (state, np.linalg.inv(information), anchored) if anchored.any() else None
+        is_human = LIMITS[0] < np.exp(state.log_size) < LIMITS[1]
+        return (state, np.linalg.inv(information), anchored) if is_human and anchored.any() else None
 
     def size_alone(self, state: _Similarity, covariance: np.ndarray) -> SizeMeasure | None:
         """The size without what was known of it before, which is taken out of the answer again."""

@@ -15,7 +15,7 @@ from hand_mesh_ros.core.kinematics import pose, rotation_about
 from hand_mesh_ros.core.mirror import mirror_points
 from hand_mesh_ros.core.onnx_model import default_models_dir
 from hand_mesh_ros.core.rigid import align
-from hand_mesh_ros.core.scale import PRIOR, PRIOR_REL_STD, Scale
+from hand_mesh_ros.core.scale import LIMITS, PRIOR, PRIOR_REL_STD, Scale
 from hand_mesh_ros.core.topology import FINGER_JOINTS
 from hand_mesh_ros.core.types import Frame
 
@@ -140,6 +140,13 @@ def test_holes_and_flying_pixels_do_not_matter(model, shape, seen):
 def test_depth_that_no_hand_explains_changes_nothing(model, shape, value):
     evidence = guess(model, shape, rays_of(shape[0] + PLACE))
     alone, anchored = located(evidence, np.full(SIZE[::-1], value, np.float32))
+    assert anchored is alone
+
+
+@pytest.mark.parametrize("size", [0.3, 2.2])
+def test_a_hand_of_no_human_size_changes_nothing(model, shape, seen, size):
+    evidence = guess(model, shape, rays_of(size * shape[0] + PLACE))
+    alone, anchored = located(evidence, seen(size), Scale(LIMITS[0] if size < 1 else LIMITS[1], 0.3, "prior"))
     assert anchored is alone
 
 

@@ -96,8 +96,7 @@ class GraphDiffusion:
             vertices_m = reduce(lambda mesh, target: target.improve(mesh), targets, template + UNIT_M * clean)
             return (vertices_m - template) / UNIT_M
 
-        guide = guidance.guided(denoise, improve, _GUIDE_STEPS) if targets else denoise
-        guide = reported(guide, steps, report) if report else guide
+        guide = reported(guidance.guided(denoise, improve, _GUIDE_STEPS) if targets else denoise, steps, report)
         return (template + UNIT_M * ddim(guide, drawn, steps, start_time)).astype(np.float32)
 
     def generate(self, n: int, seed: int = 0, steps: int = 50, report: Report | None = None) -> np.ndarray:

@@ -93,7 +93,7 @@ class TransformBuffer:
                 visited.add(ancestor)
                 sample = self._sample(ancestor, stamp_ns)
                 if isinstance(sample, str):
-                    raise TransformError("; ".join(dict.fromkeys(reason for reason in (why_not_on, sample) if reason)))
+                    raise TransformError("; ".join(dict.fromkeys((why_not_on, sample))))
                 if sample.parent in visited:
                     raise TransformError(f"the parents of {target} form a loop")
                 ancestor, ancestor_from_target = sample.parent, sample.parent_from_child @ ancestor_from_target

@@ -97,7 +97,7 @@ class Tf2Transforms:
     def lookup(self, target: str, source: str, stamp_ns: int) -> np.ndarray:
         """As `Transforms.lookup`."""
         try:
-            # Its own waiting is by a clock that may be simulated; without a time-out it answers at once.
+            # Its own waiting looks 50 times a second; without a time-out it answers at once.
             found = self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp_ns))
         except tf2_ros.TransformException as error:
             raise TransformError(str(error)) from error

@@ -68,7 +68,15 @@ def test_given_values_arrive_and_whole_numbers_serve_as_floats(context):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("image_qos", "best"), ("max_age_ms", -1.0), ("max_age_ms", -1), ("rectified", "yes"), ("markers_hz", "fast")],
+    [
+        ("image_qos", "best"),
+        ("max_age_ms", -1.0),
+        ("max_age_ms", -1),
+        ("rectified", "yes"),
+        ("markers_hz", "fast"),
+        ("tf_prefix", "/a_"),
+        ("output_frame", "/map"),
+    ],
 )
 def test_a_value_that_does_not_fit_is_refused_by_name(context, name, value):
     node = make_node(context, **{name: value})

@@ -31,12 +31,12 @@ class PipelineConfig:
     joint_steps: int = option(4, "denoising steps of the joint hypotheses", (1, 100))
     mesh_steps: int = option(1, "denoising steps of the mesh latents", (1, 100))
     fit_enabled: bool = option(False, "fit the mesh to the keypoints with the graph diffusion, where it is in models_dir")
-    fit_steps: int = option(3, "denoising steps of the fit", (1, 100))
+    fit_steps: int = option(1, "denoising steps of the fit", (1, 100))
     fit_budget_ms: float = option(
         60.0, "time for the fit of a hand: fewer steps or none if it is short [ms]; 0 for any", (0.0, 10000.0)
     )
-    fit_noise: float = option(300.0, "noise that a mesh gets before its fit; the less, the nearer the fit stays", (1.0, 1000.0))
-    fit_pull_mm: float = option(0.3, "how far a vertex may follow the keypoints at each step [mm]", (0.01, 100.0))
+    fit_noise: float = option(30.0, "noise that a mesh gets before its fit; the less, the nearer the fit stays", (1.0, 1000.0))
+    fit_pull_mm: float = option(2.0, "how far a vertex may follow the keypoints at each step [mm]", (0.01, 100.0))
     # The same noise serves every frame, so that a resting hand does not flicker.
     seed: int = option(0, "seed of the sampling noise", (0, 2**31 - 1))
     user_hand_scale: float = option(0.0, "size of the user's hand relative to an average adult's; 0 for unknown", (0.0, 1.6))

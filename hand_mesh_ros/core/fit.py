@@ -54,9 +54,7 @@ class MeshFitter:
         fitted_m = self._fit(vertices_m, mirror_points(rays) if is_left else rays, certainty, detection.features, steps)
         fitted_m = mirror_points(fitted_m) if is_left else fitted_m
         self._step_ms = 1e3 * (time.perf_counter() - started_s) / steps
-        # What the fit changes is added to the skeleton, whose own joints lie nearer to the truth than those of its mesh.
-        change_m = self._graph.hand.joint_regressor @ (fitted_m - hand.vertices_m)
-        joints_m = hand.joints_m + change_m
+        joints_m = self._graph.hand.joint_regressor @ fitted_m
         way_m = float(np.linalg.norm(joints_m - joints_m.mean(0) - hand.joints_m + hand.joints_m.mean(0), axis=-1).mean())
         if not way_m < _LONGEST_WAY_M:  # so it is written because NaN is no short way either
             return hand
@@ -80,8 +78,18 @@ class MeshFitter:
         joints_m = (graph.hand.joint_regressor @ vertices_m)[None]
         condition, camera_from_palm = graph.condition_of(joints_m, rays, certainty, features if config.image_features else None)
         start_m = rigid.transform(vertices_m[None], *palm_from_hand(joints_m, graph.hand))
+        # Noisy rays would turn the hand as a whole more than they improve its shape: the cascade knows its rotation better.
         fit = graph.fit_2d(
-            condition, camera_from_palm, rays, certainty, steps, config.seed, start_m, config.fit_noise, 1e-3 * config.fit_pull_mm
+            condition,
+            camera_from_palm,
+            rays,
+            certainty,
+            steps,
+            config.seed,
+            start_m,
+            config.fit_noise,
+            prior_std_m=1e-3 * config.fit_pull_mm,
+            turns=False,
         )
         found_m = fit.vertices_m[0]
         return found_m + (joints_m[0] - graph.hand.joint_regressor @ found_m).mean(0)

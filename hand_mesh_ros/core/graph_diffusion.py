@@ -204,6 +204,7 @@ class GraphDiffusion:
         start_time: float = schedule.TRAINING_STEPS,
         prior_std_m: float = guidance.RAY_PRIOR_STD_M,
         report: Report | None = None,
+        turns: bool = True,
     ) -> Fit:
         """Hands whose joints lie on given rays, in the camera.
 
@@ -218,9 +219,11 @@ class GraphDiffusion:
             start_time: how much noise they get, 0..TRAINING_STEPS.
             prior_std_m: how far the model's guesses may be off; the smaller, the less they follow the rays.
             report: as in `sample`.
+            turns: the fit may turn the hands, too; else they keep `camera_from_palm`, as when they are known from elsewhere and
+                the rays are less exact than that.
         """
         ray_std = locate.KEYPOINT_NOISE * locate.extent(rays)
-        target = ProjectionTarget(self.hand, rays, confidence, ray_std, camera_from_palm, prior_std_m)
+        target = ProjectionTarget(self.hand, rays, confidence, ray_std, camera_from_palm, prior_std_m, turns)
         vertices_m = self.sample(condition, steps, seed, (target,), start_m, start_time, report)
         pose = target.pose(vertices_m)
         residual = np.sqrt(target.value(vertices_m, pose) / np.sum(confidence))

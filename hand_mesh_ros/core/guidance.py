@@ -16,6 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
+from hand_mesh_ros.core import locate
 from hand_mesh_ros.core.hand_model import HandModel
 from hand_mesh_ros.core.place import Pose, solve_pose
 from hand_mesh_ros.core.sample import Denoise
@@ -123,6 +124,7 @@ class ProjectionTarget:
         ray_std: float,
         camera_from_palm: np.ndarray,
         prior_std_m: float = RAY_PRIOR_STD_M,
+        turns: bool = True,
     ) -> None:
         """Prepares the steps.
 
@@ -133,17 +135,22 @@ class ProjectionTarget:
             ray_std: standard deviation of a ray of weight 1, per axis.
             camera_from_palm: (n, 3, 3) first guess of the rotations.
             prior_std_m: how far a guess may be off; the smaller, the less it follows rays that contradict it.
+            turns: whether the hand may be turned, too, or keeps its rotation.
         """
         self._regressor = hand.joint_regressor.astype(np.float64)
         self._rays, self._weights = np.asarray(rays, np.float64), np.asarray(weights, np.float64)
         self._spread = _spread_of(hand, self._regressor)
         self._kernel = self._regressor @ self._spread
         self._noise = (ray_std / prior_std_m) ** 2
-        self._rotation = np.asarray(camera_from_palm, np.float64)
+        self._rotation, self._turns = np.asarray(camera_from_palm, np.float64), turns
 
     def pose(self, vertices_m: np.ndarray) -> Pose:
         """Where in the camera the meshes explain the rays best."""
-        return solve_pose(self._regressor @ vertices_m, self._rays, self._weights, self._rotation)
+        joints_m = self._regressor @ vertices_m
+        if self._turns:
+            return solve_pose(joints_m, self._rays, self._weights, self._rotation)
+        turned = joints_m @ np.swapaxes(self._rotation, -1, -2)
+        return Pose(self._rotation, locate.translate(turned, self._rays, self._weights)[0])
 
     def value(self, vertices_m: np.ndarray, pose: Pose | None = None) -> np.ndarray:
         """Weighted sum of squared distances in the plane z = 1, (n,); None for the best pose."""

@@ -124,5 +124,7 @@ class HandReconstructor:
     ) -> tuple[np.ndarray, np.ndarray]:
         """As `_drawn`, drawn onto the rays at every step."""
         condition, camera_from_palm = self.graph.condition_of(skeletons_m, rays, certainty, features)
-        fit = self.graph.fit_2d(condition, camera_from_palm, rays, certainty, effort.steps, effort.seed, report=report)
+        # The skeletons know the hand's rotation better than noisy rays do.
+        steps, seed = effort.steps, effort.seed
+        fit = self.graph.fit_2d(condition, camera_from_palm, rays, certainty, steps, seed, report=report, turns=False)
         return fit.vertices_m, fit.residual

@@ -52,7 +52,7 @@ def test_what_a_report_or_a_watch_raises_ends_the_job_and_the_next_one_is_done(p
         started_s = time.monotonic()
         with pytest.raises(Cancelled, match="enough"):
             process.run("generate", *LONG, **callbacks)
-        assert time.monotonic() - started_s < 30
+        assert time.monotonic() - started_s < 60
         assert len(generate(process, 1, 0, 1)) == 1
     assert before in (None, process._running[0].pid), "it goes on in the same process"
 

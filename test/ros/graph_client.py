@@ -12,7 +12,8 @@ from hand_mesh_ros.action import ReconstructHand
 from hand_mesh_ros.srv import GenerateHands, InpaintHand
 
 STEPS = 3
-WAIT_S, START_S = 30.0, 60.0
+# The work has low priority: on a busy machine it may take long.
+WAIT_S = START_S = 90.0
 # Takes minutes: long enough to look at the node meanwhile.
 LONG = {"n": 64, "steps": 1000}
 
@@ -26,21 +27,30 @@ class Client:
         self.inpainting = self.graph.node.create_client(InpaintHand, "hand_mesh_node/inpaint")
         self.reconstructing = ActionClient(self.graph.node, ReconstructHand, "hand_mesh_node/reconstruct")
         self.process = self.graph.start("hand_mesh_node", threads=1, device="cpu", **parameters)
+        try:
+            self._wait_until_known()
+        except BaseException:
+            self.close()
+            raise
+
+    def _wait_until_known(self) -> None:
         for client in (self.generating, self.inpainting):
             assert self.graph.wait_for(client.service_is_ready, START_S)
         assert self.graph.wait_for(self.reconstructing.server_is_ready, START_S)
-        # The node may not know yet where its answers go: from here on it does.
-        assert self._again_until_answered(lambda: self.generating.call_async(GenerateHands.Request(n=0)))
-        assert self._again_until_answered(lambda: self.inpainting.call_async(InpaintHand.Request(n=0)))
-        assert self._again_until_answered(lambda: self.reconstructing.send_goal_async(ReconstructHand.Goal(n=0)))
+        # The node may not know yet where its answers go, and an answer is lost then: from here on it does.
+        self._ask_until_answered(lambda: self.generating.call_async(GenerateHands.Request(n=0)))
+        self._ask_until_answered(lambda: self.inpainting.call_async(InpaintHand.Request(n=0)))
+        handle = self._ask_until_answered(lambda: self.reconstructing.send_goal_async(ReconstructHand.Goal(n=0)))
+        self._ask_until_answered(handle.get_result_async)
+        self._ask_until_answered(handle.cancel_goal_async)
 
-    def _again_until_answered(self, ask: Callable[[], Future]) -> bool:
+    def _ask_until_answered(self, ask: Callable[[], Future]) -> object:
         deadline, futures = time.monotonic() + START_S, []
         while time.monotonic() < deadline:
             futures.append(ask())
-            if self.graph.wait_for(lambda: any(future.done() for future in futures), 2.0):
-                return True
-        return False
+            if done := self.graph.wait_for(lambda: [future for future in futures if future.done()], 2.0):
+                return done[0].result()
+        raise AssertionError(f"no answer within {START_S:g} s")
 
     def answer(self, future: Future) -> object:
         assert self.graph.wait_for(future.done, WAIT_S), "no answer"

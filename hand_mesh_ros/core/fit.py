@@ -15,6 +15,7 @@ from hand_mesh_ros.core.aggregate import Aggregate
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.decode import palm_from_hand
 from hand_mesh_ros.core.graph_diffusion import GraphDiffusion
+from hand_mesh_ros.core.hand_model import bone_lengths
 from hand_mesh_ros.core.mirror import mirror_points
 from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import HandDetection
@@ -59,7 +60,10 @@ class MeshFitter:
         if not way_m < _LONGEST_WAY_M:  # so it is written because NaN is no short way either
             return hand
         wrist_m = joints_m[WRIST]
-        return replace(hand, joints_m=joints_m - wrist_m, vertices_m=fitted_m - wrist_m, is_fitted=True)
+        # Keypoints do not tell size: it stays that of the skeleton before.
+        growth = bone_lengths(hand.joints_m).sum() / bone_lengths(joints_m).sum()
+        joints_m, fitted_m = growth * (joints_m - wrist_m), growth * (fitted_m - wrist_m)
+        return replace(hand, joints_m=joints_m, vertices_m=fitted_m, is_fitted=True)
 
     def _affordable_steps(self) -> int:
         steps, budget_ms = self._config.fit_steps, self._config.fit_budget_ms

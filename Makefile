@@ -1,7 +1,8 @@
 # Everything is set up in .venv on the first call of a target, in a minute or two; a second call is quick.
 #   make demo [SOURCE=synthetic|video.mp4|0] [PORT=8080]    the whole graph, with a viewer in the browser
 #   make test                                               lint and all tests
-#   make bench [DATA=folder]                                docs/accuracy.md anew, on rendered hands and on annotated photographs
+#   make bench [DATA=folder]                                accuracy.md, graph.md and depth.md of docs/ anew, on rendered hands and on
+#                                                           annotated photographs: an hour
 #   make train                                              every shipped model of our own, from nothing, into runs/: three hours, on two cores
 #   make export                                             the models in runs/ into models/, their uncertainty calibrated
 # A bare Debian or Ubuntu needs: apt install python3-venv python3-dev g++ cmake make
@@ -44,6 +45,8 @@ setup: $(STAMPS)/messages $(STAMPS)/viewer $(STAMPS)/train $(STAMPS)/test
 
 bench: setup
 	$(VENV)/bin/python -m benchmarks.tables $(addprefix --data ,$(DATA))
+	$(VENV)/bin/python -m benchmarks.graph $(addprefix --data ,$(DATA))
+	$(VENV)/bin/python -m benchmarks.depth $(addprefix --data ,$(DATA)) --out docs/depth.md
 
 # The commands of the shipped files. Stored views are made once; a training that was interrupted goes on.
 VIEWS := runs/detected

@@ -226,7 +226,10 @@ def test_a_truncated_model_is_named_and_the_node_stays(tmp_path: Path):
 
 EXTREMES = {
     "least": {"n_hypotheses": 1, "joint_steps": 1, "mesh_steps": 1, "max_hands": 1, "predict_ms": 0.0, "smooth_cutoff_hz": 0.0},
-    "most": {"n_hypotheses": 64, "joint_steps": 100, "mesh_steps": 100, "max_hands": 8, "predict_ms": 500.0, "markers_hz": 120.0},
+    "most": {
+        **{"n_hypotheses": 64, "joint_steps": 100, "mesh_steps": 100, "max_hands": 8, "predict_ms": 500.0, "markers_hz": 120.0},
+        **{"fit_enabled": True, "fit_steps": 100, "fit_budget_ms": 0.0, "fit_noise": 1000.0, "fit_pull_mm": 100.0},
+    },
 }
 
 

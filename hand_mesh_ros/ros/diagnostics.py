@@ -4,10 +4,12 @@ Knows neither topics' contents nor the core; a number that somebody needs to fin
 """
 
 import math
+import os
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -35,6 +37,15 @@ class Problem:
     @property
     def is_present(self) -> bool:
         return time.monotonic() - self.at_s < SILENCE_S
+
+
+def resident_mb() -> float:
+    """Memory of this process, without what is swapped out; NaN where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return math.nan
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 class Health:
@@ -113,6 +124,7 @@ class Health:
             }
             for stage, durations in self._stages_ms.items():
                 values[f"{stage} [ms]"] = f"{np.median(durations):.2f}"
+            values["memory [MB]"] = f"{resident_mb():.0f}"
             values["last error"] = self._error.text if self._error else ""
             values["last warning"] = self._warning.text if self._warning else ""
             self._counted = (self._received, self._answered, time.monotonic())

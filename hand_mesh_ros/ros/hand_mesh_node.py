@@ -191,7 +191,7 @@ class HandMeshNode(Node):
         counters: dict[str, object] = {}
         silence = "not active"
         if self._worker is not None:
-            intake, silence = self._intake, self._inputs.why_no_image()
+            intake, silence, size = self._intake, self._inputs.why_no_image(), self._pipeline.user_scale.known
             counters = {
                 "superseded by newer": intake.superseded,
                 "came late": intake.late,
@@ -200,6 +200,7 @@ class HandMeshNode(Node):
                 "images without transform": self._output_frame.missed,
                 "nearest depth [s]": f"{intake.nearest_depth_s:.4f}",
                 "camera": self._camera_state,
+                "hand size": f"{size.factor:.3f} +- {100 * size.rel_std:.1f} % ({size.source})",
                 **{f"publishers of {name}": count for name, count in self._inputs.publishers().items()},
             }
         level, message, values = self._health.summary(silence, counters)

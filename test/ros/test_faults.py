@@ -197,6 +197,9 @@ def test_memory_stays_flat(graph, view):
     before_mb = resident_mb(graph.process)
     play(120)
     assert resident_mb(graph.process) - before_mb < 10
+    told_mb = float(value(graph.statuses()[-1], "memory [MB]"))
+    assert told_mb == pytest.approx(before_mb, rel=0.3)
+    assert value(graph.statuses()[-1], "hand size") == "1.000 +- 8.0 % (prior)"
 
 
 def test_a_signal_in_the_middle_of_an_image_ends_the_node_cleanly(graph, view):

@@ -11,12 +11,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from benchmarks.latency import read_video
 from hand_mesh_ros.core import crop
 from hand_mesh_ros.core.camera import project
 from hand_mesh_ros.core.config import PipelineConfig
@@ -91,18 +92,6 @@ def read_padded(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 rgb of an image with reflected borders."""
     rgb = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
     return cv2.copyMakeBorder(rgb, PAD_PX, PAD_PX, PAD_PX, PAD_PX, cv2.BORDER_REFLECT_101)
-
-
-def read_video(path: Path) -> Iterator[np.ndarray]:
-    """The frames of a video, (H, W, 3) uint8 rgb."""
-    video = cv2.VideoCapture(str(path))
-    if not video.isOpened():
-        raise SystemExit(f"cannot open {path}")
-    while True:
-        ok, bgr = video.read()
-        if not ok:
-            return
-        yield cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
 def run_mediapipe(python: Path, *arguments: object) -> dict[str, np.ndarray]:

@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks import metrics
 from benchmarks.measure import Seen, look
 from benchmarks.samples import Sample
-from hand_mesh_ros.core import camera, locate
+from hand_mesh_ros.core import locate
 from hand_mesh_ros.core.aggregate import Aggregate
 from hand_mesh_ros.core.detect import HandDetector
 from hand_mesh_ros.core.hand_model import HandModel
@@ -19,10 +19,6 @@ from hand_mesh_ros.core.mirror import mirror_points
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.topology import N_JOINTS, WRIST
 from hand_mesh_ros.core.types import HandDetection, Hypotheses
-
-# Keypoints of no confidence still say a little, as in the pipeline.
-_LEAST_CERTAINTY = 1e-3
-
 
 Figures = dict[str, float]
 
@@ -88,18 +84,17 @@ def view_of(pipeline: HandMeshPipeline, seen: Seen) -> View:
     hand, _ = pipeline.aggregate_hand(detection, sample.frame)
     hypotheses = pipeline.sampler(detection, sample.frame)
     turn = mirror_points if detection.handedness == "left" else np.asarray
-    camera_matrix, distortion = sample.frame.working_camera_matrix, sample.frame.distortion
     truth = turn(sample.joints_m)
-    rays = turn(camera.rays_from_pixels(detection.keypoints_px, camera_matrix, distortion))
+    rays, certainty = locate.rays_of(detection, sample.frame)
     return View(
         truth_joints_m=truth,
         truth_vertices_m=None if sample.vertices_m is None else turn(sample.vertices_m),
         true_2d=Keypoints(truth[:, :2] / truth[:, 2:], np.ones(N_JOINTS)),
-        detected_2d=Keypoints(rays, np.maximum(detection.keypoint_conf, _LEAST_CERTAINTY).astype(np.float64)),
+        detected_2d=Keypoints(turn(rays), certainty.astype(np.float64)),
         detection=replace(detection, handedness="right"),
         hypotheses=replace(hypotheses, joints_m=turn(hypotheses.joints_m)),
         hand=replace(hand, joints_m=turn(hand.joints_m), vertices_m=turn(hand.vertices_m)),
-        px_per_ray=float(camera_matrix[0, 0]),
+        px_per_ray=float(sample.frame.working_camera_matrix[0, 0]),
     )
 
 

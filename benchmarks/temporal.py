@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks import metrics
 from benchmarks.smoothness import jitter
+from benchmarks.tables import table
 from hand_mesh_ros.apps.synthetic import LAP_S, SyntheticCamera
 from hand_mesh_ros.core import noise as schedule
 from hand_mesh_ros.core.config import PipelineConfig
@@ -29,6 +30,10 @@ from hand_mesh_ros.core.view import JOINT_UNIT_M, HandView
 
 _RATE_HZ = 30.0
 _STILL_AT_S = 0.5  # a moment at which the synthetic hand is open and near
+_HEADER = (
+    *("scene", "noise", "from time", "steps"),
+    *("PA-MPJPE", "best of 8", "energy score", "pairwise distance", "jitter", "several modes"),
+)
 # Time up to which the last hypotheses are noised, and steps back from there.
 _RESTARTS = ((1000, 4), (800, 4), (600, 3), (400, 2), (200, 1))
 
@@ -77,19 +82,16 @@ def main() -> None:
         "at rest": scene(pipeline, args.images // 3, _STILL_AT_S, LAP_S * _RATE_HZ),
         "moving": scene(pipeline, args.images, 0.0, 2.0),
     }
-    head = (
-        "| scene | noise | from time | steps | PA-MPJPE | best of 8 | energy score | pairwise distance | jitter | several modes |"
-    )
-    lines = [head, "|" + "---|" * head.count(" | ") + "---|"]
+    rows = []
     for name, seen in scenes.items():
         for has_fresh_noise in (False, True):
             for time, steps in _RESTARTS:
                 sampler = FollowingSampler(replace(pipeline.config, joint_steps=steps), time, has_fresh_noise)
-                figures = " | ".join(follow(pipeline, sampler, seen))
-                lines.append(f"| {name} | {'fresh' if has_fresh_noise else 'the same'} | {time} | {steps} | {figures} |")
-                say(lines[-1])
+                settings = [name, "fresh" if has_fresh_noise else "the same", str(time), str(steps)]
+                rows.append([*settings, *follow(pipeline, sampler, seen)])
+                say(", ".join(rows[-1]))
     if args.out:
-        args.out.write_text("\n".join(lines) + "\n")
+        args.out.write_text(table(_HEADER, rows))
 
 
 def scene(pipeline: HandMeshPipeline, n_images: int, start_s: float, speed: float) -> list[Seen]:

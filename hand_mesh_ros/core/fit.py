@@ -77,7 +77,7 @@ class MeshFitter:
     def _fit(
         self, vertices_m: np.ndarray, rays: np.ndarray, certainty: np.ndarray, features: np.ndarray | None, steps: int
     ) -> np.ndarray:
-        """Mesh (V, 3) of a right hand near `vertices_m`, camera axes, at the place of the given one."""
+        """Mesh (V, 3) of a right hand near `vertices_m`, camera axes, anywhere."""
         graph, config = self._graph, self._config
         joints_m = (graph.hand.joint_regressor @ vertices_m)[None]
         condition, camera_from_palm = graph.condition_of(joints_m, rays, certainty, features if config.image_features else None)
@@ -95,5 +95,4 @@ class MeshFitter:
             prior_std_m=1e-3 * config.fit_pull_mm,
             turns=False,
         )
-        found_m = fit.vertices_m[0]
-        return found_m + (joints_m[0] - graph.hand.joint_regressor @ found_m).mean(0)
+        return fit.vertices_m[0]

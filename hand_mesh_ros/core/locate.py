@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hand_mesh_ros.core import camera
 from hand_mesh_ros.core.scale import Scale, SizeMeasure
 from hand_mesh_ros.core.topology import N_JOINTS
+from hand_mesh_ros.core.types import Frame, HandDetection
 
 # Solutions with a joint nearer than this to the camera's plane are geometrically impossible; none is placed beyond the far limit.
 _NEAR_M, _FAR_M = 0.05, 20.0
@@ -19,6 +21,8 @@ _REWEIGHTINGS = 3
 INDEPENDENT_JOINTS = 6
 # The detector's noise per axis, as a share of the hand's extent in the image.
 KEYPOINT_NOISE = 0.03
+# Keypoints of no confidence still say a little; without any the place of the hand would be undefined.
+_LEAST_CERTAINTY = 1e-3
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,12 @@ def locate(
     covariance[:3, :3] = scale.factor**2 * of_place
     covariance[:4, :4] += scale.rel_std**2 * np.outer(along, along)
     return Location(scale.factor * translation, covariance, scale, translation, np.eye(3), np.zeros(N_JOINTS, bool))
+
+
+def rays_of(detection: HandDetection, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+    """Rays (21, 2) of the keypoints, undistorted x/z, y/z, and how much they count, (21,) above 0."""
+    rays = camera.rays_from_pixels(detection.keypoints_px, frame.working_camera_matrix, frame.distortion)
+    return rays, np.maximum(detection.keypoint_conf, _LEAST_CERTAINTY)
 
 
 def place_covariances(from_centre_m: np.ndarray, covariance: np.ndarray) -> np.ndarray:

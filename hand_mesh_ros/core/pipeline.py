@@ -38,8 +38,6 @@ STAGES = ("detect", "joints", "mesh", "locate", "aggregate", "track")
 _SEARCH_EVERY = 6
 # After a longer pause of the images whatever is where a hand was may be another hand [s].
 _LONGEST_GAP_S = 2.0
-# Keypoints of no confidence still say a little; without any the place of the hand would be undefined.
-_LEAST_CERTAINTY = 1e-3
 
 
 class HandMeshPipeline:
@@ -175,12 +173,12 @@ class HandMeshPipeline:
 
     def signs_of_error(self, hand: Aggregate, detection: HandDetection, frame: Frame) -> np.ndarray:
         """`doubt.signs` of a hand of known shape."""
-        return doubt.signs(detection, hand.joints_m, *_rays(detection, frame))
+        return doubt.signs(detection, hand.joints_m, *locate.rays_of(detection, frame))
 
     def locate_hand(self, hand: Aggregate, stated: Stated, detection: HandDetection, frame: Frame) -> Location:
         """Place and size of a hand of known shape and doubt."""
         joint_std_m = np.sqrt(np.trace(stated.relative_m2, axis1=1, axis2=2) / 3)
-        rays, certainty = _rays(detection, frame)
+        rays, certainty = locate.rays_of(detection, frame)
         gain, known = self._calibration.location_gain, self.user_scale.known
         if not frame.is_calibrated:
             known = replace(known, source="none")
@@ -201,7 +199,7 @@ class HandMeshPipeline:
         with self._timed("mesh"):
             vertices_m = self._decode(hypotheses, detection)
         with self._timed("locate"):
-            rays, certainty = _rays(detection, frame)
+            rays, certainty = locate.rays_of(detection, frame)
             translations_m, residuals = locate.translate(hypotheses.joints_m, rays, certainty)
         with self._timed("aggregate"):
             weights = aggregate.weigh(hypotheses.log_weight, residuals, locate.extent(rays))
@@ -222,12 +220,6 @@ class HandMeshPipeline:
         started_s = time.perf_counter()
         yield
         self.timings_ms[stage] = self.timings_ms.get(stage, 0.0) + 1e3 * (time.perf_counter() - started_s)
-
-
-def _rays(detection: HandDetection, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
-    """Rays (21, 2) of the keypoints and how much they count, (21,)."""
-    rays = camera.rays_from_pixels(detection.keypoints_px, frame.working_camera_matrix, frame.distortion)
-    return rays, np.maximum(detection.keypoint_conf, _LEAST_CERTAINTY)
 
 
 def _digest(models_dir: Path) -> str:

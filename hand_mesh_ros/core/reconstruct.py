@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hand_mesh_ros.core import aggregate, camera, locate
+from hand_mesh_ros.core import aggregate, locate
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.detect import HandDetector
 from hand_mesh_ros.core.estimate import reprojection_px
@@ -19,9 +19,6 @@ from hand_mesh_ros.core.mirror import mirror_points
 from hand_mesh_ros.core.sample import Report
 from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import Frame, HandDetection, ScaleSource
-
-# Keypoints of no confidence still say a little; without any the place of the hand would be undefined.
-_LEAST_CERTAINTY = 1e-3
 
 
 @dataclass(frozen=True)
@@ -81,14 +78,12 @@ class HandReconstructor:
     def _hand(self, detection: HandDetection, frame: Frame, effort: Effort, report: Report | None) -> Reconstruction:
         hypotheses = self._sampler(detection, frame)
         told = np.arange(effort.n) % len(hypotheses.joints_m)
-        rays = camera.rays_from_pixels(detection.keypoints_px, frame.working_camera_matrix, frame.distortion)
-        certainty = np.maximum(detection.keypoint_conf, _LEAST_CERTAINTY)
+        rays, certainty = locate.rays_of(detection, frame)
         features = detection.features if self._config.image_features else None
         # The graph diffusion knows right hands only.
         turned = mirror_points if detection.handedness == "left" else np.copy
         skeletons_m, right_rays = turned(hypotheses.joints_m[told]), turned(rays)
-        draw = self._fitted if effort.fit else self._drawn
-        vertices_m, residual = draw(skeletons_m, right_rays, certainty, features, effort, report)
+        vertices_m, residual = self._drawn(skeletons_m, right_rays, certainty, features, effort, report)
         weights = aggregate.weigh(hypotheses.log_weight[told], residual, locate.extent(rays))
         vertices_m = turned(vertices_m)
         joints_m = self.graph.hand.joint_regressor @ vertices_m
@@ -108,23 +103,12 @@ class HandReconstructor:
         report: Report | None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Right hands (n, V, 3) placed in the camera, and their distances (n,) from the rays in the plane z = 1."""
-        n, steps, seed = effort.n, effort.steps, effort.seed
-        vertices_m = self.graph.reconstruct(skeletons_m, rays, certainty, features, n, steps, seed, report)
-        translation, residual = locate.translate(self.graph.hand.joint_regressor @ vertices_m, rays, certainty)
+        graph, n, steps, seed = self.graph, effort.n, effort.steps, effort.seed
+        if effort.fit:
+            condition, camera_from_palm = graph.condition_of(skeletons_m, rays, certainty, features)
+            # The skeletons know the hand's rotation better than noisy rays do.
+            fit = graph.fit_2d(condition, camera_from_palm, rays, certainty, steps, seed, report=report, turns=False)
+            return fit.vertices_m, fit.residual
+        vertices_m = graph.reconstruct(skeletons_m, rays, certainty, features, n, steps, seed, report)
+        translation, residual = locate.translate(graph.hand.joint_regressor @ vertices_m, rays, certainty)
         return vertices_m + translation[:, None], residual
-
-    def _fitted(
-        self,
-        skeletons_m: np.ndarray,
-        rays: np.ndarray,
-        certainty: np.ndarray,
-        features: np.ndarray | None,
-        effort: Effort,
-        report: Report | None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """As `_drawn`, drawn onto the rays at every step."""
-        condition, camera_from_palm = self.graph.condition_of(skeletons_m, rays, certainty, features)
-        # The skeletons know the hand's rotation better than noisy rays do.
-        steps, seed = effort.steps, effort.seed
-        fit = self.graph.fit_2d(condition, camera_from_palm, rays, certainty, steps, seed, report=report, turns=False)
-        return fit.vertices_m, fit.residual

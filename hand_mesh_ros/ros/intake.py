@@ -17,7 +17,7 @@ _HISTORY = 4
 # Depth counts as arriving for this long after its last message [s].
 _DEPTH_ALIVE_S = 1.0
 # A stamp this much before the newest one is a restarted source, not a late message [ns].
-_RESTART_NS = 500_000_000
+RESTART_NS = 500_000_000
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Intake(Generic[Item]):
     def put_image(self, item: Item, stamp_ns: int) -> None:
         """Hands over an image; replaces what has not been taken."""
         with self._condition:
-            if stamp_ns < self._newest_ns - _RESTART_NS:
+            if stamp_ns < self._newest_ns - RESTART_NS:
                 self._clear()
                 self.restarts += 1
                 self._restarted = True

@@ -20,6 +20,7 @@ from hand_mesh_ros.core.onnx_model import ModelError
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.ros import convert
 from hand_mesh_ros.ros.convert_image import ConversionError, decode_depth
+from hand_mesh_ros.ros.intake import RESTART_NS
 
 try:
     from rosbags.rosbag2 import WriterError
@@ -30,9 +31,6 @@ except ModuleNotFoundError as error:
     if error.name != "rosbags":
         raise
     raise SystemExit("process_bag reads bags through the package rosbags: pip install rosbags") from error
-
-# A stamp this much before the newest one is a bag in parts or in a loop, not a late image; as in the live node [ns].
-_RESTART_NS = 500_000_000
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def process(images: "BagReader", results: "ResultBag", pipeline: HandMeshPipelin
     count, newest_ns = Count(), 0
     for recorded in images:
         stamp_ns = convert.stamp_ns(recorded.image.header)
-        if newest_ns - _RESTART_NS <= stamp_ns < newest_ns:
+        if newest_ns - RESTART_NS <= stamp_ns < newest_ns:
             count = replace(count, late=count.late + 1)
             continue
         if stamp_ns < newest_ns:

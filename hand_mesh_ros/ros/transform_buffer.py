@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from hand_mesh_ros.ros.intake import RESTART_NS
+
 # Samples are kept for this long before the newest of their frame; as in tf2 [ns].
 HISTORY_NS = 10_000_000_000
-# A stamp this much before the newest one of its frame is a restarted source, not a late message [ns].
-RESTART_NS = 500_000_000
 # Beyond this a quaternion's length is no rounding error, but a message that somebody did not fill in.
 _LENGTH_TOLERANCE = 1e-2
 

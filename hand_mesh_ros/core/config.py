@@ -3,10 +3,14 @@
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from hand_mesh_ros.core.scale import LIMITS as SIZES
 
-def option(default: Any, doc: str, limits: tuple[float, float] | None = None, choices: tuple[str, ...] = ()) -> Any:
-    """A dataclass field with its description and its allowed values."""
-    return field(default=default, metadata={"doc": doc, "limits": limits, "choices": choices})
+
+def option(
+    default: Any, doc: str, limits: tuple[float, float] | None = None, choices: tuple[str, ...] = (), live: bool = False
+) -> Any:
+    """A dataclass field with its description and its allowed values; a `live` one may change while images are answered."""
+    return field(default=default, metadata={"doc": doc, "limits": limits, "choices": choices, "live": live})
 
 
 @dataclass(frozen=True)
@@ -23,30 +27,51 @@ class PipelineConfig:
     threads: int = option(1, "processor threads per model; 0 for one per core", (0, 256))
     max_hands: int = option(2, "hands followed at most", (1, 8))
     # Low, since the landmark model judges what the palm model proposes.
-    min_palm_score: float = option(0.25, "palm score below which nothing is looked at closer", (0.05, 1.0))
-    min_score: float = option(0.5, "score below which a hand is not reported", (0.05, 1.0))
-    mirrored_input: bool = option(False, "the image is a selfie view, mirrored left to right; it is turned back first")
+    min_palm_score: float = option(0.25, "palm score below which nothing is looked at closer", (0.05, 1.0), live=True)
+    min_score: float = option(0.5, "score below which a hand is not reported", (0.05, 1.0), live=True)
+    mirrored_input: bool = option(False, "the image is a selfie view, mirrored left to right; it is turned back first", live=True)
     image_features: bool = option(True, "look at the image too, not only at the keypoints found in it")
-    n_hypotheses: int = option(8, "joint hypotheses per hand", (1, 64))
-    joint_steps: int = option(4, "denoising steps of the joint hypotheses", (1, 100))
-    mesh_steps: int = option(1, "denoising steps of the mesh latents", (1, 100))
+    n_hypotheses: int = option(8, "joint hypotheses per hand", (1, 64), live=True)
+    joint_steps: int = option(4, "denoising steps of the joint hypotheses", (1, 100), live=True)
+    mesh_steps: int = option(1, "denoising steps of the mesh latents", (1, 100), live=True)
     fit_enabled: bool = option(False, "fit the mesh to the keypoints with the graph diffusion, where it is in models_dir")
-    fit_steps: int = option(1, "denoising steps of the fit", (1, 100))
+    fit_steps: int = option(1, "denoising steps of the fit", (1, 100), live=True)
     fit_budget_ms: float = option(
-        60.0, "time for the fit of a hand: fewer steps or none if it is short [ms]; 0 for any", (0.0, 10000.0)
+        60.0, "time for the fit of a hand: fewer steps or none if it is short [ms]; 0 for any", (0.0, 10000.0), live=True
     )
-    fit_noise: float = option(30.0, "noise that a mesh gets before its fit; the less, the nearer the fit stays", (1.0, 1000.0))
-    fit_pull_mm: float = option(2.0, "how far a vertex may follow the keypoints at each step [mm]", (0.01, 100.0))
+    fit_noise: float = option(
+        30.0, "noise that a mesh gets before its fit; the less, the nearer the fit stays", (1.0, 1000.0), live=True
+    )
+    fit_pull_mm: float = option(2.0, "how far a vertex may follow the keypoints at each step [mm]", (0.01, 100.0), live=True)
     # The same noise serves every frame, so that a resting hand does not flicker.
     seed: int = option(0, "seed of the sampling noise", (0, 2**31 - 1))
-    user_hand_scale: float = option(0.0, "size of the user's hand relative to an average adult's; 0 for unknown", (0.0, 1.6))
+    user_hand_scale: float = option(
+        0.0, "size of the user's hand relative to an average adult's, from 0.5; 0 for unknown", (0.0, 1.6), live=True
+    )
     one_per_side: bool = option(True, "report one left and one right hand at most, as of one person")
-    predict_ms: float = option(100.0, "how long a hand that is not seen is predicted [ms]; 0 for never", (0.0, 500.0))
-    smooth_cutoff_hz: float = option(1.5, "cutoff of the smoothing of a hand at rest [Hz]; 0 for no smoothing", (0.0, 100.0))
-    smooth_beta: float = option(40.0, "rise of that cutoff with speed [Hz per m/s]", (0.0, 1000.0))
+    predict_ms: float = option(100.0, "how long a hand that is not seen is predicted [ms]; 0 for never", (0.0, 500.0), live=True)
+    smooth_cutoff_hz: float = option(
+        1.5, "cutoff of the smoothing of a hand at rest [Hz]; 0 for no smoothing", (0.0, 100.0), live=True
+    )
+    smooth_beta: float = option(40.0, "rise of that cutoff with speed [Hz per m/s]", (0.0, 1000.0), live=True)
 
     def __post_init__(self) -> None:
         check(self)
+        if 0 < self.user_hand_scale < SIZES[0]:
+            low, high = SIZES
+            raise ValueError(f"user_hand_scale is {self.user_hand_scale}, allowed are 0 for unknown, and {low} to {high}")
+
+
+def live_changes(before: Any, after: Any) -> set[str]:
+    """Names of the fields in which two configurations of one class differ.
+
+    Raises:
+        ValueError: if one of them is not `live`.
+    """
+    changed = [item for item in fields(before) if getattr(before, item.name) != getattr(after, item.name)]
+    if fixed := [item.name for item in changed if not item.metadata["live"]]:
+        raise ValueError(f"{', '.join(fixed)} cannot change while the models are in use: load them again")
+    return {item.name for item in changed}
 
 
 def check(config: Any) -> None:

@@ -53,7 +53,7 @@ class MeshDecoder:
             ModelError: if one of them is missing, damaged, or made for another of them.
         """
         self._hand = HandModel.load(models_dir / hand_model.FILE_NAME)
-        self._steps, self._seed = config.mesh_steps, config.seed
+        self.reconfigure(config)
         common = {"joint_order": joint_order_digest(), "topology": self._hand.digest}
         self._decoder = OnnxModel(models_dir / DECODER_FILE, {"kind": "mesh_decoder", **common}, config.device, config.threads)
         expected = {"kind": "mesh_denoiser", "schedule": SCHEDULE, "latent_space": self._fact("latent_space"), **common}
@@ -61,6 +61,10 @@ class MeshDecoder:
         self._denoiser = OnnxModel(models_dir / DENOISER_FILE, expected, config.device, config.threads)
         self.latent_size = int(self._fact("latent_size"))
         self._view_size = int(self._denoiser.input_shape("view")[1])
+
+    def reconfigure(self, config: PipelineConfig) -> None:
+        """Goes on with another number of steps."""
+        self._steps, self._seed = config.mesh_steps, config.seed
 
     def __call__(self, joints_m: np.ndarray, sight: Sight | None = None, noise: np.ndarray | None = None) -> np.ndarray:
         """Vertices in the frame of the skeletons, (K, V, 3) float32 metres, in the order of the hand model.

@@ -58,6 +58,10 @@ class HandDetector:
         expected = {"kind": "hand_landmark", "joint_order": joint_order_digest()}
         self.landmarks = OnnxModel(models_dir / "hand_landmark.onnx", expected, config.device, config.threads)
 
+    def reconfigure(self, config: PipelineConfig) -> None:
+        """Goes on with other scores."""
+        self.config = config
+
     def detect(self, frame: Frame, previous: Sequence[HandDetection] = (), search: bool = True) -> list[HandDetection]:
         """Hands in an image: first those of `previous` that are still there, in their order, then new ones.
 

@@ -37,6 +37,10 @@ class MeshFitter:
         self._config = config
         self._step_ms = 0.0  # of the last fit
 
+    def reconfigure(self, config: PipelineConfig) -> None:
+        """Goes on with another strength or another budget."""
+        self._config = config
+
     def __call__(self, hand: Aggregate, detection: HandDetection, rays: np.ndarray, certainty: np.ndarray) -> Aggregate:
         """The hand with its mesh fitted and `is_fitted`; the very same hand if there is no time for a step or nothing is gained.
 

@@ -25,6 +25,7 @@ from hand_mesh_ros.core.sample import Cancelled, Report
 _NICENESS = 10
 # How often it is asked whether a job is still wanted [s].
 _PATIENCE_S = 0.1
+_CLOSED = "the process of the graph diffusion is closed"
 _STEP, _DONE, _FAILED, _CANCEL = "step", "done", "failed", "cancel"
 
 
@@ -40,9 +41,9 @@ class GraphProcess:
 
         Args:
             models_dir: folder of the model files.
-            config: how they run.
+            config: how they run; may be replaced by one for the jobs to come that differs in `live` fields.
         """
-        self._models_dir, self._config = models_dir, config
+        self._models_dir, self.config = models_dir, config
         self._lock = threading.Lock()
         self._running: tuple[subprocess.Popen, Connection] | None = None
         self._is_closed = False
@@ -63,10 +64,12 @@ class GraphProcess:
         """
         process, connection = self._started()
         try:
-            connection.send((name, arguments))
+            connection.send((name, arguments, self.config))
             kind, content = _followed(connection, report, watch)
         except (EOFError, ConnectionError) as error:
             self._end()
+            if self._is_closed:
+                raise Cancelled(_CLOSED) from error
             code = process.returncode
             raise ProcessLost(f"the process of the graph diffusion was lost (exit code {code}); ask again") from error
         if kind == _FAILED:
@@ -82,7 +85,7 @@ class GraphProcess:
     def _started(self) -> tuple[subprocess.Popen, Connection]:
         with self._lock:
             if self._is_closed:
-                raise Cancelled("the process of the graph diffusion is closed")
+                raise Cancelled(_CLOSED)
             if self._running is None or self._running[0].poll() is not None:
                 ours, theirs = Pipe()
                 # It finds the package where this process has found it.
@@ -90,7 +93,7 @@ class GraphProcess:
                 command = [sys.executable, "-m", "hand_mesh_ros.core.graph_process", str(theirs.fileno())]
                 self._running = subprocess.Popen(command, env=environment, pass_fds=(theirs.fileno(),)), ours
                 theirs.close()
-                ours.send((self._models_dir, self._config))
+                ours.send(self._models_dir)
             return self._running
 
     def _end(self) -> None:
@@ -108,7 +111,7 @@ def _followed(connection: Connection, report: Report, watch: Callable[[], None])
     except (EOFError, ConnectionError):
         raise
     except Exception:
-        connection.send((_CANCEL, ()))
+        connection.send((_CANCEL, (), None))
         _ended(connection, lambda _step, _steps: None, lambda: None)
         raise
 
@@ -125,7 +128,7 @@ def _ended(connection: Connection, report: Report, watch: Callable[[], None]) ->
 
 def _serve(connection: Connection) -> None:
     """Does jobs until the other side is gone."""
-    models_dir, config = connection.recv()
+    models_dir = connection.recv()
     reconstructor: HandReconstructor | None = None
 
     def report(step: int, steps: int) -> None:
@@ -135,11 +138,12 @@ def _serve(connection: Connection) -> None:
             raise Cancelled
 
     while True:
-        name, arguments = connection.recv()
+        name, arguments, config = connection.recv()
         if name == _CANCEL:  # of a job that was done before this came
             continue
         try:
             reconstructor = reconstructor or HandReconstructor(models_dir, config)
+            reconstructor.reconfigure(config)
             job = reconstructor if name == "reconstruct" else getattr(reconstructor.graph, name)
             answer = _DONE, job(*arguments, report=report)
         except (EOFError, ConnectionError):

@@ -35,6 +35,10 @@ class JointSampler:
         expected |= {"kind": "joint_denoiser", "schedule": SCHEDULE, "view_space": self._encoder.metadata.get("view_space", "")}
         self._denoiser = OnnxModel(models_dir / DENOISER_FILE, expected, config.device, config.threads)
         self._image_features = config.image_features
+        self.reconfigure(config)
+
+    def reconfigure(self, config: PipelineConfig) -> None:
+        """Goes on with another number of hypotheses or steps."""
         self._steps = config.joint_steps
         # The same noise for every image: hypotheses move with the hand instead of flickering.
         self._noise = np.random.default_rng(config.seed).standard_normal((config.n_hypotheses, 3 * N_JOINTS))

@@ -16,7 +16,7 @@ from hand_mesh_ros.core.anchor import Evidence, anchor
 from hand_mesh_ros.core.association import duplicates
 from hand_mesh_ros.core.calibration import FILE_NAME as CALIBRATION_FILE
 from hand_mesh_ros.core.calibration import Calibration, Stated
-from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.config import PipelineConfig, live_changes
 from hand_mesh_ros.core.decode import MeshDecoder
 from hand_mesh_ros.core.detect import HandDetector
 from hand_mesh_ros.core.estimate import to_estimate
@@ -27,7 +27,7 @@ from hand_mesh_ros.core.hypothesise import JointSampler
 from hand_mesh_ros.core.locate import Location
 from hand_mesh_ros.core.mirror import mirror_points
 from hand_mesh_ros.core.onnx_model import default_models_dir
-from hand_mesh_ros.core.scale import PRIOR, USER_REL_STD, Scale, SizeMeasure, UserScale
+from hand_mesh_ros.core.scale import SizeMeasure, UserScale, given_size
 from hand_mesh_ros.core.smooth import HandSmoother
 from hand_mesh_ros.core.track import Tracker
 from hand_mesh_ros.core.types import Frame, HandDetection, HandEstimate, Hypotheses, TrackState
@@ -65,8 +65,7 @@ class HandMeshPipeline:
         self._calibration = calibration or Calibration.load(models_dir / CALIBRATION_FILE, self.model_id)
         self._tracker = Tracker(config.max_hands, 1e-3 * config.predict_ms, config.one_per_side)
         self._smoothers: dict[str, HandSmoother] = {}  # of the hands of the last image, by id
-        given = Scale(config.user_hand_scale, USER_REL_STD, "user") if config.user_hand_scale else PRIOR
-        self.user_scale = UserScale(given)
+        self.user_scale = UserScale(given_size(config.user_hand_scale))
         self.sizes_seen: list[SizeMeasure] = []  # of the hands of the last image, by depth
         self._last: tuple[float, tuple[int, ...]] = (-np.inf, ())
         self._images = 0
@@ -106,6 +105,24 @@ class HandMeshPipeline:
         )
         self.detector.detect(frame, [example])
         self.estimate_hand(example, frame)
+
+    def reconfigure(self, config: PipelineConfig) -> None:
+        """Goes on with other settings from the next image on; hands that are followed keep their ids and their past.
+
+        Another `user_hand_scale` takes the place of what is known of the size; another `mirrored_input` forgets the hands.
+
+        Raises:
+            ValueError: if it differs in a field that is not `live`, since the models would have to be loaded again.
+        """
+        changed, self.config = live_changes(self.config, config), config
+        stages = (self.detector, self.sampler, self.decoder, self.fitter)
+        for stage in (*filter(None, stages), *self._smoothers.values()):
+            stage.reconfigure(config)
+        self._tracker.predict_s = 1e-3 * config.predict_ms
+        if "user_hand_scale" in changed:
+            self.user_scale = UserScale(given_size(config.user_hand_scale))
+        if "mirrored_input" in changed:
+            self.reset()
 
     def reset(self) -> None:
         """Forgets the hands that were followed, and how large they seemed."""

@@ -58,6 +58,12 @@ class HandReconstructor:
         self._detector = HandDetector(models_dir, config)
         self._sampler = JointSampler(models_dir, config)
 
+    def reconfigure(self, config: PipelineConfig) -> None:
+        """Goes on with other settings, as `HandMeshPipeline.reconfigure`."""
+        self._config = config
+        self._detector.reconfigure(config)
+        self._sampler.reconfigure(config)
+
     def __call__(self, frame: Frame, effort: Effort, report: Report | None = None) -> list[Reconstruction]:
         """Hands of an image, at most `config.max_hands`.
 

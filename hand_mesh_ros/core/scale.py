@@ -44,6 +44,11 @@ class Scale:
 PRIOR = Scale(1.0, PRIOR_REL_STD, "prior")
 
 
+def given_size(user_hand_scale: float) -> Scale:
+    """What the setting of this name tells; 0 for nothing."""
+    return Scale(user_hand_scale, USER_REL_STD, "user") if user_hand_scale else PRIOR
+
+
 @dataclass(frozen=True)
 class SizeMeasure:
     """What one hand in one image says of the size, whatever was known before."""

@@ -51,11 +51,15 @@ class OneEuro:
             difference: of two values (newer, older): an array.
             add: a difference to a value.
         """
-        self._min_cutoff_hz, self._beta = min_cutoff_hz, beta
+        self.tune(min_cutoff_hz, beta)
         self._difference, self._add = difference, add
         self._measured: np.ndarray | None = None
         self.value: np.ndarray | None = None
         self.velocity: np.ndarray | None = None  # filtered, per second
+
+    def tune(self, min_cutoff_hz: float, beta: float) -> None:
+        """Goes on with another cutoff from where it is."""
+        self._min_cutoff_hz, self._beta = min_cutoff_hz, beta
 
     def step(self, measured: np.ndarray, dt_s: float) -> np.ndarray:
         """The filtered value, `dt_s` > 0 after the last one; the first is kept as it is."""
@@ -93,6 +97,14 @@ class HandSmoother:
         """Begins without a past; `config` holds the cutoff and its rise with the speed."""
         self._config = config
         self._restart()
+
+    def reconfigure(self, config: PipelineConfig) -> None:
+        """Goes on with another cutoff from where the hand is."""
+        self._config = config
+        cutoff_hz, beta = config.smooth_cutoff_hz, config.smooth_beta
+        self._position.tune(cutoff_hz, beta)
+        self._rotation.tune(cutoff_hz, beta * _LEVER_M)
+        self._articulation.tune(cutoff_hz, beta)
 
     def step(self, estimate: HandEstimate, frame: Frame) -> HandEstimate:
         """The hand of the next image, smoothed; with a cutoff of 0 the same record.

@@ -47,7 +47,8 @@ class Tracker:
             one_per_side: report one left and one right hand at most. The hand that had a side first keeps it until it is lost or
                 another one has clearly more support; that one waits meanwhile, followed but not reported.
         """
-        self._max_hands, self._predict_s, self._one_per_side = max_hands, predict_s, one_per_side
+        self._max_hands, self._one_per_side = max_hands, one_per_side
+        self.predict_s = predict_s
         self._given = 0
         self._tracks: list[_Track] = []
 
@@ -98,7 +99,7 @@ class Tracker:
         self._tracks = []
 
     def _moved_on(self, track: _Track, stamp_s: float) -> _Track:
-        shift = np.multiply(track.velocity_px, np.clip(stamp_s - track.seen_s, 0, self._predict_s)).astype(np.float32)
+        shift = np.multiply(track.velocity_px, np.clip(stamp_s - track.seen_s, 0, self.predict_s)).astype(np.float32)
         return replace(track, detection=replace(track.detection, keypoints_px=track.seen.keypoints_px + shift), is_seen=False)
 
     def _seen(self, detection: HandDetection, last: _Track | None, stamp_s: float) -> _Track:
@@ -125,7 +126,7 @@ class Tracker:
         )
 
     def _is_predictable(self, track: _Track, stamp_s: float) -> bool:
-        return track.is_reported and track.images >= _IMAGES_TO_PREDICT and 0 < stamp_s - track.seen_s <= self._predict_s
+        return track.is_reported and track.images >= _IMAGES_TO_PREDICT and 0 < stamp_s - track.seen_s <= self.predict_s
 
     def _reported(self, tracks: Sequence[_Track]) -> list[_Track]:
         if not self._one_per_side:

@@ -3,16 +3,21 @@
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hand_mesh_ros.apps.synthetic import SyntheticCamera
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.graph_diffusion import CONDITION_FILE, GraphDiffusion
 from hand_mesh_ros.core.graph_process import GraphProcess, ProcessLost
+from hand_mesh_ros.core.hand_model import FILE_NAME, HandModel
 from hand_mesh_ros.core.onnx_model import ModelError, default_models_dir
+from hand_mesh_ros.core.reconstruct import Effort
 from hand_mesh_ros.core.sample import Cancelled
+from hand_mesh_ros.core.types import Frame
 
 CONFIG = PipelineConfig(device="cpu", threads=1)
 # Hands, seed, steps: takes minutes.
@@ -35,6 +40,21 @@ def test_it_answers_as_the_model_does_and_tells_its_steps(process):
     found = process.run("generate", 2, 7, 3, report=lambda *progress: told.append(progress), watch=lambda: None)
     np.testing.assert_allclose(found, GraphDiffusion(default_models_dir(), CONFIG).generate(2, 7, 3), atol=1e-6)
     assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_another_size_of_the_hand_counts_from_the_next_job_on(process):
+    camera = SyntheticCamera(HandModel.load(default_models_dir() / FILE_NAME))
+    frame = Frame(camera.at(0.3).rgb, camera.camera_matrix)
+
+    def vertices_m() -> np.ndarray:
+        (hand,) = process.run("reconstruct", frame, Effort(2, 2), report=lambda _step, _steps: None, watch=lambda: None)
+        return hand.vertices_m
+
+    before_m = vertices_m()
+    process.config = replace(CONFIG, user_hand_scale=0.8)
+    after_m = vertices_m()
+    process.config = CONFIG
+    np.testing.assert_allclose(after_m, 0.8 * before_m, atol=1e-6)
 
 
 def test_it_has_low_priority(process):

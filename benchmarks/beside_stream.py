@@ -20,14 +20,13 @@ from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from rclpy.task import Future
 from sensor_msgs.msg import CameraInfo, Image
 
-from benchmarks.stream import say, spin_until, start, stop
+from benchmarks.stream import NAMESPACE, say, spin_until, start, stop
 from hand_mesh_ros.action import ReconstructHand
 from hand_mesh_ros.apps.synthetic import SyntheticCamera
 from hand_mesh_ros.core.hand_model import FILE_NAME, HandModel
 from hand_mesh_ros.core.onnx_model import default_models_dir
 from hand_mesh_ros.msg import HandArray
 
-_NAMESPACE = "stream_benchmark"  # that of benchmarks.stream's nodes
 # 230 kB: fits the shared memory that Fast DDS gives a process without a profile.
 _SIZE = (320, 240)
 _VIEWS, _START_S, _STEPS = 20, 120.0, 1000
@@ -51,7 +50,7 @@ class StreamAndClient(Node):
     """Camera and audience of the stream, and the one who asks for reconstructions."""
 
     def __init__(self, rate_hz: float) -> None:
-        super().__init__("beside_stream", namespace=_NAMESPACE)
+        super().__init__("beside_stream", namespace=NAMESPACE)
         camera = SyntheticCamera(HandModel.load(default_models_dir() / FILE_NAME), _SIZE)
         width, height = _SIZE
         self._info = CameraInfo(width=width, height=height, k=camera.camera_matrix.ravel())

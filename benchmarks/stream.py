@@ -27,8 +27,8 @@ from std_msgs.msg import Header
 
 from hand_mesh_ros.msg import HandArray, HandMeshArray, MeshTopology
 
-_NAMESPACE = "stream_benchmark"
-_START_S, _END_S = 120.0, 900.0
+NAMESPACE = "stream_benchmark"
+START_S, _END_S = 120.0, 900.0
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Observer(Node):
     """Subscribes to both nodes' topics."""
 
     def __init__(self) -> None:
-        super().__init__("observer", namespace=_NAMESPACE)
+        super().__init__("observer", namespace=NAMESPACE)
         self.received = Received()
         # Deep queues: a busy moment here must not look like a loss there.
         deep = QoSProfile(depth=1000)
@@ -106,13 +106,13 @@ def run(video: Path, max_hands: int, camera_settings: dict[str, str]) -> Receive
     node = start("hand_mesh_node", {"max_hands": str(max_hands)})
     camera = None
     try:
-        spin_until(observer, lambda: observer.received.is_ready, _START_S, "hand_mesh_node sent no topology")
+        spin_until(observer, lambda: observer.received.is_ready, START_S, "hand_mesh_node sent no topology")
         camera = start("camera_node", {"source": str(video.resolve()), **camera_settings})
         spin_until(observer, lambda: camera.poll() is not None, _END_S, "camera_node did not come to the end of the video")
         if camera.returncode:
             raise SystemExit(f"camera_node ended with code {camera.returncode}")
         settled = time.monotonic() + 1.0
-        spin_until(observer, lambda: time.monotonic() > settled, _START_S, "")
+        spin_until(observer, lambda: time.monotonic() > settled, START_S, "")
     finally:
         for process in filter(None, (camera, node)):
             stop(process)
@@ -123,7 +123,7 @@ def run(video: Path, max_hands: int, camera_settings: dict[str, str]) -> Receive
 def start(name: str, parameters: dict[str, str]) -> subprocess.Popen[bytes]:
     """Starts a node of this package with parameters, quiet below warnings."""
     given = [argument for key, value in parameters.items() for argument in ("-p", f"{key}:={value}")]
-    ros = ["--ros-args", "--log-level", "warn", "-r", f"__ns:=/{_NAMESPACE}", *given]
+    ros = ["--ros-args", "--log-level", "warn", "-r", f"__ns:=/{NAMESPACE}", *given]
     return subprocess.Popen([sys.executable, "-m", f"hand_mesh_ros.ros.{name}", *ros])
 
 

@@ -4,7 +4,7 @@
 
 The last hypotheses get noise up to some time and are denoised again from there, as a set of modes that is followed. Scenes with
 known truth: the synthetic hand at rest, where sensor noise alone changes, and moving. Nothing is smoothed. Jitter is that of the
-joints relative to the wrist, as in `benchmarks.smoothness`.
+joints relative to the wrist, as in `benchmarks.motion`.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import metrics
-from benchmarks.smoothness import jitter
+from benchmarks.motion import jitter
 from benchmarks.tables import table
 from hand_mesh_ros.apps.synthetic import LAP_S, SyntheticCamera
 from hand_mesh_ros.core import noise as schedule

@@ -155,6 +155,22 @@ def test_depth_is_paired_by_stamp_and_measures_the_scale(recording, tmp_path):
     assert flags == [True] * (N_IMAGES - 1) + [False]
 
 
+def test_a_bag_that_holds_a_drive_twice_gives_the_same_hands_twice_under_new_ids(answers, recording, tmp_path):
+    end = recording.image(0)
+    end.header = header_at(START_S + 1.0)  # a jump back by less than half a second would be a late message
+    lap = [*(("image", recording.image(number)) for number in range(N_IMAGES)), ("image", end)]
+    bag = write_bag(tmp_path / "drive", [("camera_info", recording.info()), *lap, *lap])
+    assert main([str(bag), str(tmp_path / "results"), *ARGUMENTS]) == 0
+    hands = read_bag(tmp_path / "results")["hands"]
+    assert [message.header for message in hands] == 2 * [*recording.headers, end.header]
+    first, second = ([message.hands[0] for message in lap] for lap in (hands[: len(lap)], hands[len(lap) :]))
+    assert {hand.id for hand in first}.isdisjoint(hand.id for hand in second)
+    # Nothing of the first drive is left: no smoothing across the jump, no velocity, no size.
+    for hands_of_lap in (first, second):
+        for hand, expected in zip(hands_of_lap, answers["hands"]):
+            np.testing.assert_allclose(hand.joints, expected.hands[0].joints, atol=1e-5)
+
+
 def test_an_image_that_cannot_be_read_is_counted_and_late_ones_are_left_out(recording, tmp_path, capsys):
     messages = [("camera_info", recording.info()), ("image", recording.image(1)), ("image", recording.image(0))]
     messages += [("image", recording.image(2, "holographic")), ("image", recording.image(3))]

@@ -1,6 +1,5 @@
 """The whole chain: a frame in, hands out. Stages meet here only; what is remembered from image to image is the tracks."""
 
-import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,11 +20,11 @@ from hand_mesh_ros.core.decode import MeshDecoder
 from hand_mesh_ros.core.detect import HandDetector
 from hand_mesh_ros.core.estimate import to_estimate
 from hand_mesh_ros.core.fit import MeshFitter
-from hand_mesh_ros.core.graph_diffusion import CONDITION_FILE, DENOISER_FILE
 from hand_mesh_ros.core.hand_model import HandModel
 from hand_mesh_ros.core.hypothesise import JointSampler
 from hand_mesh_ros.core.locate import Location
 from hand_mesh_ros.core.mirror import mirror_points
+from hand_mesh_ros.core.model_id import model_id
 from hand_mesh_ros.core.onnx_model import default_models_dir
 from hand_mesh_ros.core.scale import SizeMeasure, UserScale, given_size
 from hand_mesh_ros.core.smooth import HandSmoother
@@ -53,16 +52,9 @@ class HandMeshPipeline:
         Raises:
             ModelError: if a model is missing, foreign or cannot run on `config.device`.
         """
-        models_dir = Path(config.models_dir) if config.models_dir else default_models_dir()
-        self.config = config
-        self.hand_model = HandModel.load(models_dir / hand_model.FILE_NAME)
-        self.detector = HandDetector(models_dir, config)
-        self.sampler = JointSampler(models_dir, config)
-        self.decoder = MeshDecoder(models_dir, config, self.sampler.metadata["view_space"])
-        self.fitter = MeshFitter(models_dir, config) if config.fit_enabled else None
-        self.model_id = _digest(models_dir)
+        self.config, self._own_calibration = config, calibration
+        self.load()
         self.timings_ms: dict[str, float] = {}  # of the last image, also when it showed no hand
-        self._calibration = calibration or Calibration.load(models_dir / CALIBRATION_FILE, self.model_id)
         self._tracker = Tracker(config.max_hands, 1e-3 * config.predict_ms, config.one_per_side)
         self._smoothers: dict[str, HandSmoother] = {}  # of the hands of the last image, by id
         self.user_scale = UserScale(given_size(config.user_hand_scale))
@@ -85,6 +77,26 @@ class HandMeshPipeline:
         pipeline = cls(PipelineConfig(device=device, **overrides))
         pipeline.warm_up()
         return pipeline
+
+    def load(self) -> None:
+        """Loads the models again after `unload`, as the files are now.
+
+        Raises:
+            ModelError: if one is missing, foreign or cannot run on `config.device`; those before it stay loaded.
+        """
+        models_dir = Path(self.config.models_dir) if self.config.models_dir else default_models_dir()
+        self.hand_model = HandModel.load(models_dir / hand_model.FILE_NAME)
+        self.detector = HandDetector(models_dir, self.config)
+        self.sampler = JointSampler(models_dir, self.config)
+        self.decoder = MeshDecoder(models_dir, self.config, self.sampler.metadata["view_space"])
+        self.fitter = MeshFitter(models_dir, self.config) if self.config.fit_enabled else None
+        self.model_id = model_id(models_dir)
+        self._calibration = self._own_calibration or Calibration.load(models_dir / CALIBRATION_FILE, self.model_id)
+
+    def unload(self) -> None:
+        """Lets the models go, and the hands; the size that was given stays, and no hand to come has the id of an earlier one."""
+        self.detector = self.sampler = self.decoder = self.fitter = None
+        self.reset()
 
     def warm_up(self) -> None:
         """Runs every model once, so that the first image does not pay for their set-up."""
@@ -115,8 +127,7 @@ class HandMeshPipeline:
             ValueError: if it differs in a field that is not `live`, since the models would have to be loaded again.
         """
         changed, self.config = live_changes(self.config, config), config
-        stages = (self.detector, self.sampler, self.decoder, self.fitter)
-        for stage in (*filter(None, stages), *self._smoothers.values()):
+        for stage in filter(None, (self.detector, self.sampler, self.decoder, self.fitter, *self._smoothers.values())):
             stage.reconfigure(config)
         self._tracker.predict_s = 1e-3 * config.predict_ms
         if "user_hand_scale" in changed:
@@ -237,12 +248,3 @@ class HandMeshPipeline:
         started_s = time.perf_counter()
         yield
         self.timings_ms[stage] = self.timings_ms.get(stage, 0.0) + 1e3 * (time.perf_counter() - started_s)
-
-
-def _digest(models_dir: Path) -> str:
-    """Short sha256 over the model files of the cascade: which models made an estimate, and what its calibration is for."""
-    content = hashlib.sha256()
-    for path in sorted(models_dir.iterdir()):
-        if path.suffix in (".onnx", ".npz") and path.name not in (CONDITION_FILE, DENOISER_FILE):
-            content.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
-    return content.hexdigest()[:12]

@@ -4,13 +4,13 @@ import time
 from collections.abc import Sequence
 
 from geometry_msgs.msg import Pose
-from rclpy.node import Node
 from std_msgs.msg import Header
 
 from hand_mesh_ros.core.capsules import HandCapsules
 from hand_mesh_ros.core.hand_model import HandModel
 from hand_mesh_ros.core.types import HandEstimate
 from hand_mesh_ros.ros import qos
+from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.hand_shapes import to_primitives
 from hand_mesh_ros.ros.robot_hands import is_placed
 
@@ -31,15 +31,16 @@ class CollisionObjects:
     Predicted hands are among them: a hand that is out of sight for a moment is still in the way, and grows with the doubt.
     """
 
-    def __init__(self, node: Node, model: HandModel) -> None:
+    def __init__(self, endpoints: Endpoints, model: HandModel) -> None:
         """Creates the publisher, or says how planners get the hands without moveit_msgs."""
-        self._node, self._capsules_of, self._shown = node, HandCapsules(model), {}
+        self._capsules_of, self._shown = HandCapsules(model), {}
         self._due_s = 0.0
         self._publisher = None
         if CollisionObject is None:
-            node.get_logger().info("moveit_msgs is not installed: no collision_objects; planners can call ~/get_hand_shape")
+            reason = "moveit_msgs is not installed: no collision_objects; planners can call ~/get_hand_shape"
+            endpoints.node.get_logger().info(reason)
         else:
-            self._publisher = node.create_publisher(CollisionObject, "collision_objects", qos.HYPOTHESES)
+            self._publisher = endpoints.publisher(CollisionObject, "collision_objects", qos.HYPOTHESES)
 
     def publish(self, estimates: Sequence[HandEstimate], header: Header) -> None:
         """Publishes the hands of one image, as far as somebody subscribes; removals at once, the rest at most every 0.1 s."""
@@ -65,8 +66,3 @@ class CollisionObjects:
                     operation=CollisionObject.ADD,
                 )
             )
-
-    def destroy(self) -> None:
-        """Removes the publisher."""
-        if self._publisher is not None:
-            self._node.destroy_publisher(self._publisher)

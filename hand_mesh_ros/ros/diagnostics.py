@@ -61,8 +61,16 @@ class Health:
         self._error: Problem | None = None
         self._warning: Problem | None = None
         self.failure = ""  # why the node cannot work at all
+        self.rest = ""  # why it is not at work, where nothing is wrong with that
         self.facts: dict[str, str] = {}  # what does not change: model, licence, device
         self.refused = self.stale = 0
+
+    def begin(self) -> None:
+        """Images are asked for from now on: what was measured before does not count."""
+        with self._lock:
+            self._last_image_s = time.monotonic()
+            self._latencies_s.clear()
+            self._stages_ms.clear()
 
     def image_received(self) -> None:
         """Counts a message on the image topic, good or bad."""
@@ -133,6 +141,8 @@ class Health:
     def _verdict(self, silence: str) -> tuple[bytes, str]:
         if self.failure:
             return DiagnosticStatus.ERROR, self.failure
+        if self.rest:
+            return DiagnosticStatus.WARN, self.rest
         if self._error and self._error.is_present:
             return DiagnosticStatus.ERROR, self._error.text
         if self.is_silent:

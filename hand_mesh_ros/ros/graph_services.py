@@ -31,26 +31,27 @@ Answer = TypeVar("Answer", GenerateHands.Response, InpaintHand.Response, Reconst
 
 
 class GraphServices:
-    """The services `~/generate` and `~/inpaint` and the action `~/reconstruct`."""
+    """The services `~/generate` and `~/inpaint` and the action `~/reconstruct`.
 
-    def __init__(self, node: Node, config: PipelineConfig, hand: HandModel, rectified: bool) -> None:
-        """Offers them; the process starts and loads its models when the first request comes.
+    They are there as long as the node, and answered while it is active: rclpy ends with an exception if a service is gone when
+    an answer that was awaited comes.
+    """
+
+    def __init__(self, node: Node, rectified: bool) -> None:
+        """Offers them.
 
         Args:
             node: that offers them.
-            config: where the models are and how they run; `seed`, `n_hypotheses` and steps of the answer come with each request.
-            hand: the hand model in the models' folder.
             rectified: images to reconstruct from are rectified, as in `NodeConfig`.
         """
-        self._node, self._hand, self._rectified = node, hand, rectified
-        self._process = GraphProcess(Path(config.models_dir) if config.models_dir else default_models_dir(), config)
+        self._node, self._rectified = node, rectified
+        self._hand: HandModel | None = None
+        self._process: GraphProcess | None = None  # while requests are answered
         self._background = Background(node, "graph diffusion")
         # While a callback awaits, its group counts as busy. The node's own group would then answer nothing else.
         group = ReentrantCallbackGroup()
-        self._services = (
-            node.create_service(GenerateHands, "~/generate", self._generate, callback_group=group),
-            node.create_service(InpaintHand, "~/inpaint", self._inpaint, callback_group=group),
-        )
+        node.create_service(GenerateHands, "~/generate", self._generate, callback_group=group)
+        node.create_service(InpaintHand, "~/inpaint", self._inpaint, callback_group=group)
         self._action = ActionServer(
             node,
             ReconstructHand,
@@ -60,12 +61,31 @@ class GraphServices:
             cancel_callback=lambda _: CancelResponse.ACCEPT,
         )
 
+    def activate(self, config: PipelineConfig, hand: HandModel) -> None:
+        """Answers requests from now on; the process starts and loads its models when the first one comes.
+
+        Args:
+            config: where the models are and how they run; `seed`, `n_hypotheses` and steps of the answer come with each request.
+            hand: the hand model in the models' folder.
+        """
+        self._hand = hand
+        self._process = GraphProcess(Path(config.models_dir) if config.models_dir else default_models_dir(), config)
+
+    def reconfigure(self, config: PipelineConfig) -> None:
+        """Answers requests that come from now on with other settings, of which those that are not `live` are the same."""
+        if self._process is not None:
+            self._process.config = config
+
+    def deactivate(self) -> None:
+        """Ends the process at once; requests are answered that the node is not active, also those at work."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.close()
+
     def destroy(self) -> None:
-        """Ends them at once; a request at work stays unanswered."""
-        self._background.close(self._process.close)
+        """Ends them with the node; a request at work stays unanswered."""
+        self._background.close(self.deactivate)
         self._action.destroy()
-        for service in self._services:
-            self._node.destroy_service(service)
 
     async def _generate(self, request: GenerateHands.Request, response: GenerateHands.Response) -> GenerateHands.Response:
         return await self._answer(request, partial(self._generated, request, response), response)
@@ -84,13 +104,16 @@ class GraphServices:
             goal.abort()
         return result
 
-    async def _answer(self, request: Request, job: Callable[[], Answer], answer: Answer) -> Answer:
+    async def _answer(self, request: Request, job: Callable[[GraphProcess], Answer], answer: Answer) -> Answer:
         """The answer that the job fills in the background, or the reason why not. Never raises: that would end the node."""
+        process = self._process
         try:
             convert_graph.check_request(request)
-            return await self._background.submit(job)
+            if process is None:
+                raise ValueError("the node is not active: activate it first")
+            return await self._background.submit(partial(job, process))
         except Cancelled as error:
-            answer.message = str(error)
+            answer.message = str(error) if process is self._process else "the node was deactivated meanwhile: ask again"
             return answer
         except (ValueError, ModelError, Busy, ProcessLost) as error:
             answer.message = str(error)
@@ -102,19 +125,25 @@ class GraphServices:
 
     # What follows runs in the background thread.
 
-    def _generated(self, request: GenerateHands.Request, response: GenerateHands.Response) -> GenerateHands.Response:
+    def _generated(
+        self, request: GenerateHands.Request, response: GenerateHands.Response, process: GraphProcess
+    ) -> GenerateHands.Response:
         effort = request.n, request.seed, request.steps
-        vertices_m = self._process.run("generate", *effort, report=_no_report, watch=_no_watch)
+        vertices_m = process.run("generate", *effort, report=_no_report, watch=_no_watch)
         return convert_graph.to_response(response, vertices_m, request.side, self._hand)
 
-    def _inpainted(self, request: InpaintHand.Request, response: InpaintHand.Response) -> InpaintHand.Response:
+    def _inpainted(
+        self, request: InpaintHand.Request, response: InpaintHand.Response, process: GraphProcess
+    ) -> InpaintHand.Response:
         part = convert_graph.given_part(request, self._hand)
         effort = request.n, request.seed, request.steps
         name = "inpaint_mesh" if any(request.vertices_given) else "inpaint_skeleton"
-        vertices_m = self._process.run(name, *part, *effort, report=_no_report, watch=_no_watch)
+        vertices_m = process.run(name, *part, *effort, report=_no_report, watch=_no_watch)
         return convert_graph.to_response(response, vertices_m, request.side, self._hand)
 
-    def _reconstructed(self, goal: ServerGoalHandle, result: ReconstructHand.Result) -> ReconstructHand.Result:
+    def _reconstructed(
+        self, goal: ServerGoalHandle, result: ReconstructHand.Result, process: GraphProcess
+    ) -> ReconstructHand.Result:
         def report(step: int, steps: int) -> None:
             goal.publish_feedback(ReconstructHand.Feedback(step=step, steps=steps))
 
@@ -126,7 +155,7 @@ class GraphServices:
         watch()  # it may have waited for long
         frame = convert.to_frame(request.image, request.camera_info, None, self._rectified)
         effort = Effort(request.n, request.steps, request.seed, request.fit)
-        found = self._process.run("reconstruct", frame, effort, report=report, watch=watch)
+        found = process.run("reconstruct", frame, effort, report=report, watch=watch)
         result.success, result.header, result.topology_id = True, request.image.header, self._hand.digest
         result.hands = [convert_graph.to_reconstructed_hand(hand) for hand in found]
         return result

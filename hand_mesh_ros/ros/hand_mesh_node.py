@@ -1,37 +1,32 @@
-"""The node: images in, hands out. Callbacks store, one worker thread runs the pipeline, everything else is in its own file."""
+"""The node: its life from `configure` to `shutdown`, its parameters, its diagnostics. Its work while active is `Perception`."""
 
-import threading
-import time
 import traceback
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
-from sensor_msgs.msg import Image
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 
 from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.joint_angles import JointLimits
 from hand_mesh_ros.core.onnx_model import ModelError
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
-from hand_mesh_ros.core.types import Frame
-from hand_mesh_ros.ros import convert, diagnostics, parameters, process, qos, robot_outputs
-from hand_mesh_ros.ros.convert_image import ConversionError, decode_depth
+from hand_mesh_ros.ros import diagnostics, memory, parameters, process, qos, robot_outputs
 from hand_mesh_ros.ros.graph_services import GraphServices
-from hand_mesh_ros.ros.inputs import Inputs
-from hand_mesh_ros.ros.intake import Intake
-from hand_mesh_ros.ros.output_frame import OutputFrame
-from hand_mesh_ros.ros.outputs import Outputs
+from hand_mesh_ros.ros.perception import Perception
 from hand_mesh_ros.ros.scale_service import ScaleService
-from hand_mesh_ros.ros.tf_output import WristFrames
-from hand_mesh_ros.ros.transform_buffer import TransformError
 
-# The first image waits this long for CameraInfo, before the camera is taken for one that nobody calibrated [s].
-_CAMERA_INFO_PATIENCE_S = 1.0
+# Of which the text tells enough; others come with their traceback.
+_EXPECTED = (ModelError, ValueError, OSError)
 
 
-class HandMeshNode(Node):
-    """`configure` loads the models, `activate` starts the work, `close` ends it. Without models the node lives and says why."""
+class HandMeshNode(LifecycleNode):
+    """Configured it has tried its models, active it answers images, inactive it holds no weights.
+
+    What goes wrong in a transition is in log and diagnostics, and the node lives on: it may be tried again.
+    """
 
     def __init__(self) -> None:
         """Declares the parameters.
@@ -42,178 +37,151 @@ class HandMeshNode(Node):
         super().__init__("hand_mesh_node")
         self._config = parameters.declare(self, parameters.NodeConfig)
         self._pipeline_config = parameters.declare(self, PipelineConfig)
+        self.add_on_set_parameters_callback(self._change)
+        self._pipeline: HandMeshPipeline | None = None  # from configure to cleanup
+        self._limits: JointLimits | None = None
+        self._perception: Perception | None = None  # while active
+        self._scale_service = ScaleService(self)
+        self._graph_services = GraphServices(self, self._config.rectified)
         self._health = diagnostics.Health()
+        self._reach("unconfigured")
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         # A steady clock: silence must be reported also while simulated time stands still.
         self.create_timer(1.0, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self._pipeline: HandMeshPipeline | None = None
-        self._worker: threading.Thread | None = None
-        self._graph_services: GraphServices | None = None
 
-    def configure(self) -> bool:
-        """Loads the models and announces the outputs; False, with the reason in log and diagnostics, if a file is missing."""
-        try:
-            self._pipeline = HandMeshPipeline.default(**asdict(self._pipeline_config))
-            limits = robot_outputs.load_joint_limits()
-        except (ModelError, ValueError, OSError) as error:
-            self._health.failure = f"models or joint limits cannot be loaded: {error}"
-            self.get_logger().fatal(f"{self._health.failure}\nThe node stays alive without work; correct this and start it again")
-            return False
-        model = self._pipeline.hand_model
-        config = self._config
-        frames = WristFrames(self, config.tf_prefix) if config.publish_tf else None
-        self._outputs = Outputs(self, model, self._pipeline.model_id, config.markers_hz, limits, frames)
-        self._output_frame = OutputFrame(self, config.output_frame, config.tf_wait_ms * 1e-3)
-        self._scale_service = ScaleService(self, self._pipeline)
-        self._graph_services = GraphServices(self, self._pipeline_config, model, self._config.rectified)
-        self._health.facts = {
-            "tf": "off" if frames is None else frames.state,
-            "model": self._pipeline.model_id,
-            "licence": model.licence,
-            "device": self._pipeline.config.device,
-        }
-        self.get_logger().info(f"models {self._pipeline.model_id} loaded; licence: {model.licence}")
-        return True
-
-    def activate(self) -> None:
-        """Subscribes and starts the worker."""
-        config = self._config
-        self._camera_state = "no image yet"
-        self._sequence = self._unpaired = 0
-        self._stopping = threading.Event()
-        self._intake: Intake[Image] = Intake(config.depth_slop_ms * 1e-3, config.depth_wait_ms * 1e-3)
-        self._inputs = Inputs(self, self._intake, config.image_qos, self._health.image_received, self._refuse)
-        self._worker = threading.Thread(target=self._work, name="inference", daemon=True)
-        self._worker.start()
-        self.get_logger().info(f"waiting for images on {self._inputs.topic('image')} ({config.image_qos})")
+    def start(self) -> None:
+        """Configures and activates, where `autostart` says so."""
+        if self._config.autostart and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
 
     def close(self) -> None:
-        """Stops the worker and waits for the image at hand; safe to call in any state."""
-        if self._worker is not None:
-            self._stopping.set()
-            self._intake.close()
-            self._worker.join()
-            self._output_frame.destroy()
-        if self._graph_services is not None:
-            self._graph_services.destroy()
+        """Ends all work and waits for the image at hand; safe to call in any state."""
+        self._release()
+        self._graph_services.destroy()
 
-    def _work(self) -> None:
-        while not self._stopping.is_set():
-            taken = self._intake.take(timeout_s=0.5)
-            if taken is None:
-                continue
-            try:
-                self._answer(*taken)
-            except ConversionError as error:
-                self._refuse("image", str(error))
-            except Exception as error:  # the last line of defence: one image that breaks a model must not end the node
-                if self.context.ok():
-                    self._refuse("image", f"{type(error).__name__} while working on it: {error}")
-                    self.get_logger().error(traceback.format_exc(), throttle_duration_sec=5.0)
+    def on_configure(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Loads the models; fails, and may be tried again, if a file is missing or damaged."""
+        advice = f"correct this and configure it again: ros2 lifecycle set {self.get_fully_qualified_name()} configure"
+        trouble = "models or joint limits cannot be loaded"
+        return self._attempt(self._configure, "inactive", trouble, advice)
 
-    def _answer(self, image: Image, depth: Image | None, is_restarted: bool) -> None:
-        if is_restarted:
-            self._pipeline.reset()
-            self._output_frame.clear()
-            self._warn("stamps of image jumped back: all tracks are forgotten")
-        age_s = diagnostics.age_s(self.get_clock().now().nanoseconds, convert.stamp_ns(image.header))
-        if 0 < self._config.max_age_ms < 1e3 * age_s:
-            self._health.drop_stale(f"image was {1e3 * age_s:.0f} ms old, max_age_ms is {self._config.max_age_ms:.0f}")
-            return
-        if not self._sequence:
-            self._inputs.wait_for_camera_info(_CAMERA_INFO_PATIENCE_S)
-        started_s = time.perf_counter()
-        frame = self._to_frame(image, depth)
-        converted_s = time.perf_counter()
-        estimates = self._pipeline.estimate(frame)
-        self._scale_service.image_answered()
-        estimated_s = time.perf_counter()
-        self._sequence += 1
+    def on_activate(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Warms the models up, announces topics and answers images; fails without leaving anything of that."""
+        advice = "correct this, a parameter by a new start, and activate it again"
+        return self._attempt(self._activate, "active", "the node cannot be activated", advice)
+
+    def on_deactivate(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Answers the image at hand, then takes back the topics and lets the models go."""
+        return self._attempt(self._release, "inactive")
+
+    def on_cleanup(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Forgets what was given and learnt since configure."""
+        return self._attempt(self._forget, "unconfigured")
+
+    def on_shutdown(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Ends all work for good; the process goes on until it is told to end."""
+        return self._attempt(self._forget, "finalized")
+
+    def on_error(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Comes after a transition that neither succeeded nor left things as they were: begins anew."""
+        return self._attempt(self._forget, "unconfigured")
+
+    def _attempt(self, step: Callable[[], None], reached: str, trouble: str = "", advice: str = "") -> TransitionCallbackReturn:
+        """A transition. Where its failure may be expected, `trouble` and `advice` are what to say of it.
+
+        rclpy says nothing of what a transition raises.
+        """
         try:
-            estimates, header = self._output_frame.of(estimates, image.header)
-        except TransformError as error:
-            self._warn(str(error))
-            return
-        latency_s = self._outputs.publish(estimates, header, self._sequence, self._intake.superseded)
-        stages_ms = {
-            "convert": 1e3 * (converted_s - started_s),
-            **self._pipeline.timings_ms,
-            "publish": 1e3 * (time.perf_counter() - estimated_s),
+            step()
+        except Exception as error:
+            if not self.context.ok():  # told to end in the middle of it: nothing can be made or announced any more
+                return TransitionCallbackReturn.FAILURE
+            self._health.failure = f"{trouble or 'an error on the way to ' + reached}: {error}"
+            self.get_logger().fatal(f"{self._health.failure}\nThe node stays alive without work; {advice or 'it begins anew'}")
+            if not isinstance(error, _EXPECTED):
+                self.get_logger().fatal(traceback.format_exc())
+            return TransitionCallbackReturn.FAILURE if trouble else TransitionCallbackReturn.ERROR
+        self._health.failure = ""
+        self._reach(reached)
+        return TransitionCallbackReturn.SUCCESS
+
+    def _reach(self, state: str) -> None:
+        self._state = state
+        self._health.rest = "" if state == "active" else f"at rest: {state}"
+
+    def _configure(self) -> None:
+        pipeline, limits = HandMeshPipeline(self._pipeline_config), robot_outputs.load_joint_limits()
+        self._pipeline, self._limits = pipeline, limits
+        self.get_logger().info(f"models {pipeline.model_id} loaded; licence: {pipeline.hand_model.licence}")
+
+    def _activate(self) -> None:
+        pipeline = self._pipeline
+        try:
+            # The first time they are still there from configure.
+            if pipeline.detector is None:
+                pipeline.load()
+            pipeline.reconfigure(self._pipeline_config)
+            pipeline.warm_up()
+            self._health.begin()
+            on_answer = self._scale_service.image_answered
+            self._perception = Perception(self, self._config, pipeline, self._limits, self._health, on_answer)
+        except Exception:
+            self._release()
+            raise
+        self._scale_service.serve(pipeline)
+        self._graph_services.activate(self._pipeline_config, pipeline.hand_model)
+        self._health.facts = {
+            "tf": self._perception.tf_state,
+            "model": pipeline.model_id,
+            "licence": pipeline.hand_model.licence,
+            "device": pipeline.config.device,
         }
-        self._health.image_answered(latency_s, stages_ms)
 
-    def _to_frame(self, image: Image, depth: Image | None) -> Frame:
-        info = self._inputs.camera_info
-        frame = convert.to_frame(image, info, self._depth_m(depth, image), self._config.rectified)
-        if frame.is_calibrated:
-            self._camera_state = f"calibrated, focal length {frame.camera_matrix[0, 0]:.1f} px"
-        else:
-            reason = "there is no camera_info" if info is None else "camera_info holds an all-zero K"
-            self._camera_state = f"not calibrated: {reason}"
-            self._warn(f"{reason}: hands are relative to their wrists, without position")
-        return frame
+    def _release(self) -> None:
+        """Ends what `_activate` began, as far as it came."""
+        perception, self._perception = self._perception, None
+        if perception is not None:
+            perception.destroy()
+        self._scale_service.serve(None)
+        self._graph_services.deactivate()
+        if self._pipeline is not None:
+            self._pipeline.unload()
+        memory.give_back()
 
-    def _depth_m(self, depth: Image | None, image: Image) -> np.ndarray | None:
-        """Metres, or None; depth that cannot be used costs the depth, not the hand."""
-        if depth is None:
-            self._warn_of_unpaired()
-            return None
-        if (depth.width, depth.height) != (image.width, image.height):
-            self._refuse(
-                "depth",
-                f"it is {depth.width}x{depth.height} px, the image {image.width}x{image.height}: register it to the image",
-            )
-            return None
+    def _forget(self) -> None:
+        self._release()
+        self._pipeline = self._limits = None
+        self._health.facts = {}
+
+    def _change(self, changes: Sequence[Parameter]) -> SetParametersResult:
+        """Takes new values of parameters that are not read-only, all or none; rclpy asks this before it stores them."""
         try:
-            return decode_depth(depth)
-        except ConversionError as error:
-            self._refuse("depth", str(error))
-            return None
-
-    def _warn_of_unpaired(self) -> None:
-        unpaired, self._unpaired = self._intake.unpaired - self._unpaired, self._intake.unpaired
-        if unpaired:
-            nearest_ms, slop_ms = 1e3 * self._intake.nearest_depth_s, self._config.depth_slop_ms
-            self._warn(
-                f"depth arrives but not for this image: the nearest is {nearest_ms:.1f} ms off, depth_slop_ms is {slop_ms:g}"
-            )
-
-    def _refuse(self, name: str, reason: str) -> None:
-        text = f"{self._inputs.topic(name)} refused: {reason}"
-        self._health.refuse(text)
-        self.get_logger().error(text, throttle_duration_sec=5.0)
-
-    def _warn(self, text: str) -> None:
-        self._health.warn(text)
-        self.get_logger().warning(text, throttle_duration_sec=10.0)
+            config = parameters.changed(self._config, changes)
+            pipeline_config = parameters.changed(self._pipeline_config, changes)
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        self._config, self._pipeline_config = config, pipeline_config
+        if self._perception is not None:
+            self._perception.reconfigure(config, pipeline_config)
+        elif self._pipeline is not None:
+            self._pipeline.reconfigure(pipeline_config)
+        self._graph_services.reconfigure(pipeline_config)
+        return SetParametersResult(successful=True)
 
     def _diagnose(self) -> None:
-        counters: dict[str, object] = {}
-        silence = "not active"
-        if self._worker is not None:
-            intake, silence, size = self._intake, self._inputs.why_no_image(), self._pipeline.user_scale.known
-            counters = {
-                "superseded by newer": intake.superseded,
-                "came late": intake.late,
-                "stamp jumps back": intake.restarts,
-                "images without their depth": intake.unpaired,
-                "images without transform": self._output_frame.missed,
-                "nearest depth [s]": f"{intake.nearest_depth_s:.4f}",
-                "camera": self._camera_state,
-                "hand size": f"{size.factor:.3f} +- {100 * size.rel_std:.1f} % ({size.source})",
-                **{f"publishers of {name}": count for name, count in self._inputs.publishers().items()},
-            }
-        level, message, values = self._health.summary(silence, counters)
+        silence, counters = "", {}
+        if self._perception is not None:
+            silence, counters = self._perception.why_no_image(), self._perception.counters()
+        level, message, values = self._health.summary(silence, {"lifecycle": self._state, **counters})
         name = f"{self.get_fully_qualified_name().lstrip('/')}: hands"
         stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(diagnostics.to_message(stamp, name, level, message, values))
 
 
 def make_node() -> HandMeshNode:
-    """The node at work, or alive with the reason why it cannot work in its diagnostics."""
+    """The node at work, or alive with the reason why it cannot work in its diagnostics, or waiting for a lifecycle manager."""
     node = HandMeshNode()
-    if node.configure():
-        node.activate()
+    node.start()
     return node
 
 

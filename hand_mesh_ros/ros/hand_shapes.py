@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from geometry_msgs.msg import Point, Pose
-from rclpy.node import Node
 from shape_msgs.msg import Mesh, MeshTriangle, SolidPrimitive
 from std_msgs.msg import Header
 
@@ -16,6 +15,7 @@ from hand_mesh_ros.core.mirror import mirror_faces
 from hand_mesh_ros.core.topology import BONES, N_JOINTS
 from hand_mesh_ros.core.types import HandEstimate
 from hand_mesh_ros.ros import convert
+from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.robot_hands import is_placed
 from hand_mesh_ros.srv import GetHandShape
 
@@ -26,22 +26,17 @@ _LONGEST_AGE_S = 0.5
 class HandShapes:
     """The service `~/get_hand_shape`."""
 
-    def __init__(self, node: Node, model: HandModel) -> None:
+    def __init__(self, endpoints: Endpoints, model: HandModel) -> None:
         """Offers the service; until the first image it answers that there was none."""
-        self._node = node
         self._capsules_of = HandCapsules(model)
         self._triangles = {"right": _triangles(model.faces), "left": _triangles(mirror_faces(model.faces))}
         # Replaced as a whole: requests are answered in another thread than images.
         self._last: tuple[float, Sequence[HandEstimate], Header] = (-np.inf, (), Header())
-        self._service = node.create_service(GetHandShape, "~/get_hand_shape", self._answer)
+        endpoints.service(GetHandShape, "~/get_hand_shape", self._answer)
 
     def update(self, chosen: Sequence[HandEstimate], header: Header) -> None:
         """Takes the hands that `RobotHands` chose from the newest image."""
         self._last = (time.monotonic(), chosen, header)
-
-    def destroy(self) -> None:
-        """Ends the service."""
-        self._node.destroy_service(self._service)
 
     def _answer(self, request: GetHandShape.Request, response: GetHandShape.Response) -> GetHandShape.Response:
         came_s, chosen, header = self._last

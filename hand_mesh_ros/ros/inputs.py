@@ -4,12 +4,12 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from rclpy.node import Node
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image
 
 from hand_mesh_ros.ros import qos
 from hand_mesh_ros.ros.convert import stamp_ns
+from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.intake import Intake
 
 
@@ -17,31 +17,44 @@ class Inputs:
     """Image, calibration and depth as they arrive."""
 
     def __init__(
-        self, node: Node, intake: Intake[Image], image_qos: str, on_image: Callable[[], None], refuse: Callable[[str, str], None]
+        self,
+        endpoints: Endpoints,
+        intake: Intake[Image],
+        image_qos: str,
+        on_image: Callable[[], None],
+        refuse: Callable[[str, str], None],
     ) -> None:
         """Subscribes.
 
         Args:
-            node: that subscribes.
+            endpoints: of the node that subscribes.
             intake: where images and depth are handed over.
-            image_qos: as in `qos.image_intake`.
+            image_qos: as in `qos.image_intake`; parameters `qos_overrides...` come before it.
             on_image: called for each message on the image topic, good or bad.
             refuse: called with the input's name and the reason for a message that is not handed over.
         """
         self.camera_info: CameraInfo | None = None  # the newest
         self._camera_info_came = threading.Event()
-        self._node, self._intake, self._on_image, self._refuse = node, intake, on_image, refuse
-        self._image_qos = image_qos
+        self._node, self._intake, self._on_image, self._refuse = endpoints.node, intake, on_image, refuse
         self._conflicts: dict[str, str] = {}
         self._subscriptions: dict[str, Subscription] = {}
         # The image last: what belongs to it is matched, and of messages that wait together taken, before it.
-        self._subscribe("camera_info", CameraInfo, self._info_came, "sensor_data")
-        self._subscribe("depth", Image, self._depth_came, image_qos)
-        self._subscribe("image", Image, self._image_came, image_qos)
+        for name, kind, callback, profile in (
+            ("camera_info", CameraInfo, self._info_came, "sensor_data"),
+            ("depth", Image, self._depth_came, image_qos),
+            ("image", Image, self._image_came, image_qos),
+        ):
+            events = qos.SubscriptionEventCallbacks(incompatible_qos=partial(self._offered_another_qos, name))
+            subscription = endpoints.subscription(kind, name, callback, qos.image_intake(profile), events)
+            self._subscriptions[name] = subscription
 
     def topic(self, name: str) -> str:
         """Full topic name of an input, after remapping."""
         return self._subscriptions[name].topic_name
+
+    def reliability(self, name: str) -> str:
+        """What an input asks of its publishers, for example "best_effort"."""
+        return self._subscriptions[name].qos_profile.reliability.name.lower()
 
     def wait_for_camera_info(self, timeout_s: float) -> None:
         """Returns as soon as there has been a CameraInfo."""
@@ -64,11 +77,6 @@ class Inputs:
             "or set image_qos to reliable"
         )
 
-    def _subscribe(self, name: str, kind: type, callback: Callable, reliability: str) -> None:
-        events = qos.SubscriptionEventCallbacks(incompatible_qos=partial(self._offered_another_qos, name))
-        profile = qos.image_intake(reliability)
-        self._subscriptions[name] = self._node.create_subscription(kind, name, callback, profile, event_callbacks=events)
-
     def _image_came(self, image: Image) -> None:
         self._on_image()
         if stamp := stamp_ns(image.header):
@@ -89,6 +97,6 @@ class Inputs:
     def _offered_another_qos(self, name: str, event: object) -> None:
         self._conflicts[name] = qos.policy_name(event.last_policy_kind)
         self._node.get_logger().warning(
-            f"a publisher on {self.topic(name)} offers another {self._conflicts[name]} than asked ({self._image_qos}): "
+            f"a publisher on {self.topic(name)} offers another {self._conflicts[name]} than asked ({self.reliability(name)}): "
             "nothing will arrive from it; set the parameter image_qos"
         )

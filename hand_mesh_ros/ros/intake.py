@@ -33,7 +33,7 @@ class Intake(Generic[Item]):
     """Thread-safe hand-over of the newest image and its depth. Counters only grow."""
 
     def __init__(self, depth_slop_s: float, depth_wait_s: float) -> None:
-        self._slop_ns, self._wait_s = int(depth_slop_s * 1e9), depth_wait_s
+        self.tune(depth_slop_s, depth_wait_s)
         self._condition = threading.Condition()
         self._images: deque[Pending[Item]] = deque()
         self._depths: deque[Pending[Item]] = deque(maxlen=_HISTORY)
@@ -45,6 +45,15 @@ class Intake(Generic[Item]):
         self.restarts = 0  # times that the stamps jumped back
         self.unpaired = 0  # images that waited for a depth that did not come
         self.nearest_depth_s = float("nan")  # smallest stamp difference seen by the last unpaired image
+
+    def tune(self, depth_slop_s: float, depth_wait_s: float) -> None:
+        """Pairs otherwise from now on.
+
+        Args:
+            depth_slop_s: largest stamp difference of an image and its depth.
+            depth_wait_s: how long an image waits for its depth while depth arrives.
+        """
+        self._slop_ns, self._wait_s = int(depth_slop_s * 1e9), depth_wait_s
 
     def put_image(self, item: Item, stamp_ns: int) -> None:
         """Hands over an image; replaces what has not been taken."""

@@ -2,28 +2,28 @@
 
 from collections.abc import Sequence
 
-from rclpy.node import Node
 from std_msgs.msg import Header
 
 from hand_mesh_ros.core.moved import moved
 from hand_mesh_ros.core.types import HandEstimate
 from hand_mesh_ros.ros import convert, transforms
+from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.transform_buffer import TransformError
 
 
 class OutputFrame:
     """Moves the hands of an image into the frame that was asked for; all that follows an image stays in the camera's."""
 
-    def __init__(self, node: Node, name: str, patience_s: float) -> None:
+    def __init__(self, endpoints: Endpoints, name: str, patience_s: float) -> None:
         """Listens to TF if need be.
 
         Args:
-            node: that listens.
+            endpoints: of the node that listens.
             name: of the frame; empty for the image's.
             patience_s: how long a transform that is not known is waited for.
         """
         self._name, self._patience_s = name, patience_s
-        self._transforms = transforms.listen(node) if name else None
+        self._transforms = transforms.listen(endpoints) if name else None
         self.missed = 0  # images without a transform
 
     def of(self, estimates: Sequence[HandEstimate], header: Header) -> tuple[Sequence[HandEstimate], Header]:
@@ -49,8 +49,3 @@ class OutputFrame:
         """Forgets what moves, since the stamps of the images jumped back."""
         if self._transforms is not None:
             self._transforms.clear()
-
-    def destroy(self) -> None:
-        """Listens no more."""
-        if self._transforms is not None:
-            self._transforms.destroy()

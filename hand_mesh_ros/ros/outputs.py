@@ -1,9 +1,9 @@
 """Publishers of the results: hands always, everything else only while somebody listens."""
 
+import math
 import time
 from collections.abc import Sequence
 
-from rclpy.node import Node
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
@@ -16,6 +16,7 @@ from hand_mesh_ros.msg import HandArray, HandHypotheses, HandMeshArray, MeshTopo
 from hand_mesh_ros.ros import convert, qos
 from hand_mesh_ros.ros.collision_objects import CollisionObjects
 from hand_mesh_ros.ros.diagnostics import age_s
+from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.hand_shapes import HandShapes
 from hand_mesh_ros.ros.markers import HandMarkers
 from hand_mesh_ros.ros.robot_hands import RobotHands
@@ -27,24 +28,22 @@ class Outputs:
     """What the node publishes per image, under one header: the image's own, or that of `OutputFrame`."""
 
     def __init__(
-        self, node: Node, model: HandModel, model_id: str, markers_hz: float, limits: JointLimits, frames: WristFrames | None
+        self, endpoints: Endpoints, model: HandModel, model_id: str, limits: JointLimits, frames: WristFrames | None
     ) -> None:
         """Creates the publishers, but for that of the wrist frames, which may be None, and sends the topology."""
-        self._clock, self._model_id, self._topology_id = node.get_clock(), model_id, model.digest
-        self._node = node
-        self._hands = node.create_publisher(HandArray, "hands", qos.RESULT)
-        self._meshes = node.create_publisher(HandMeshArray, "meshes", qos.RESULT)
-        self._hypotheses = node.create_publisher(HandHypotheses, "hypotheses", qos.HYPOTHESES)
-        self._cloud = node.create_publisher(PointCloud2, "joint_cloud", qos.RESULT)
-        self._markers = node.create_publisher(MarkerArray, "markers", qos.RESULT)
-        self._topology = node.create_publisher(MeshTopology, "topology", qos.LATCHED)
-        self._topology.publish(convert.to_topology(model))
-        self._robot_hands, self._robot_outputs = RobotHands(), RobotOutputs(node, model, limits)
+        self._clock, self._model_id, self._topology_id = endpoints.node.get_clock(), model_id, model.digest
+        self._hands = endpoints.publisher(HandArray, "hands", qos.RESULT)
+        self._meshes = endpoints.publisher(HandMeshArray, "meshes", qos.RESULT)
+        self._hypotheses = endpoints.publisher(HandHypotheses, "hypotheses", qos.HYPOTHESES)
+        self._cloud = endpoints.publisher(PointCloud2, "joint_cloud", qos.RESULT)
+        self._markers = endpoints.publisher(MarkerArray, "markers", qos.RESULT)
+        endpoints.publisher(MeshTopology, "topology", qos.LATCHED).publish(convert.to_topology(model))
+        self._robot_hands, self._robot_outputs = RobotHands(), RobotOutputs(endpoints, model, limits)
         self._frames = frames
-        self._shapes, self._collisions = HandShapes(node, model), CollisionObjects(node, model)
+        self._shapes, self._collisions = HandShapes(endpoints, model), CollisionObjects(endpoints, model)
         self._build_markers = HandMarkers(model.faces)
-        self._markers_period_s = 1.0 / markers_hz if markers_hz > 0 else float("inf")
-        self._markers_due_s = 0.0
+        self.markers_hz = 0.0  # at most; 0 for none
+        self._markers_sent_s = -math.inf
 
     def publish(self, estimates: Sequence[HandEstimate], header: Header, sequence: int, dropped: int) -> float:
         """Publishes all that is known of one image; returns the image's age at that time [s], NaN for a foreign clock."""
@@ -68,18 +67,11 @@ class Outputs:
         self._publish_markers(estimates, header)
         return float(hands.latency)
 
-    def destroy(self) -> None:
-        """Removes the publishers."""
-        for publisher in (self._hands, self._meshes, self._hypotheses, self._cloud, self._markers, self._topology):
-            self._node.destroy_publisher(publisher)
-        for outputs in (self._robot_outputs, self._shapes, self._collisions):
-            outputs.destroy()
-
     def _publish_markers(self, estimates: Sequence[HandEstimate], header: Header) -> None:
         now_s = time.monotonic()
-        if now_s < self._markers_due_s or self._markers_period_s == float("inf") or not _is_wanted(self._markers):
+        if not self.markers_hz or now_s < self._markers_sent_s + 1.0 / self.markers_hz or not _is_wanted(self._markers):
             return
-        self._markers_due_s = now_s + self._markers_period_s
+        self._markers_sent_s = now_s
         markers = self._build_markers.build(estimates, header)
         if markers is not None:
             self._markers.publish(markers)

@@ -1,10 +1,12 @@
-"""ROS parameters derived from configuration dataclasses: the fields are the one list, this declares and reads them."""
+"""ROS parameters derived from configuration dataclasses: the fields are the one list, this declares, reads and changes them."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 
 from hand_mesh_ros.core.config import check, option
 
@@ -19,12 +21,15 @@ class NodeConfig:
         ValueError: naming the field, its value and what is allowed.
     """
 
+    autostart: bool = option(True, "configure and activate the node at its start; false: wait for a lifecycle manager")
     image_qos: str = option("sensor_data", "reliability asked of image and depth", choices=("sensor_data", "reliable"))
     rectified: bool = option(False, "image is rectified (image_rect): use P of camera_info and no distortion")
-    max_age_ms: float = option(500.0, "older images are dropped before inference [ms]; 0 for never", (0.0, 10_000.0))
-    depth_slop_ms: float = option(15.0, "largest stamp difference of an image and its depth [ms]", (0.0, 200.0))
-    depth_wait_ms: float = option(60.0, "how long an image waits for its depth while depth arrives [ms]", (0.0, 1000.0))
-    markers_hz: float = option(10.0, "largest rate of markers [Hz]; 0 for none", (0.0, 120.0))
+    max_age_ms: float = option(500.0, "older images are dropped before inference [ms]; 0 for never", (0.0, 10_000.0), live=True)
+    depth_slop_ms: float = option(15.0, "largest stamp difference of an image and its depth [ms]", (0.0, 200.0), live=True)
+    depth_wait_ms: float = option(
+        60.0, "how long an image waits for its depth while depth arrives [ms]", (0.0, 1000.0), live=True
+    )
+    markers_hz: float = option(10.0, "largest rate of markers [Hz]; 0 for none", (0.0, 120.0), live=True)
     publish_tf: bool = option(True, "publish the wrists as frames left_hand and right_hand on /tf")
     tf_prefix: str = option("", "before the names of these frames; two cameras need different ones")
     output_frame: str = option("", "frame of TF that hands are published in; empty for the camera's")
@@ -39,7 +44,7 @@ class NodeConfig:
 
 
 def declare(node: Node, config_class: type[Config]) -> Config:
-    """Declares one read-only parameter per field of `config_class` and returns the configuration that they hold.
+    """Declares one parameter per field of `config_class`, read-only unless the field is `live`; the configuration they hold.
 
     Raises:
         ValueError: if a value is outside the field's limits or choices.
@@ -48,19 +53,36 @@ def declare(node: Node, config_class: type[Config]) -> Config:
     """
     values = {}
     for item in fields(config_class):
-        value = node.declare_parameter(item.name, item.default, _descriptor(item)).value
-        is_whole_float = isinstance(item.default, float) and type(value) is int
-        values[item.name] = float(value) if is_whole_float else value
-        if type(values[item.name]) is not type(item.default):
-            raise ValueError(f"{item.name} is {value!r}, expected a {type(item.default).__name__}: {item.metadata['doc']}")
+        values[item.name] = _typed(item, node.declare_parameter(item.name, item.default, _descriptor(item)).value)
     return config_class(**values)
+
+
+def changed(config: Config, changes: Iterable[Parameter]) -> Config:
+    """A configuration with those of the changes that belong to its fields; the very same one if none does.
+
+    Raises:
+        ValueError: naming the field, its value and what is allowed.
+    """
+    by_name = {item.name: item for item in fields(config)}
+    values = {change.name: _typed(by_name[change.name], change.value) for change in changes if change.name in by_name}
+    return replace(config, **values) if values else config
+
+
+def _typed(item: Any, value: Any) -> Any:
+    expected = type(item.default)
+    if expected is float and type(value) is int:
+        return float(value)
+    if type(value) is not expected:
+        raise ValueError(f"{item.name} is {value!r}, expected a value of type {expected.__name__}: {item.metadata['doc']}")
+    return value
 
 
 def _descriptor(item: Any) -> ParameterDescriptor:
     limits, choices = item.metadata["limits"], item.metadata["choices"]
-    descriptor = ParameterDescriptor(description=item.metadata["doc"], read_only=True)
-    # Whole numbers are fine for a float: launch files and YAML write `markers_hz: 10`.
-    descriptor.dynamic_typing = isinstance(item.default, float)
+    descriptor = ParameterDescriptor(description=item.metadata["doc"], read_only=not item.metadata["live"])
+    # Whole numbers are fine for a float: launch files and YAML write `markers_hz: 10`. For the others that may change, it is left
+    # to `changed` to refuse a wrong type: rclpy would not name the parameter.
+    descriptor.dynamic_typing = isinstance(item.default, float) or item.metadata["live"]
     if choices:
         descriptor.additional_constraints = "one of " + ", ".join(choices)
     if limits and isinstance(item.default, float):

@@ -1,6 +1,8 @@
 """Quality of service of every topic, and the one place that knows where rclpy keeps its event callbacks."""
 
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
+from rclpy.qos_overriding_options import QoSOverridingOptions
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks
@@ -8,9 +10,11 @@ except ImportError:  # ROS 2 Humble
     from rclpy.qos_event import SubscriptionEventCallbacks
 
 __all__ = [
+    "ALLOWED",
     "DIAGNOSTICS",
     "HYPOTHESES",
     "LATCHED",
+    "OVERRIDING",
     "RESULT",
     "TF",
     "TF_STATIC",
@@ -35,6 +39,25 @@ DIAGNOSTICS = _profile(ReliabilityPolicy.RELIABLE, depth=10)
 # As tf2_ros has them.
 TF = _profile(ReliabilityPolicy.RELIABLE, depth=100)
 TF_STATIC = _profile(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL, depth=100)
+
+
+_LARGEST_DEPTH = 1000
+ALLOWED = f"allowed are reliability: reliable or best_effort, history: keep_last or keep_all, depth: 1 to {_LARGEST_DEPTH}"
+
+
+def _check_override(profile: QoSProfile) -> SetParametersResult:
+    fits = (
+        profile.reliability in (ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT)
+        and profile.history in (HistoryPolicy.KEEP_LAST, HistoryPolicy.KEEP_ALL)
+        and 1 <= profile.depth <= _LARGEST_DEPTH
+    )
+    return SetParametersResult(
+        successful=fits, reason="" if fits else f"{profile.reliability!r}, {profile.history!r}, {profile.depth}"
+    )
+
+
+# Not durability: a late subscriber must not get an old pose, nor miss the topology.
+OVERRIDING = QoSOverridingOptions.with_default_policies(callback=_check_override)
 
 
 def image_intake(name: str) -> QoSProfile:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import yaml
 from geometry_msgs.msg import Point, Pose, PoseArray, PoseWithCovarianceStamped, Quaternion, Vector3
-from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 
@@ -21,6 +20,7 @@ from hand_mesh_ros.core.operator_frame import operator_joints
 from hand_mesh_ros.core.types import HandEstimate
 from hand_mesh_ros.msg import GraspCues
 from hand_mesh_ros.ros import convert, package_files, qos
+from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.robot_hands import SIDES, is_placed
 
 TOPICS = {
@@ -35,11 +35,11 @@ _LIMITS_FILE = "config/joint_limits.yaml"
 class RobotOutputs:
     """Publishers of the topics `left/..` and `right/..`."""
 
-    def __init__(self, node: Node, model: HandModel, limits: JointLimits) -> None:
+    def __init__(self, endpoints: Endpoints, model: HandModel, limits: JointLimits) -> None:
         """Creates the publishers; angles will stay within `limits`."""
-        self._node, self._model, self._limits = node, model, limits
+        self._model, self._limits = model, limits
         self._publishers = {
-            (side, name): node.create_publisher(kind, f"{side}/{name}", qos.RESULT)
+            (side, name): endpoints.publisher(kind, f"{side}/{name}", qos.RESULT)
             for side in SIDES
             for name, kind in TOPICS.items()
         }
@@ -52,11 +52,6 @@ class RobotOutputs:
                 self._publish(hand, "grasp", to_grasp_cues, header)
             self._publish(hand, "joints_operator", to_operator_joints, header)
             self._publish(hand, "joint_states", to_joint_state, header, self._model, self._limits)
-
-    def destroy(self) -> None:
-        """Removes the publishers."""
-        for publisher in self._publishers.values():
-            self._node.destroy_publisher(publisher)
 
     def _publish(self, hand: HandEstimate, name: str, to_message: Callable[..., Any], *arguments: object) -> None:
         publisher = self._publishers[hand.handedness, name]

@@ -25,43 +25,52 @@ _LEAST_IMAGES = 5
 
 
 class ScaleService:
-    """Sets the pipeline's user scale. Requests are answered in the executor, images come from the worker's thread."""
+    """Sets the user scale of the pipeline at work. Requests are answered in the executor, images come from the worker's thread.
 
-    def __init__(self, node: Node, pipeline: HandMeshPipeline) -> None:
-        """Offers the service."""
-        self._node, self._pipeline = node, pipeline
+    It is there as long as the node: rclpy ends with an exception if a service is gone when an answer that was awaited comes.
+    """
+
+    def __init__(self, node: Node) -> None:
+        """Offers the service; without a pipeline it answers that there is none."""
+        self._node = node
+        self._pipeline: HandMeshPipeline | None = None
         self._watch: _Watch | None = None
+        self._over = Future()  # done when the watch ends
         # A group of its own: a request that waits for images must not keep other callbacks from running.
         self._group = ReentrantCallbackGroup()
-        self._service = node.create_service(CalibrateScale, "~/calibrate_scale", self._answer, callback_group=self._group)
+        node.create_service(CalibrateScale, "~/calibrate_scale", self._answer, callback_group=self._group)
+
+    def serve(self, pipeline: HandMeshPipeline | None) -> None:
+        """Sets the size of this pipeline from now on; a request that waits for images of another one is answered at once."""
+        self._pipeline = pipeline
+        self._over.set_result(None)
 
     def image_answered(self) -> None:
         """Takes in what the last image told of the size."""
         if self._watch is not None:
             self._watch.step(self._pipeline.sizes_seen)
 
-    def destroy(self) -> None:
-        """Ends the service."""
-        self._node.destroy_service(self._service)
-
     async def _answer(self, request: CalibrateScale.Request, response: CalibrateScale.Response) -> CalibrateScale.Response:
+        pipeline = self._pipeline
         try:
+            if pipeline is None:
+                raise ValueError("the node is not active: activate it first")
             if request.method == CalibrateScale.Request.DEPTH:
-                scale, response.images = await self._seen_by_depth(request.seconds)
+                scale, response.images = await self._seen_by_depth(request.seconds, pipeline)
             elif request.method in _LENGTHS:
-                scale = _LENGTHS[request.method].scale(self._pipeline.hand_model, request.length)
+                scale = _LENGTHS[request.method].scale(pipeline.hand_model, request.length)
             else:
                 raise ValueError(f"method is {request.method}, 0 (DEPTH) to 3 (PALM_WIDTH) are known")
         except ValueError as error:
             response.message = str(error)
             return response
-        self._pipeline.user_scale = UserScale(scale)
+        pipeline.user_scale = UserScale(scale)
         response.success, response.scale, response.scale_rel_std = True, scale.factor, scale.rel_std
         response.message = f"hands are {scale.factor:.3f} times the average size, known to {100 * scale.rel_std:.1f} %"
         self._node.get_logger().info(f"{response.message}, by {scale.source}")
         return response
 
-    async def _seen_by_depth(self, seconds: float) -> tuple[Scale, int]:
+    async def _seen_by_depth(self, seconds: float, pipeline: HandMeshPipeline) -> tuple[Scale, int]:
         """What depth says in the coming seconds, and in how many images.
 
         Raises:
@@ -71,12 +80,15 @@ class ScaleService:
             raise ValueError(f"seconds is {seconds:g}, {_SECONDS[0]:g} to {_SECONDS[1]:g} are possible")
         if self._watch is not None:
             raise ValueError("another calibration is under way: wait for its answer")
-        self._watch, over = _Watch(), Future()
+        self._watch, self._over = _Watch(), Future()
+        over = self._over
         # A steady clock: simulated time may stand still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         timer = self._node.create_timer(seconds, lambda: over.set_result(None), callback_group=self._group, clock=steady)
         try:
             await over
+            if pipeline is not self._pipeline:
+                raise ValueError("the node was deactivated meanwhile: ask again")
             return self._watch.result()
         finally:
             self._watch = None

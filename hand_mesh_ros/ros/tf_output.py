@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from geometry_msgs.msg import TransformStamped, Vector3
-from rclpy.node import Node
 from std_msgs.msg import Header
 
 from hand_mesh_ros.core.types import HandEstimate
 from hand_mesh_ros.ros import convert, qos
+from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.robot_hands import is_placed
 from hand_mesh_ros.ros.transforms import NO_TF, TFMessage
 
@@ -15,13 +15,13 @@ from hand_mesh_ros.ros.transforms import NO_TF, TFMessage
 class WristFrames:
     """Publishes `left_hand` and `right_hand`; where there is no TF it says so once, and nothing more."""
 
-    def __init__(self, node: Node, prefix: str) -> None:
+    def __init__(self, endpoints: Endpoints, prefix: str) -> None:
         """Creates the publisher; `prefix` comes before the names of the frames."""
-        self._node, self._prefix, self._publisher = node, prefix, None
+        self._node, self._prefix, self._publisher = endpoints.node, prefix, None
         if TFMessage is None:
-            node.get_logger().warning(f"no wrist frames on /tf: {NO_TF}")
+            self._node.get_logger().warning(f"no wrist frames on /tf: {NO_TF}")
         else:
-            self._publisher = node.create_publisher(TFMessage, "/tf", qos.TF)
+            self._publisher = endpoints.publisher(TFMessage, "/tf", qos.TF)
 
     @property
     def state(self) -> str:
@@ -38,11 +38,6 @@ class WristFrames:
             self._node.get_logger().warning(reason, throttle_duration_sec=10.0)
             return
         self._publisher.publish(TFMessage(transforms=[to_transform(hand, header, self._prefix) for hand in placed]))
-
-    def destroy(self) -> None:
-        """Removes the publisher."""
-        if self._publisher is not None:
-            self._node.destroy_publisher(self._publisher)
 
 
 def to_transform(hand: HandEstimate, header: Header, prefix: str) -> TransformStamped:

@@ -9,11 +9,11 @@ from typing import Protocol
 import numpy as np
 from geometry_msgs.msg import TransformStamped
 from rclpy.duration import Duration
-from rclpy.node import Node
 from rclpy.time import Time
 
 from hand_mesh_ros.ros import qos
 from hand_mesh_ros.ros.convert import stamp_ns
+from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.transform_buffer import HISTORY_NS, Sample, TransformBuffer, TransformError, to_matrix
 
 try:
@@ -43,15 +43,12 @@ class Transforms(Protocol):
     def clear(self) -> None:
         """Forgets all that moves, since time jumped back."""
 
-    def destroy(self) -> None:
-        """Ends the subscriptions."""
 
-
-def listen(node: Node) -> Transforms:
+def listen(endpoints: Endpoints) -> Transforms:
     """Subscribes to /tf and /tf_static by the best means that are installed."""
     if TFMessage is None:
         return NoTransforms()
-    return OwnTransforms(node) if tf2_ros is None else Tf2Transforms(node)
+    return OwnTransforms(endpoints) if tf2_ros is None else Tf2Transforms(endpoints)
 
 
 def wait_for(transforms: Transforms, target: str, source: str, stamp_ns: int, patience_s: float) -> np.ndarray:
@@ -82,17 +79,15 @@ class NoTransforms:
     def clear(self) -> None:
         """Nothing to do."""
 
-    def destroy(self) -> None:
-        """Nothing to do."""
-
 
 class Tf2Transforms:
     """By tf2_ros."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, endpoints: Endpoints) -> None:
         # Without the node: with one, it offers a service that nobody needs, and some versions fail when simulated time jumps.
         self._buffer = tf2_ros.Buffer(Duration(nanoseconds=HISTORY_NS))
-        self._listener = tf2_ros.TransformListener(self._buffer, node)
+        self._listener = tf2_ros.TransformListener(self._buffer, endpoints.node)
+        endpoints.on_destroy(self._listener.unregister)
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> np.ndarray:
         """As `Transforms.lookup`."""
@@ -107,26 +102,15 @@ class Tf2Transforms:
         """As `Transforms.clear`."""
         self._buffer.clear()
 
-    def destroy(self) -> None:
-        """As `Transforms.destroy`."""
-        self._listener.unregister()
-
 
 class OwnTransforms:
     """By a buffer of our own."""
 
-    def __init__(self, node: Node) -> None:
-        self._node, self._buffer = node, TransformBuffer()
-        self._subscriptions = (
-            node.create_subscription(TFMessage, "/tf", lambda message: self._insert(message, False), qos.TF),
-            node.create_subscription(TFMessage, "/tf_static", lambda message: self._insert(message, True), qos.TF_STATIC),
-        )
+    def __init__(self, endpoints: Endpoints) -> None:
+        self._node, self._buffer = endpoints.node, TransformBuffer()
+        endpoints.subscription(TFMessage, "/tf", lambda message: self._insert(message, False), qos.TF)
+        endpoints.subscription(TFMessage, "/tf_static", lambda message: self._insert(message, True), qos.TF_STATIC)
         self.lookup, self.clear = self._buffer.lookup, self._buffer.clear
-
-    def destroy(self) -> None:
-        """As `Transforms.destroy`."""
-        for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
 
     def _insert(self, message: "TFMessage", is_static: bool) -> None:
         for transform in message.transforms:

@@ -135,3 +135,16 @@ def test_what_would_need_other_models_is_refused_by_name_and_changes_nothing(pip
         pipeline.reconfigure(replace(CONFIG, seed=3, max_hands=1, n_hypotheses=2))
     assert pipeline.config == CONFIG
     assert len(look()[0].hypotheses_m) == CONFIG.n_hypotheses
+
+
+def test_models_that_were_let_go_come_back_with_the_given_size_and_no_id_is_given_again(camera):
+    pipeline = HandMeshPipeline(replace(CONFIG, user_hand_scale=0.9))
+    frame = Frame(camera.at(0.3).rgb, camera.camera_matrix, stamp_s=10.0)
+    (before,) = pipeline.estimate(frame)
+    pipeline.unload()
+    assert pipeline.sampler is None
+    pipeline.reconfigure(replace(pipeline.config, n_hypotheses=3))
+    pipeline.load()
+    (after,) = pipeline.estimate(replace(frame, stamp_s=10.1))
+    assert (after.state, after.scale_source, len(after.hypotheses_m)) == ("new", "user", 3)
+    assert after.track_id != before.track_id

@@ -17,6 +17,7 @@ from hand_mesh_ros.core.hand_model import HandModel
 from hand_mesh_ros.core.kinematics import rotation_about
 from hand_mesh_ros.core.operator_frame import operator_joints
 from hand_mesh_ros.core.types import HandEstimate
+from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.hand_shapes import HandShapes
 from hand_mesh_ros.ros.robot_outputs import RobotOutputs, load_joint_limits
 
@@ -29,7 +30,8 @@ class Stage:
     """The topics for robots with one example that listens to them."""
 
     def __init__(self, graph: Graph, model: HandModel) -> None:
-        self.graph, self._outputs = graph, RobotOutputs(graph.node, model, load_joint_limits())
+        self._endpoints = Endpoints(graph.node)
+        self.graph, self._outputs = graph, RobotOutputs(self._endpoints, model, load_joint_limits())
         self._processes: list[subprocess.Popen] = []
         self._model = model
 
@@ -53,7 +55,7 @@ class Stage:
         for process in self._processes:
             process.kill()
             process.communicate()
-        self._outputs.destroy()
+        self._endpoints.destroy()
 
 
 @pytest.fixture
@@ -92,7 +94,8 @@ def test_an_arm_follows_the_wrist_and_does_not_jump_when_the_hand_comes_back_els
 
 @pytest.mark.parametrize("where", ["inside", "outside", "gone"])
 def test_the_distance_to_a_hand_is_printed(stage, make_hand, model, where):
-    shapes = HandShapes(stage.graph.node, model)
+    endpoints = Endpoints(stage.graph.node)
+    shapes = HandShapes(endpoints, model)
     hand = make_hand()
     point = hand.joints_m[9] if where == "inside" else hand.joints_m[9] + (0, 0, 1.0)
     remap = ("-r", "hand_mesh_node/get_hand_shape:=test/get_hand_shape")
@@ -104,7 +107,7 @@ def test_the_distance_to_a_hand_is_printed(stage, make_hand, model, where):
 
     assert stage.graph.wait_for(has_ended, 20.0)
     printed, error = process.communicate()
-    shapes.destroy()
+    endpoints.destroy()
     if where == "gone":
         assert process.returncode == 1
         assert "was seen" in error

@@ -18,6 +18,7 @@ from hand_mesh_ros.core.types import HandEstimate
 from hand_mesh_ros.msg import Hand
 from hand_mesh_ros.ros import collision_objects, hand_shapes
 from hand_mesh_ros.ros.collision_objects import CollisionObjects
+from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.hand_shapes import HandShapes, to_primitives
 from hand_mesh_ros.srv import GetHandShape
 
@@ -31,9 +32,9 @@ def graph() -> Iterator[Graph]:
 
 @pytest.fixture
 def shapes(graph: Graph, model: HandModel) -> Iterator[HandShapes]:
-    shapes = HandShapes(graph.node, model)
-    yield shapes
-    shapes.destroy()
+    endpoints = Endpoints(graph.node)
+    yield HandShapes(endpoints, model)
+    endpoints.destroy()
 
 
 @pytest.fixture(scope="module")
@@ -131,10 +132,11 @@ def test_cylinders_lie_along_their_bones(model, hand):
 
 @pytest.mark.skipif(collision_objects.CollisionObject is not None, reason="moveit_msgs is installed")
 def test_without_moveit_messages_there_is_no_topic_and_no_trouble(graph, model, hand, header):
-    objects = CollisionObjects(graph.node, model)
+    endpoints = Endpoints(graph.node)
+    objects = CollisionObjects(endpoints, model)
     objects.publish([hand], header)
     assert not any("collision_objects" in name for name, _ in graph.node.get_topic_names_and_types())
-    objects.destroy()
+    endpoints.destroy()
 
 
 @pytest.mark.skipif(collision_objects.CollisionObject is None, reason="moveit_msgs is not installed here")
@@ -142,7 +144,8 @@ def test_hands_are_collision_objects_until_they_are_lost(graph, model, hand, hea
     kind = collision_objects.CollisionObject
     monkeypatch.setattr(collision_objects, "_PERIOD_S", 0.0)
     graph.collect("collision_objects", kind)
-    objects = CollisionObjects(graph.node, model)
+    endpoints = Endpoints(graph.node)
+    objects = CollisionObjects(endpoints, model)
     assert graph.wait_for(lambda: objects._publisher.get_subscription_count())
     name = f"hand_{hand.track_id}"
     for hands, operation in (
@@ -156,4 +159,4 @@ def test_hands_are_collision_objects_until_they_are_lost(graph, model, hand, hea
         message = graph.received["collision_objects"][0]
         assert (message.id, message.operation, message.header) == (name, operation, header)
         assert len(message.primitives) == len(message.primitive_poses) == (41 if operation == kind.ADD else 0)
-    objects.destroy()
+    endpoints.destroy()

@@ -21,6 +21,7 @@ from hand_mesh_ros.core.operator_frame import operator_joints
 from hand_mesh_ros.core.types import HandEstimate
 from hand_mesh_ros.msg import GraspCues, Hand, HandArray
 from hand_mesh_ros.ros import package_files, robot_outputs
+from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.robot_hands import RobotHands
 from hand_mesh_ros.ros.robot_outputs import TOPICS, RobotOutputs, load_joint_limits
 
@@ -42,7 +43,8 @@ def graph() -> Iterator[Graph]:
 @pytest.fixture
 def publish(graph: Graph, model: HandModel, header: Header) -> Iterator[Callable[..., dict[str, list]]]:
     """Publishes the hands of one image after another; answers what has arrived since then, by topic."""
-    hands, outputs = RobotHands(), RobotOutputs(graph.node, model, load_joint_limits())
+    endpoints = Endpoints(graph.node)
+    hands, outputs = RobotHands(), RobotOutputs(endpoints, model, load_joint_limits())
     publishers = outputs._publishers.values()
     assert graph.wait_for(lambda: all(publisher.get_subscription_count() for publisher in publishers))
 
@@ -54,7 +56,7 @@ def publish(graph: Graph, model: HandModel, header: Header) -> Iterator[Callable
         return {topic: list(messages) for topic, messages in graph.received.items() if messages and topic != "/diagnostics"}
 
     yield send
-    outputs.destroy()
+    endpoints.destroy()
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -134,13 +136,14 @@ def test_angles_never_leave_their_limits(publish, make_hand):
 
 def test_nothing_is_computed_while_nobody_listens(model, make_hand, header, monkeypatch):
     alone = Graph("nobody")
-    outputs = RobotOutputs(alone.node, model, load_joint_limits())
+    endpoints = Endpoints(alone.node)
+    outputs = RobotOutputs(endpoints, model, load_joint_limits())
     try:
         for name in ("to_wrist", "to_operator_joints", "to_joint_state", "to_grasp_cues"):
             monkeypatch.setattr(robot_outputs, name, lambda *_: pytest.fail("computed for nobody"))
         outputs.publish([make_hand()], header)
     finally:
-        outputs.destroy()
+        endpoints.destroy()
         alone.close()
 
 

@@ -15,6 +15,7 @@ from tf_messages import matrix_of
 
 from hand_mesh_ros.core.types import HandEstimate
 from hand_mesh_ros.ros import convert, qos, tf_output, transforms
+from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.tf_output import WristFrames
 from hand_mesh_ros.ros.transform_buffer import TransformError
 from hand_mesh_ros.ros.transforms import TFMessage
@@ -37,7 +38,8 @@ def graph() -> Iterator[Graph]:
 @pytest.fixture
 def publish(graph: Graph, header: Header, make_hand: Callable[..., HandEstimate]) -> Iterator[Callable[..., list]]:
     """Publishes hands of one image; answers with what arrived of them on /tf."""
-    frames = WristFrames(graph.node, PREFIX)
+    endpoints = Endpoints(graph.node)
+    frames = WristFrames(endpoints, PREFIX)
 
     def received() -> list[TransformStamped]:
         every = [transform for message in graph.received["/tf"] for transform in message.transforms]
@@ -61,7 +63,7 @@ def publish(graph: Graph, header: Header, make_hand: Callable[..., HandEstimate]
     while not is_through(0.2):
         assert time.monotonic() < deadline
     yield send
-    frames.destroy()
+    endpoints.destroy()
 
 
 def test_each_side_is_a_frame_at_the_images_stamp_in_the_images_frame(publish, make_hand, header):
@@ -74,7 +76,8 @@ def test_each_side_is_a_frame_at_the_images_stamp_in_the_images_frame(publish, m
 
 
 def test_a_listener_to_tf_finds_the_wrist_at_the_images_time(graph, publish, make_hand, header):
-    hand, listener = make_hand("left"), transforms.listen(graph.node)
+    endpoints = Endpoints(graph.node)
+    hand, listener = make_hand("left"), transforms.listen(endpoints)
     question = (header.frame_id, f"{PREFIX}left_hand", convert.stamp_ns(header))
     try:
         deadline = time.monotonic() + 30
@@ -87,7 +90,7 @@ def test_a_listener_to_tf_finds_the_wrist_at_the_images_time(graph, publish, mak
                 assert time.monotonic() < deadline
         np.testing.assert_allclose(found, hand.wrist_pose, atol=1e-9)
     finally:
-        listener.destroy()
+        endpoints.destroy()
 
 
 def test_what_has_no_place_is_no_frame(publish, make_hand):
@@ -109,10 +112,9 @@ def test_without_tf2_msgs_nothing_is_published_and_diagnostics_know_why(monkeypa
     monkeypatch.setattr(tf_output, "TFMessage", None)
     alone = Graph("no_tf")
     try:
-        frames = WristFrames(alone.node, "")
+        frames = WristFrames(Endpoints(alone.node), "")
         frames.publish([make_hand()], header)
         assert "tf2_msgs is not installed" in frames.state
         assert frames._publisher is None
-        frames.destroy()
     finally:
         alone.close()

@@ -8,6 +8,7 @@ from graph import Graph
 from tf_messages import SECOND, motion, stamped
 
 from hand_mesh_ros.ros import convert, transforms
+from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.transform_buffer import Sample, TransformBuffer, TransformError
 
 T0 = 1_700_000_000 * SECOND
@@ -28,9 +29,9 @@ def buffer(request: pytest.FixtureRequest) -> Iterator[TransformBuffer]:
         yield TransformBuffer()
         return
     graph = Graph("tf2")
-    seam = OfTf2(graph.node)
-    yield seam
-    seam.destroy()
+    endpoints = Endpoints(graph.node)
+    yield OfTf2(endpoints)
+    endpoints.destroy()
     graph.close()
 
 

@@ -10,6 +10,7 @@ from graph import Graph
 from tf_messages import SECOND, motion, stamped
 
 from hand_mesh_ros.ros import qos, transforms
+from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.transform_buffer import TransformError
 
 pytest.importorskip("tf2_msgs", reason="make setup builds it")
@@ -56,7 +57,8 @@ def test_transforms_come_over_dds_also_static_ones_sent_before(kind):
     moving = graph.node.create_publisher(TFMessage, "/tf", qos.TF)
     static = graph.node.create_publisher(TFMessage, "/tf_static", qos.TF_STATIC)
     static.publish(TFMessage(transforms=[stamped(arm, camera, motion([0, 0, 0.5]), T0)]))
-    seam = kind(graph.node)
+    endpoints = Endpoints(graph.node)
+    seam = kind(endpoints)
     try:
         # The sample that is not finite must not cost the others.
         broken = stamped(arm, "broken", motion([np.nan, 0, 0]), T0)
@@ -71,7 +73,7 @@ def test_transforms_come_over_dds_also_static_ones_sent_before(kind):
         with pytest.raises(TransformError):
             seam.lookup(base, camera, T0 + SECOND)
     finally:
-        seam.destroy()
+        endpoints.destroy()
         graph.close()
 
 
@@ -83,7 +85,6 @@ def test_without_tf2_msgs_every_answer_says_so(monkeypatch):
         transforms.wait_for(seam, "base", "camera", T0, patience_s=0.01)
     assert time.monotonic() - started < 5
     seam.clear()
-    seam.destroy()
 
 
 def test_the_built_message_has_the_type_of_every_ros_installation():

@@ -160,6 +160,18 @@ def test_the_cloud_holds_every_joint_of_every_sample_of_every_hand(header, make_
     assert len({(point["hand"], point["sample"], point["joint"]) for point in points}) == len(points)
 
 
+def test_sensor_msgs_py_reads_the_cloud(header, make_estimate):
+    reason = "sensor_msgs_py comes with a full ROS installation only"
+    point_cloud2 = pytest.importorskip("sensor_msgs_py.point_cloud2", reason=reason)
+    estimate = make_estimate()
+    points = point_cloud2.read_points(over_the_wire(convert.to_joint_cloud([estimate], header)))
+    assert points.dtype.names == ("x", "y", "z", "joint", "hand", "sample", "weight")
+    positions = np.stack([points[axis] for axis in "xyz"], axis=-1).reshape(-1, N_JOINTS, 3)
+    np.testing.assert_allclose(positions, estimate.hypotheses_m, rtol=1e-6)
+    assert points["joint"].tolist() == [*range(N_JOINTS)] * len(estimate.weights)
+    np.testing.assert_allclose(points["weight"].reshape(-1, N_JOINTS)[:, 0], estimate.weights)
+
+
 def test_no_hands_make_empty_messages_under_the_images_header(header, surface):
     assert convert.to_hands([], header, "m").header == header
     assert convert.to_meshes([], header, surface.digest).meshes == []

@@ -8,14 +8,14 @@ from typing import Any
 
 from rclpy.serialization import deserialize_message
 from rosbags.rosbag2 import Reader, ReaderError
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from hand_mesh_ros.ros.convert import stamp_ns
 
 # So many images wait for a depth that does not come, and so many depth images are kept for images that come later.
 _LONGEST_QUEUE = 30
-_TYPES = {"image": "sensor_msgs/msg/Image", "camera_info": "sensor_msgs/msg/CameraInfo", "depth": "sensor_msgs/msg/Image"}
-_CLASSES = {"image": Image, "camera_info": CameraInfo, "depth": Image}
+_CLASSES = {f"sensor_msgs/msg/{kind.__name__}": kind for kind in (Image, CompressedImage, CameraInfo)}
+_KINDS = {"image": (Image, CompressedImage), "camera_info": (CameraInfo,), "depth": (Image,)}
 
 
 class BagError(ValueError):
@@ -27,7 +27,7 @@ class Recorded:
     """One image of a bag."""
 
     recorded_ns: int  # when the bag received it
-    image: Image
+    image: Image | CompressedImage
     info: CameraInfo | None  # the newest one then; of the images before the first one that first one
     depth: Image | None
 
@@ -84,8 +84,9 @@ class BagReader:
         if topic not in held:
             told = ", ".join(f"{other} ({kind})" for other, kind in sorted(held.items())) or "nothing"
             raise BagError(f"{self._path} has no topic {topic} for {name}; it holds {told}")
-        if held[topic] != _TYPES[name]:
-            raise BagError(f"{topic} in {self._path} is {held[topic]}, {name} must be {_TYPES[name]}")
+        if _CLASSES.get(held[topic]) not in _KINDS[name]:
+            wanted = " or ".join(f"sensor_msgs/msg/{kind.__name__}" for kind in _KINDS[name])
+            raise BagError(f"{topic} in {self._path} is {held[topic]}, {name} must be {wanted}")
 
     def _messages(self, *names: str) -> Iterator[tuple[int, str, Any]]:
         wanted = {topic: name for topic, name in self._inputs.items() if name in names}
@@ -93,7 +94,7 @@ class BagReader:
         # Without a connection rosbags would read all of them.
         for connection, recorded_ns, raw in self._reader.messages(connections) if connections else ():
             name = wanted[connection.topic]
-            yield recorded_ns, name, deserialize_message(bytes(raw), _CLASSES[name])
+            yield recorded_ns, name, deserialize_message(bytes(raw), _CLASSES[connection.msgtype])
 
     def _is_settled(self, recorded: Recorded, depths: deque[Image]) -> bool:
         """Whether depth has come so far that no nearer one will come."""

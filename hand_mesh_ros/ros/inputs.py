@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from hand_mesh_ros.ros import qos
 from hand_mesh_ros.ros.convert import stamp_ns
@@ -19,8 +19,9 @@ class Inputs:
     def __init__(
         self,
         endpoints: Endpoints,
-        intake: Intake[Image],
+        intake: Intake[Image | CompressedImage],
         image_qos: str,
+        image_transport: str,
         on_image: Callable[[], None],
         refuse: Callable[[str, str], None],
     ) -> None:
@@ -30,6 +31,7 @@ class Inputs:
             endpoints: of the node that subscribes.
             intake: where images and depth are handed over.
             image_qos: as in `qos.image_intake`; parameters `qos_overrides...` come before it.
+            image_transport: "raw", or "compressed": then images are those of the topic below the (remapped) one of the raw ones.
             on_image: called for each message on the image topic, good or bad.
             refuse: called with the input's name and the reason for a message that is not handed over.
         """
@@ -38,14 +40,18 @@ class Inputs:
         self._node, self._intake, self._on_image, self._refuse = endpoints.node, intake, on_image, refuse
         self._conflicts: dict[str, str] = {}
         self._subscriptions: dict[str, Subscription] = {}
+        base = self._node.resolve_topic_name("image")
+        kinds = {"raw": (Image, base), "compressed": (CompressedImage, f"{base}/compressed")}
+        image_kind, image_topic = kinds.pop(image_transport)
+        self._other_transport, (_, self._other_topic) = kinds.popitem()
         # The image last: what belongs to it is matched, and of messages that wait together taken, before it.
-        for name, kind, callback, profile in (
-            ("camera_info", CameraInfo, self._info_came, "sensor_data"),
-            ("depth", Image, self._depth_came, image_qos),
-            ("image", Image, self._image_came, image_qos),
+        for name, topic, kind, callback, profile in (
+            ("camera_info", "camera_info", CameraInfo, self._info_came, "sensor_data"),
+            ("depth", "depth", Image, self._depth_came, image_qos),
+            ("image", image_topic, image_kind, self._image_came, image_qos),
         ):
             events = qos.SubscriptionEventCallbacks(incompatible_qos=partial(self._offered_another_qos, name))
-            subscription = endpoints.subscription(kind, name, callback, qos.image_intake(profile), events)
+            subscription = endpoints.subscription(kind, topic, callback, qos.image_intake(profile), events)
             self._subscriptions[name] = subscription
 
     def topic(self, name: str) -> str:
@@ -68,7 +74,8 @@ class Inputs:
         """The likeliest reason for silence on the image topic."""
         topic = self.topic("image")
         if not self._node.count_publishers(topic):
-            return f"no image: {topic} has no publisher"
+            hint = f", but {self._other_topic} has: set the parameter image_transport to {self._other_transport}"
+            return f"no image: {topic} has no publisher{hint if self._node.count_publishers(self._other_topic) else ''}"
         if "image" in self._conflicts:
             return f"no image: the publisher of {topic} offers another {self._conflicts['image']}; set the parameter image_qos"
         return (
@@ -77,7 +84,7 @@ class Inputs:
             "or set image_qos to reliable"
         )
 
-    def _image_came(self, image: Image) -> None:
+    def _image_came(self, image: Image | CompressedImage) -> None:
         self._on_image()
         if stamp := stamp_ns(image.header):
             self._intake.put_image(image, stamp)

@@ -23,6 +23,11 @@ class NodeConfig:
 
     autostart: bool = option(True, "configure and activate the node at its start; false: wait for a lifecycle manager")
     image_qos: str = option("sensor_data", "reliability asked of image and depth", choices=("sensor_data", "reliable"))
+    image_transport: str = option(
+        "raw",
+        "as image_transport names it: raw, or compressed (JPEG, PNG) from <image>/compressed",
+        choices=("raw", "compressed"),
+    )
     rectified: bool = option(False, "image is rectified (image_rect): use P of camera_info and no distortion")
     max_age_ms: float = option(500.0, "older images are dropped before inference [ms]; 0 for never", (0.0, 10_000.0), live=True)
     depth_slop_ms: float = option(15.0, "largest stamp difference of an image and its depth [ms]", (0.0, 200.0), live=True)

@@ -7,13 +7,14 @@ from collections.abc import Callable
 
 import numpy as np
 from rclpy.node import Node
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.joint_angles import JointLimits
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.ros import convert, diagnostics
+from hand_mesh_ros.ros.convert_compressed import decompress
 from hand_mesh_ros.ros.convert_image import ConversionError, decode_depth
 from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.inputs import Inputs
@@ -57,13 +58,14 @@ class Perception:
         self._camera_state = "no image yet"
         self._sequence = self._unpaired = 0
         self._stopping = threading.Event()
-        self._intake: Intake[Image] = Intake(config.depth_slop_ms * 1e-3, config.depth_wait_ms * 1e-3)
+        self._intake: Intake[Image | CompressedImage] = Intake(config.depth_slop_ms * 1e-3, config.depth_wait_ms * 1e-3)
         self._endpoints = Endpoints(node)
         try:
             frames = WristFrames(self._endpoints, config.tf_prefix) if config.publish_tf else None
             self._outputs = Outputs(self._endpoints, pipeline.hand_model, pipeline.model_id, limits, frames)
             self._output_frame = OutputFrame(self._endpoints, config.output_frame, config.tf_wait_ms * 1e-3)
-            self._inputs = Inputs(self._endpoints, self._intake, config.image_qos, health.image_received, self._refuse)
+            asked = config.image_qos, config.image_transport
+            self._inputs = Inputs(self._endpoints, self._intake, *asked, health.image_received, self._refuse)
         except Exception:
             self._endpoints.destroy()
             raise
@@ -131,7 +133,7 @@ class Perception:
         self._intake.tune(self._config.depth_slop_ms * 1e-3, self._config.depth_wait_ms * 1e-3)
         self._outputs.markers_hz = self._config.markers_hz
 
-    def _answer(self, image: Image, depth: Image | None, is_restarted: bool) -> None:
+    def _answer(self, image: Image | CompressedImage, depth: Image | None, is_restarted: bool) -> None:
         if is_restarted:
             self._pipeline.reset()
             self._output_frame.clear()
@@ -143,7 +145,7 @@ class Perception:
         if not self._sequence:
             self._inputs.wait_for_camera_info(_CAMERA_INFO_PATIENCE_S)
         started_s = time.perf_counter()
-        frame = self._to_frame(image, depth)
+        frame = self._to_frame(decompress(image) if isinstance(image, CompressedImage) else image, depth)
         converted_s = time.perf_counter()
         estimates = self._pipeline.estimate(frame)
         self._on_answer()

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from sensor_msgs.msg import CompressedImage
 
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.onnx_model import ModelError
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.ros import convert
+from hand_mesh_ros.ros.convert_compressed import decompress
 from hand_mesh_ros.ros.convert_image import ConversionError, decode_depth
 from hand_mesh_ros.ros.intake import RESTART_NS
 
@@ -74,7 +76,8 @@ def process(images: "BagReader", results: "ResultBag", pipeline: HandMeshPipelin
 
 def _to_frame(recorded: "Recorded", rectified: bool) -> convert.Frame:
     depth_m = None if recorded.depth is None else decode_depth(recorded.depth)
-    return convert.to_frame(recorded.image, recorded.info, depth_m, rectified)
+    image = decompress(recorded.image) if isinstance(recorded.image, CompressedImage) else recorded.image
+    return convert.to_frame(image, recorded.info, depth_m, rectified)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -120,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bag", type=Path, help="folder, .mcap or .db3 file")
     parser.add_argument("out", type=Path, help="folder of the new bag")
-    parser.add_argument("--image", required=True, help="topic of the images (sensor_msgs/Image)")
+    parser.add_argument("--image", required=True, help="topic of the images (sensor_msgs/Image or CompressedImage)")
     parser.add_argument("--camera-info", default="", help="topic of their calibration; without it hands have no place")
     parser.add_argument("--depth", default="", help="topic of depth registered to the images")
     parser.add_argument("--depth-slop-ms", type=float, default=15.0, help="largest stamp difference of an image and its depth")

@@ -3,12 +3,13 @@
 from array import array
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from graph import Graph
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message, serialize_message
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 rosbag2 = pytest.importorskip("rosbags.rosbag2", reason="pip install rosbags")
@@ -66,7 +67,8 @@ def write_bag(path: Path, messages: list[tuple[str, object]], storage: str = "MC
     """A bag of (input, message), recorded a millisecond one after the other."""
     types = get_typestore(Stores.LATEST)
     with rosbag2.Writer(path, version=9, storage_plugin=rosbag2.StoragePlugin[storage]) as writer:
-        kinds = {name: "sensor_msgs/msg/CameraInfo" if name == "camera_info" else "sensor_msgs/msg/Image" for name in TOPICS}
+        kinds = {"image": "Image", "camera_info": "CameraInfo", "depth": "Image"}
+        kinds = {name: f"sensor_msgs/msg/{kind}" for name, kind in (kinds | {n: type(m).__name__ for n, m in messages}).items()}
         connections = {name: writer.add_connection(TOPICS[name], kinds[name], typestore=types) for name in TOPICS}
         for number, (name, message) in enumerate(messages):
             writer.write(connections[name], 5_000_000_000 + 1_000_000 * number, serialize_message(message))
@@ -141,6 +143,19 @@ def test_the_live_node_gives_the_same_numbers(answers, recording):
             np.testing.assert_allclose(live.hands[0].joint_covariance, expected.hands[0].joint_covariance, rtol=1e-3, atol=1e-9)
     finally:
         graph.close()
+
+
+def test_a_bag_of_compressed_images_gives_the_same_hands(answers, recording, tmp_path):
+    def compressed(number: int) -> CompressedImage:
+        png = cv2.imencode(".png", cv2.cvtColor(recording.rgb[number], cv2.COLOR_RGB2BGR))[1].tobytes()
+        return CompressedImage(header=recording.headers[number], format="rgb8; png compressed bgr8", data=png)
+
+    messages = [("camera_info", recording.info()), *(("image", compressed(number)) for number in range(N_IMAGES))]
+    assert main([str(write_bag(tmp_path / "drive", messages)), str(tmp_path / "results"), *ARGUMENTS]) == 0
+    hands = read_bag(tmp_path / "results")["hands"]
+    assert [message.header for message in hands] == recording.headers
+    for found, expected in zip(hands, answers["hands"]):
+        np.testing.assert_allclose(found.hands[0].joints, expected.hands[0].joints, atol=1e-5)
 
 
 def test_depth_is_paired_by_stamp_and_measures_the_scale(recording, tmp_path):

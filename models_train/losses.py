@@ -1,6 +1,6 @@
 """Losses on meshes, one function a formula; equation numbers are those of HHMR (Li et al., CVPR 2024).
 
-Lengths are compared in centimetres, which brings every term to the order of one.
+Lengths are compared in centimetres, which brings every term to the order of one. Losses are those of each mesh, (B,).
 """
 
 import torch
@@ -9,8 +9,13 @@ UNIT_M = 0.01
 
 
 def position(predicted_m: torch.Tensor, true_m: torch.Tensor) -> torch.Tensor:
-    """Mean absolute difference of points (..., 3); eq. 6, for vertices and for joints."""
-    return (predicted_m - true_m).abs().mean() / UNIT_M
+    """Mean absolute difference of points (B, P, 3); eq. 6, for vertices and for joints."""
+    return (predicted_m - true_m).abs().mean((-1, -2)) / UNIT_M
+
+
+def squared_position(predicted_m: torch.Tensor, true_m: torch.Tensor) -> torch.Tensor:
+    """Mean squared difference of points (B, P, 3)."""
+    return (predicted_m - true_m).square().mean((-1, -2)) / UNIT_M**2
 
 
 def edge_length(predicted_m: torch.Tensor, true_m: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
@@ -22,7 +27,7 @@ def edge_length(predicted_m: torch.Tensor, true_m: torch.Tensor, edges: torch.Te
         edges: (E, 2) vertex ids.
     """
     (first, second), (true_first, true_second) = (_picked(mesh, edges) for mesh in (predicted_m, true_m))
-    return ((first - second).norm(dim=-1) - (true_first - true_second).norm(dim=-1)).abs().mean() / UNIT_M
+    return ((first - second).norm(dim=-1) - (true_first - true_second).norm(dim=-1)).abs().mean(0) / UNIT_M
 
 
 def normal(predicted_m: torch.Tensor, true_m: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
@@ -36,7 +41,7 @@ def normal(predicted_m: torch.Tensor, true_m: torch.Tensor, faces: torch.Tensor)
     a, b, c = _picked(true_m, faces)
     normals = torch.nn.functional.normalize(torch.linalg.cross(b - a, c - a), dim=-1, eps=1e-12)
     heights = [(corner * normals).sum(-1) for corner in _picked(predicted_m, faces)]
-    rises = [(heights[i] - heights[i - 1]).abs().mean() for i in range(3)]
+    rises = [(heights[i] - heights[i - 1]).abs().mean(0) for i in range(3)]
     return sum(rises) / 3 / UNIT_M
 
 

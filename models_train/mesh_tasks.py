@@ -89,7 +89,7 @@ class MeshLoss:
         self.regressor = torch.from_numpy(hand.joint_regressor).to(device)
 
     def __call__(self, predicted_m: torch.Tensor, true_m: torch.Tensor) -> torch.Tensor:
-        """Scalar loss of meshes (B, V, 3)."""
+        """Loss of each mesh, (B,), of meshes (B, V, 3)."""
         return (
             losses.position(predicted_m, true_m)
             + losses.position(self.regressor @ predicted_m, self.regressor @ true_m)
@@ -115,7 +115,7 @@ class AutoencoderTask:
     def loss(self, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
         predicted_m = self.net(batch["vertices_m"])
         figures = {"vertex_mm": losses.mean_distance_mm(predicted_m.detach(), batch["vertices_m"])}
-        return self._mesh_loss(predicted_m, batch["vertices_m"]), figures
+        return self._mesh_loss(predicted_m, batch["vertices_m"]).mean(), figures
 
     def validate(self, net: MeshAutoencoder) -> dict[str, float]:
         latent = net.encoder(self._held_out["vertices_m"])
@@ -177,7 +177,7 @@ class LatentTask:
         predicted_m = self.autoencoder.decoder(guess)
         latent_loss = (guess - clean).abs().mean()
         figures = {"latent": latent_loss.item(), "vertex_mm": losses.mean_distance_mm(predicted_m.detach(), batch["vertices_m"])}
-        return _LATENT_WEIGHT * latent_loss + self._mesh_loss(predicted_m, batch["vertices_m"]), figures
+        return _LATENT_WEIGHT * latent_loss + self._mesh_loss(predicted_m, batch["vertices_m"]).mean(), figures
 
     def validate(self, net: LatentDenoiser) -> dict[str, float]:
         held_out = self._held_out

@@ -19,7 +19,7 @@ from hand_mesh_ros.core.guidance import ProjectionTarget, Target
 from hand_mesh_ros.core.hand_model import HandModel
 from hand_mesh_ros.core.noise import SCHEDULE
 from hand_mesh_ros.core.onnx_model import OnnxModel
-from hand_mesh_ros.core.sample import Report, ddim, reported
+from hand_mesh_ros.core.sample import Report, multistep, reported
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
 from hand_mesh_ros.core.types import require_shape
 
@@ -97,7 +97,7 @@ class GraphDiffusion:
             return (vertices_m - template) / UNIT_M
 
         guide = reported(guidance.guided(denoise, improve, _GUIDE_STEPS) if targets else denoise, steps, report)
-        return (template + UNIT_M * ddim(guide, drawn, steps, start_time)).astype(np.float32)
+        return (template + UNIT_M * multistep(guide, drawn, steps, start_time)).astype(np.float32)
 
     def generate(self, n: int, seed: int = 0, steps: int = 50, report: Report | None = None) -> np.ndarray:
         """`n` hands of any pose, palm frame."""

@@ -5,14 +5,15 @@ runs from 0, clean, to `TRAINING_STEPS`, where alpha_bar is exactly 0: pure nois
 written with operators alone, so that training (torch) and run time (numpy) share them.
 """
 
+import math
 from typing import TypeVar
 
 import numpy as np
 
 TRAINING_STEPS = 1000
-_OFFSET = 0.008  # keeps the first steps from being too small to learn anything from
+OFFSET = 0.008  # keeps the first steps from being too small to learn anything from
 # Models carry this in their metadata; a file trained on other noise is refused at load.
-SCHEDULE = f"cosine-{TRAINING_STEPS}-{_OFFSET}"
+SCHEDULE = f"cosine-{TRAINING_STEPS}-{OFFSET}"
 
 Array = TypeVar("Array")  # of numpy or of torch
 
@@ -26,10 +27,18 @@ def alpha_bar(time: float | np.ndarray) -> np.ndarray:
     time = np.asarray(time, np.float64)
     if time.size and not (time.min() >= 0 and time.max() <= TRAINING_STEPS):
         raise ValueError(f"times {time.min()} to {time.max()} leave the schedule's 0 to {TRAINING_STEPS}")
-    angle = (time / TRAINING_STEPS + _OFFSET) / (1 + _OFFSET) * (np.pi / 2)
-    start = _OFFSET / (1 + _OFFSET) * (np.pi / 2)
+    angle = (time / TRAINING_STEPS + OFFSET) / (1 + OFFSET) * (np.pi / 2)
+    start = OFFSET / (1 + OFFSET) * (np.pi / 2)
     # The exact end of the schedule: the cosine of a rounded pi/2 would leave 1e-33, whose root still shows in float64.
     return np.where(time == TRAINING_STEPS, 0.0, (np.cos(angle) / np.cos(start)) ** 2)
+
+
+def log_signal_to_noise(time: float) -> float:
+    """Half the logarithm of alpha_bar / (1 - alpha_bar): from -inf in pure noise to +inf in the clean sample."""
+    kept = float(alpha_bar(time))
+    if not 0 < kept < 1:
+        return math.copysign(math.inf, kept - 0.5)
+    return 0.5 * math.log(kept / (1 - kept))
 
 
 def mix(clean: Array, noise: Array, kept: Array | float) -> Array:

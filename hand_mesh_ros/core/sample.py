@@ -1,5 +1,6 @@
 """Deterministic few-step sampling of a diffusion model that predicts the clean sample."""
 
+import math
 from collections.abc import Callable
 from itertools import count, pairwise
 from typing import TypeVar
@@ -50,6 +51,33 @@ def ddim(denoise: Denoise, noise: Array, steps: int, start: float = schedule.TRA
         clean = denoise(sample, float(now))
         direction = schedule.noise_of(sample, clean, float(schedule.alpha_bar(now)))
         sample = schedule.mix(clean, direction, float(schedule.alpha_bar(after)))
+    return sample
+
+
+def multistep(denoise: Denoise, noise: Array, steps: int, start: float = schedule.TRAINING_STEPS) -> Array:
+    """As `ddim`, but of second order and with more of its steps in the noise, where it is settled what the sample will be.
+
+    Lu et al. 2022, DPM-Solver++(2M): every guess is carried on along the line through the one before, to the middle of the step.
+    First-order steps draw samples too near to the mean: from a Gaussian over hands' principal components, ten of them have 80 %
+    of its spread, ten of these 95 %; fifty have 96 and 100 %.
+
+    Args:
+        denoise: the model; it sees x_t and t and guesses x_0.
+        noise: standard normal, or the noisy sample x_start; hypotheses are rows of it.
+        steps: calls of `denoise`.
+        start: time to begin at.
+    """
+    sample, guess_before, stride_before = noise, None, math.inf
+    for now, after in pairwise(start * (1 - np.linspace(0, 1, len(times(steps, start))) ** 2)):
+        guess = denoise(sample, float(now))
+        stride = schedule.log_signal_to_noise(after) - schedule.log_signal_to_noise(now)
+        clean = guess
+        # Neither the step out of pure noise nor the one to the clean sample has a middle.
+        if guess_before is not None and math.isfinite(stride):
+            clean = guess + stride / (2 * stride_before) * (guess - guess_before)
+        direction = schedule.noise_of(sample, clean, float(schedule.alpha_bar(now)))
+        sample = schedule.mix(clean, direction, float(schedule.alpha_bar(after)))
+        guess_before, stride_before = guess, stride
     return sample
 
 

@@ -17,12 +17,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from hand_mesh_ros.core.graph_diffusion import UNIT_M
+from hand_mesh_ros.core.hand_components import HandComponents
 from hand_mesh_ros.core.hand_model import HandModel
 from hand_mesh_ros.core.topology import N_JOINTS, PARENTS
 from models_train.nets.attention import Attention
 from models_train.nets.blocks import TimeEmbedding
 from models_train.nets.condition_tokens import ConditionTokens, TokenSize
 from models_train.nets.graph import ChebyshevConv, Resample, on_vertices
+from models_train.nets.linear_guess import LinearGuess
 
 MOST_KEYS = 128
 
@@ -124,9 +127,12 @@ class GraphBlock(nn.Module):
 
 
 class GraphDenoiser(nn.Module):
-    """Guesses clean meshes (B, V, 3), offsets from the template in `core.graph_diffusion.UNIT_M`, from noisy ones."""
+    """Guesses clean meshes (B, V, 3), offsets from the template in `core.graph_diffusion.UNIT_M`, from noisy ones.
 
-    def __init__(self, hand: HandModel, size: GraphSize) -> None:
+    It sees the linear guess beside the noisy mesh, and adds to it.
+    """
+
+    def __init__(self, hand: HandModel, components: HandComponents, size: GraphSize) -> None:
         """Draws the weights.
 
         Raises:
@@ -141,7 +147,8 @@ class GraphDenoiser(nn.Module):
         self.time = nn.Sequential(TimeEmbedding(size.time_width), nn.SiLU())
         skins = list(accumulate(down, lambda skin, matrix: matrix @ skin, initial=torch.from_numpy(hand.skin_weights)))
         levels = [Level(laplacian, pool_of(down, depth), skins[depth]) for depth, laplacian in enumerate(laplacians)]
-        self.entry = levels[0].convolution(3, widths[0], size.order)
+        self.linear = LinearGuess(components, torch.from_numpy(hand.template_m), UNIT_M)
+        self.entry = levels[0].convolution(6, widths[0], size.order)
         self.descent = nn.ModuleList(GraphBlock(level, width, size) for level, width in zip(levels, widths))
         self.coarser = nn.ModuleList(sparse_resample(matrix) for matrix in down)
         self.widen = nn.ModuleList(nn.Linear(n_in, n_out) for n_in, n_out in pairwise(widths))
@@ -152,6 +159,8 @@ class GraphDenoiser(nn.Module):
         self.ascent = nn.ModuleList(GraphBlock(*level, size) for level in list(zip(levels, widths))[-2::-1])
         self.norm = nn.LayerNorm(widths[0])
         self.exit = levels[0].convolution(widths[0], 3, size.order)
+        with torch.no_grad():
+            self.exit.weight.mul_(self.linear.std)
 
     def forward(self, noisy_mesh: torch.Tensor, time: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """Clean meshes, (B, V, 3).
@@ -162,7 +171,9 @@ class GraphDenoiser(nn.Module):
             tokens: (B, T, D) of `ConditionTokens`.
         """
         when, tokens = self.time(time), tokens.transpose(0, 1)
-        signal = self.entry(noisy_mesh.transpose(0, 1))
+        linear = self.linear(noisy_mesh, time)
+        # Both of about unit variance.
+        signal = self.entry(torch.cat([noisy_mesh, linear / self.linear.std], -1).transpose(0, 1))
         skips = []
         for block, coarser, widen in zip(self.descent, self.coarser, self.widen):
             signal = block(signal, tokens, when)
@@ -171,16 +182,16 @@ class GraphDenoiser(nn.Module):
         signal = self.descent[-1](signal, tokens, when)
         for block, narrow, finer, join, skip in zip(self.ascent, self.narrow, self.finer, self.join, skips[::-1]):
             signal = block(join(torch.cat([finer(narrow(signal)), skip], -1)), tokens, when)
-        return self.exit(functional.silu(self.norm(signal))).transpose(0, 1)
+        return linear + self.exit(functional.silu(self.norm(signal))).transpose(0, 1)
 
 
 class GraphNet(nn.Module):
     """Both nets of the method: tokens of a condition, made once a hand, and the denoiser, called once a step."""
 
-    def __init__(self, hand: HandModel, size: GraphSize, trunk: nn.Module | None = None) -> None:
+    def __init__(self, hand: HandModel, components: HandComponents, size: GraphSize, trunk: nn.Module | None = None) -> None:
         super().__init__()
         self.condition = ConditionTokens(hand, size.tokens, trunk)
-        self.denoiser = GraphDenoiser(hand, size)
+        self.denoiser = GraphDenoiser(hand, components, size)
 
 
 def pool_of(down: list[torch.Tensor], level: int) -> torch.Tensor | None:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from hand_mesh_ros.core import hand_components
 from hand_mesh_ros.core.graph_condition import SIGHT_SIZE
 from hand_mesh_ros.core.graph_diffusion import UNIT_M
+from hand_mesh_ros.core.hand_components import HandComponents
 from hand_mesh_ros.core.hand_model import FILE_NAME, HandModel
 from hand_mesh_ros.core.onnx_model import default_models_dir
 from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS, WRIST
@@ -29,6 +31,11 @@ N_PATCHES = 6
 @pytest.fixture(scope="module")
 def hand() -> HandModel:
     return HandModel.load(default_models_dir() / FILE_NAME)
+
+
+@pytest.fixture(scope="module")
+def components(hand) -> HandComponents:
+    return HandComponents.load(default_models_dir() / hand_components.FILE_NAME, hand)
 
 
 @pytest.fixture
@@ -85,8 +92,8 @@ def test_keys_come_from_a_level_of_few_vertices(hand):
 
 
 @pytest.mark.parametrize("only_self_attention", [False, True])
-def test_shapes(hand, only_self_attention):
-    net = GraphNet(hand, dataclasses.replace(TINY, only_self_attention=only_self_attention))
+def test_shapes(hand, components, only_self_attention):
+    net = GraphNet(hand, components, dataclasses.replace(TINY, only_self_attention=only_self_attention))
     tokens = net.condition(**condition_of(3))
     assert tokens.shape == (3, 2 * N_JOINTS + N_PATCHES + 1, TOKENS.width)
     noisy = torch.randn(3, *hand.template_m.shape)
@@ -124,16 +131,16 @@ def test_a_hand_does_not_depend_on_the_others_of_its_batch(task, hand):
     torch.testing.assert_close(together[1:2], alone, atol=1e-5, rtol=1e-4)
 
 
-def test_a_trunk_turns_images_into_feature_maps(hand):
+def test_a_trunk_turns_images_into_feature_maps(hand, components):
     trunk = torch.nn.Sequential(torch.nn.Conv2d(3, 6, 3, stride=8), torch.nn.AdaptiveAvgPool2d((3, 2)))
     size = dataclasses.replace(TINY, tokens=dataclasses.replace(TOKENS, image_shape=(3, 32, 24)))
-    net = GraphNet(hand, size, trunk)
+    net = GraphNet(hand, components, size, trunk)
     image = torch.randn(2, 3, 32, 24)
     tokens = net.condition(**{**condition_of(2), "image": image})
     tokens.sum().backward()
     assert trunk[0].weight.grad.abs().sum() > 0
     with pytest.raises(ValueError, match="together with a trunk"):
-        GraphNet(hand, size)
+        GraphNet(hand, components, size)
 
 
 def test_joint_tokens_reach_the_vertices_of_their_bones(hand):

@@ -86,12 +86,6 @@ class GraphTask:
             "masks": asdict(self._rates),
             "size": asdict(size),
         }
-            "data": recipe,
-            "topology": hand.digest,
-            "components": components.digest,
-            "masks": asdict(self._rates),
-            "size": asdict(size),
-        }
         self._stored, self._stored_held_out = stored, held_out
         tokens = size.tokens
         self._image_shape, self._n_patches = tokens.image_shape or tokens.map_shape, tokens.map_shape[1] * tokens.map_shape[2]

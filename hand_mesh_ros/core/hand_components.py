@@ -1,4 +1,4 @@
-"""Principal components of hand meshes: which parts of a surface move together, and how far, from pose to pose and hand to hand."""
+"""Principal components of hand meshes: which parts of a surface move together, and how far, from one hand to another."""
 
 import hashlib
 from dataclasses import dataclass

@@ -56,8 +56,9 @@ class HandMeshNode(LifecycleNode):
 
     def close(self) -> None:
         """Ends all work and waits for the image at hand; safe to call in any state."""
-        self._release()
+        # First, so that it does not try to answer requests that nobody will hear of.
         self._graph_services.destroy()
+        self._release()
 
     def on_configure(self, _: LifecycleState) -> TransitionCallbackReturn:
         """Loads the models; fails, and may be tried again, if a file is missing or damaged."""

@@ -1,8 +1,8 @@
 # Everything is set up in .venv on the first call of a target, in a minute or two; a second call is quick.
 #   make demo [SOURCE=synthetic|video.mp4|0] [PORT=8080]    the whole graph, with a viewer in the browser
 #   make test                                               lint and all tests
-#   make bench [DATA=folder]                                accuracy.md, graph.md and depth.md of docs/ anew, on rendered hands and on
-#                                                           annotated photographs: an hour
+#   make bench [DATA=folder] [VIDEO=hand.mp4]               accuracy.md, graph.md, depth.md and smoothness.md of docs/ anew, on rendered
+#                                                           hands, annotated photographs and a video of one hand: an hour
 #   make train                                              every shipped model of our own, from nothing, into runs/: three hours, on two cores
 #   make export                                             the models in runs/ into models/, their uncertainty calibrated
 # A bare Debian or Ubuntu needs: apt install python3-venv python3-dev g++ cmake make
@@ -12,6 +12,7 @@ SOURCE ?= synthetic
 PORT ?= 8080
 PYTEST_ARGS ?=
 DATA ?=
+VIDEO ?=
 
 VENV := $(CURDIR)/.venv
 STAMPS := $(VENV)/.stamps
@@ -47,6 +48,7 @@ bench: setup
 	$(VENV)/bin/python -m benchmarks.tables $(addprefix --data ,$(DATA))
 	$(VENV)/bin/python -m benchmarks.graph $(addprefix --data ,$(DATA))
 	$(VENV)/bin/python -m benchmarks.depth $(addprefix --data ,$(DATA)) --out docs/depth.md
+	$(VENV)/bin/python -m benchmarks.smoothness $(addprefix --video ,$(VIDEO)) --out docs/smoothness.md
 
 # The commands of the shipped files. Stored views are made once; a training that was interrupted goes on.
 VIEWS := runs/detected

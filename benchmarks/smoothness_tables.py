@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from hand_mesh_ros.core.topology import FINGER_JOINTS
 
 # Of the video, in images.
 _PASSAGE, _PASSAGES = 20, 6
-_CUTOFFS_HZ, _BETAS = (0.75, 1.5, 3.0), (10.0, 20.0, 40.0, 80.0)
+_CUTOFFS_HZ, _BETAS = (0.75, 1.5, 3.0), (20.0, 40.0, 80.0)
 _SWEPT = ("wrist across the view", "wrist orientation", "fingertips from the wrist")
 
 _VIDEO = """
@@ -36,7 +37,7 @@ class Scenes:
 
 def at_rest(scenes: Scenes, config: PipelineConfig, model: HandModel) -> str:
     """Jitter without filters and with them."""
-    passages = stillest(scenes.video, _PASSAGE, _PASSAGES) if scenes.video else []
+    passages = _passages(scenes)
     parts = {
         "rendered": [(moments, slice(None)) for moments in scenes.still],
         "video": [(scenes.video, part) for part in passages],
@@ -82,20 +83,23 @@ def in_motion(scenes: Scenes, config: PipelineConfig, model: HandModel) -> str:
 
 def sweep(scenes: Scenes, config: PipelineConfig, model: HandModel) -> str:
     """Both parameters of the filters varied."""
-    figures = [f"{what}, {name}" for name in scenes.moving for what in ("lag [ms]", "error")]
+    passages = _passages(scenes)
+    figures = ["jitter, rendered", *["jitter, video"][: len(passages)], *(f"lag [ms], {name}" for name in scenes.moving)]
     rows = []
-    for cutoff_hz, beta in [(cutoff, beta) for cutoff in _CUTOFFS_HZ for beta in _BETAS]:
+    for cutoff_hz, beta in product(_CUTOFFS_HZ, _BETAS):
         setting = replace(config, smooth_cutoff_hz=cutoff_hz, smooth_beta=beta)
-        still = [_jitters(moments, slice(None), setting, model) for moments in scenes.still]
+        jitters = [[_jitters(moments, slice(None), setting, model) for moments in scenes.still]]
+        if passages:
+            jitters.append([_jitters(scenes.video, part, setting, model) for part in passages])
         found = [[comparisons(moments, setting, model) for moments in hands] for hands in scenes.moving.values()]
         for name in _SWEPT:
-            row = [f"{cutoff_hz:g}", f"{beta:g}", f"{name} [{QUANTITIES[name]}]", f"{np.mean([one[name] for one in still]):.3f}"]
-            for hands in found:
-                row.append(f"{1e3 * np.mean([one[name].lag_s for one in hands]):.0f}")
-                row.append(f"{np.mean([one[name].error for one in hands]):.2f}")
+            row = [f"{cutoff_hz:g}", f"{beta:g}", f"{name} [{QUANTITIES[name]}]"]
+            row += [f"{np.mean([one[name] for one in still]):.3f}" for still in jitters]
+            row += [f"{1e3 * np.mean([one[name].lag_s for one in hands]):.0f}" for hands in found]
             rows.append(row)
-    told = "## Other settings of the filter\n\nMeans over the rendered hands; errors at the stamp of the image, lag included."
-    return f"{told}\n\n{table(['smooth_cutoff_hz', 'smooth_beta', 'of', 'jitter at rest', *figures], rows)}"
+    rows.sort(key=lambda row: [_SWEPT.index(row[2].split(" [")[0]), float(row[0]), float(row[1])])
+    told = "## Other settings of the filter\n\nMeans over hands and over passages."
+    return f"{told}\n\n{table(['smooth_cutoff_hz', 'smooth_beta', 'of', *figures], rows)}"
 
 
 def comparisons(moments: Sequence[Moment], config: PipelineConfig, model: HandModel) -> dict[str, Comparison]:
@@ -110,6 +114,10 @@ def comparisons(moments: Sequence[Moment], config: PipelineConfig, model: HandMo
 def _jitters(moments: Sequence[Moment], part: slice, config: PipelineConfig, model: HandModel) -> dict[str, float]:
     found_m = [hand.joints_m for hand in smoothed(moments, config)[part]]
     return {name: jitter(signal) for name, signal in signals(model, found_m, moments[0].found.handedness).items()}
+
+
+def _passages(scenes: Scenes) -> list[slice]:
+    return stillest(scenes.video, _PASSAGE, _PASSAGES) if scenes.video else []
 
 
 def _states(config: PipelineConfig) -> dict[str, PipelineConfig]:

@@ -1,5 +1,6 @@
 """The node from start to end, in processes of their own: with a camera, without one, without models, with wrong parameters."""
 
+import shutil
 import signal
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from graph import Graph, end
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 
+from hand_mesh_ros.core.onnx_model import default_models_dir
 from hand_mesh_ros.msg import Hand, HandArray, HandMeshArray
 
 START_S = 30.0
@@ -71,6 +73,23 @@ def test_missing_models_are_an_error_in_diagnostics_of_a_living_node(tmp_path: P
         assert code == 0
         assert str(tmp_path) in log
         assert "FATAL" in log
+    finally:
+        graph.close()
+
+
+def test_a_truncated_model_is_named_and_the_node_stays(tmp_path: Path):
+    shutil.copytree(default_models_dir(), tmp_path / "models")
+    broken = tmp_path / "models/joint_denoiser.onnx"
+    broken.write_bytes(broken.read_bytes()[:1000])
+    graph = Graph("truncated")
+    try:
+        node = graph.start("hand_mesh_node", models_dir=tmp_path / "models")
+        statuses = graph.wait_for(graph.statuses, 40.0)
+        assert statuses, "no diagnostics"
+        assert statuses[0].level == DiagnosticStatus.ERROR
+        assert str(broken) in statuses[0].message
+        assert "1000 bytes" in statuses[0].message
+        assert node.poll() is None
     finally:
         graph.close()
 

@@ -35,14 +35,14 @@ class Camera:
         if "hands" not in graph.received:
             graph.collect("hands", HandArray)
 
-    def connect(self, image: Image, k: np.ndarray) -> None:
+    def connect(self, image: Image, k: np.ndarray, timeout_s: float = START_S) -> None:
         """Waits until the node answers the image of a hand with a hand whose place it knows.
 
         The node learns of the three publishers one by one: its first images may come before it hears of the calibration.
         """
         publishers = (self.image, self.info, self.depth)
         assert self._graph.wait_for(lambda: all(publisher.get_subscription_count() for publisher in publishers), START_S)
-        deadline = time.monotonic() + START_S
+        deadline = time.monotonic() + timeout_s
         while not any(hand.scale_source != Hand.SCALE_NONE for hands in self.hands for hand in hands.hands):
             assert time.monotonic() < deadline, "no image is answered with a calibrated hand"
             self.ask(image, k)

@@ -71,10 +71,10 @@ class Graph:
         rclpy.shutdown(context=self._context)
 
 
-def end(process: subprocess.Popen, *signals: signal.Signals) -> tuple[int, str]:
+def end(process: subprocess.Popen, *signals: signal.Signals, timeout_s: float = 15.0) -> tuple[int, str]:
     """Sends signals a moment apart; exit code and standard error of the process."""
     for number in signals:
         process.send_signal(number)
         time.sleep(0.05)
-    _, log = process.communicate(timeout=15)
+    _, log = process.communicate(timeout=timeout_s)
     return process.returncode, log

@@ -44,7 +44,8 @@ def graph(view: SimpleNamespace) -> Iterator[Graph]:
     graph.camera = Camera(graph, SIZE, RELIABLE)
     graph.node.destroy_publisher(graph.camera.image)
     graph.camera.image = graph.node.create_publisher(CompressedImage, "image/compressed", RELIABLE)
-    graph.process = graph.start("hand_mesh_node", threads=1, image_qos="reliable", image_transport="compressed")
+    settings = {"image_qos": "reliable", "image_transport": "compressed", "max_age_ms": 0.0}
+    graph.process = graph.start("hand_mesh_node", threads=1, **settings)
     try:
         graph.camera.connect(message(view.jpeg), view.k)
         yield graph

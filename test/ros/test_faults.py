@@ -51,7 +51,8 @@ def graph(view: SimpleNamespace) -> Iterator[Graph]:
     graph = Graph("faults")
     graph.collect("right/wrist", PoseWithCovarianceStamped)
     graph.camera = Camera(graph, SIZE, RELIABLE)
-    graph.process = graph.start("hand_mesh_node", threads=1, image_qos="reliable")
+    # Without a largest age: on a busy machine a single image may wait for long, and is to be answered.
+    graph.process = graph.start("hand_mesh_node", threads=1, image_qos="reliable", max_age_ms=0.0)
     try:
         graph.camera.connect(image_of(view.rgb), view.k)
         yield graph
@@ -104,7 +105,9 @@ def test_a_camera_that_is_faster_than_the_node_does_not_make_results_old(graph, 
     while time.monotonic() < until:
         sent.append(graph.camera.send(image_of(view.rgb), view.k))
         graph.wait_for(lambda: False, 0.002)
-    assert graph.wait_for(lambda: graph.received["hands"][-1].header == sent[-1], 15.0), "the newest image is not answered"
+    assert graph.wait_for(lambda: any(hands.header == sent[-1] for hands in graph.received["hands"]), 30.0), (
+        "the newest image is not answered"
+    )
     stamps = [hands.header.stamp.sec + 1e-9 * hands.header.stamp.nanosec for hands in graph.received["hands"]]
     assert np.all(np.diff(stamps) > 0), "results are out of order"
     # However many there are, a result is of the newest image or of the one before: two periods old at most, with some patience.
@@ -223,10 +226,11 @@ def test_parameters_at_their_limits_still_give_hands(view, name):
     camera = Camera(graph, SIZE, RELIABLE)
     try:
         node = graph.start("hand_mesh_node", threads=1, image_qos="reliable", max_age_ms=0.0, **EXTREMES[name])
-        camera.connect(image_of(view.rgb), view.k)
+        camera.connect(image_of(view.rgb), view.k, timeout_s=150.0)
         hand = camera.hands[-1].hands[0]
         assert np.all(np.isfinite(hand.joints))
         assert np.all(np.isfinite(hand.joint_covariance))
-        assert end(node, signal.SIGTERM)[0] == 0
+        # The image at hand is answered first.
+        assert end(node, signal.SIGTERM, timeout_s=120.0)[0] == 0
     finally:
         graph.close()

@@ -19,7 +19,7 @@ from hand_mesh_ros.msg import Hand
 
 SIZE = (320, 240)
 RELIABLE = QoSProfile(depth=1)
-MAX_AGE_MS = 500.0
+MAX_AGE_MS = 1000.0
 
 
 @pytest.fixture(scope="module")

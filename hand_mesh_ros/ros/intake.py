@@ -1,7 +1,9 @@
 """What waits between the subscriptions and the worker: the newest image, with its depth where depth arrives.
 
 Callbacks only store; the worker takes. Images are never queued for inference, since a queue in front of a slow consumer makes
-every result older than the one before.
+every result older than the one before. That is also why pairing is done here and not by message_filters: its queues drop the
+smallest stamp, not the oldest message, so that nothing pairs after a bag began again, and they hold a lock while they call back.
+A test shows that the pairs are the same.
 """
 
 import threading

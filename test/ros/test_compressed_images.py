@@ -6,9 +6,12 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+import rclpy
 from camera import Camera, image_of
 from diagnostic_msgs.msg import DiagnosticStatus
 from graph import Graph
+from rclpy.context import Context
+from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -16,6 +19,9 @@ from hand_mesh_ros.apps.synthetic import SyntheticCamera
 from hand_mesh_ros.core.hand_model import HandModel
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.types import Frame
+from hand_mesh_ros.ros.endpoints import Endpoints
+from hand_mesh_ros.ros.inputs import Inputs
+from hand_mesh_ros.ros.intake import Intake
 
 SIZE = (320, 240)
 RELIABLE = QoSProfile(depth=1)
@@ -110,6 +116,20 @@ def test_random_bytes_leave_the_node_alive(graph, view):
         graph.wait_for(lambda: False, 0.02)
     assert graph.process.poll() is None
     assert len(graph.camera.ask(message(view.jpeg), view.k).hands) == 1
+
+
+@pytest.mark.parametrize(("transport", "topic"), [("raw", "/eye/picture"), ("compressed", "/eye/picture/compressed")])
+def test_the_topic_is_the_one_that_image_is_remapped_to(transport: str, topic: str):
+    context = Context()
+    rclpy.init(context=context)
+    node = Node("remapped", context=context, cli_args=["--ros-args", "-r", "image:=/eye/picture"])
+    try:
+        inputs = Inputs(Endpoints(node), Intake(0.01, 0.05), "sensor_data", transport, lambda: None, lambda name, reason: None)
+        assert inputs.topic("image") == topic
+        assert inputs.topic("camera_info") == "/camera_info"
+    finally:
+        node.destroy_node()
+        rclpy.shutdown(context=context)
 
 
 def test_a_camera_that_sends_the_other_kind_is_named_with_the_parameter():

@@ -23,7 +23,7 @@ _EXPECTED = (ModelError, ValueError, OSError)
 
 
 class HandMeshNode(LifecycleNode):
-    """Configured it has tried its models, active it answers images, inactive it holds no weights.
+    """Configured it has loaded its models, active it answers images, deactivated it holds no weights.
 
     What goes wrong in a transition is in log and diagnostics, and the node lives on: it may be tried again.
     """

@@ -20,7 +20,8 @@ from hand_mesh_ros.core.graph_diffusion import GraphDiffusion
 from hand_mesh_ros.core.hand_model import HandModel
 from hand_mesh_ros.core.place import solve_pose
 
-STEPS_FROM_NOISE = 10
+# A sample of the posterior is farther from the truth than its mean is, which is what is compared with the likeliest hand.
+STEPS_FROM_NOISE, DRAWS = 5, 8
 # What may be told of a hand, in the order of the table.
 _TOLD = (("2D",), ("image",), ("2D", "image"))
 
@@ -29,6 +30,8 @@ class FitSettings(NamedTuple):
     """How a mesh of the cascade is fitted: the fields of `PipelineConfig`, without "fit_"."""
 
     pull_mm: float
+    local_mm: float
+    turn_deg: float
     noise: float
     steps: int
 
@@ -45,10 +48,10 @@ class FitSettings(NamedTuple):
 
 
 # Both chosen by `benchmarks.graph_sweep`: exact keypoints may be followed further than those of a detector.
-FIT = {"true 2D": FitSettings(3.0, 100.0, 2), "detector's 2D": FitSettings.default()}
-# How far a mesh that starts from noise may follow either of them at each step: from 0.3 to 20 mm the best for both.
-PULL_FROM_NOISE_M = 0.004
+FIT = {"true 2D": FitSettings(32.0, 0.0, 30.0, 30.0, 1), "detector's 2D": FitSettings.default()}
 KINDS = tuple(FIT)
+
+GUIDED = "2D + guidance"
 
 Method = Callable[[View, Keypoints], Answer]
 Results = dict[str, list[Figures]]  # by method, then by hand
@@ -83,36 +86,39 @@ def pca_optimised(hand: HandModel, pca: PcaHands, view: View, given: Keypoints) 
     return answer_of(pose.place(vertices_m)[0], hand)
 
 
-def from_noise(model: GraphDiffusion, told: Sequence[str], pull_m: float | None, view: View, given: Keypoints) -> Answer:
-    """One sample under what is told of the hand, turned as the cascade's to begin with.
+def from_noise(model: GraphDiffusion, told: Sequence[str], is_guided: bool, view: View, given: Keypoints) -> Answer:
+    """The mean of some samples under what is told of the hand, turned as the cascade's to begin with.
 
     Args:
         model: the diffusion.
         told: some of "2D" and "image".
-        pull_m: `prior_std_m` of the guidance; None for none: the sample is then only turned and moved to lie on the keypoints.
+        is_guided: whether the keypoints guide the samples; else these are only turned and moved to lie on them.
         view: of the hand.
         given: its keypoints.
     """
-    rotation = _camera_from_palm(view, model.hand)
-    condition = GraphCondition.nothing(1)
+    rotation = np.repeat(_camera_from_palm(view, model.hand)[None], DRAWS, 0)
+    condition = GraphCondition.nothing(DRAWS)
     if "2D" in told:
-        condition = condition.with_rays(given.rays, given.confidence, rotation.T)
+        condition = condition.with_rays(given.rays, given.confidence, np.swapaxes(rotation, -1, -2))
     if "image" in told:
         condition = condition.with_image(view.detection.features)
-    if pull_m is not None:
-        rows = (condition, rotation[None], given.rays, given.confidence)
-        return answer_of(model.fit_2d(*rows, STEPS_FROM_NOISE, prior_std_m=pull_m).vertices_m[0], model.hand)
-    vertices_m = model.sample(condition, STEPS_FROM_NOISE, seed=0)
-    pose = solve_pose(model.hand.joint_regressor @ vertices_m, given.rays, given.confidence, rotation[None])
-    return answer_of(pose.place(vertices_m)[0], model.hand)
+    if is_guided:
+        placed_m = model.fit_2d(condition, rotation, given.rays, given.confidence, STEPS_FROM_NOISE).vertices_m
+    else:
+        vertices_m = model.sample(condition, STEPS_FROM_NOISE, seed=0)
+        pose = solve_pose(model.hand.joint_regressor @ vertices_m, given.rays, given.confidence, rotation)
+        placed_m = pose.place(vertices_m)
+    # Far and near draws mean one hand: they are shifted together before the mean is taken.
+    centres_m = placed_m.mean(1, keepdims=True)
+    return answer_of((placed_m - centres_m).mean(0) + centres_m.mean(0), model.hand)
 
 
 def methods(models_dir: Path, model: GraphDiffusion, kind: str, name: str = "") -> dict[str, Method]:
     """The rows that a graph diffusion gives for one of `KINDS`, `name` added to their titles."""
     rows: dict[str, Method] = {}
     for told in _TOLD:
-        rows[" and ".join(told) + name] = partial(from_noise, model, told, None)
-        rows[f"{' and '.join(told)} + guidance{name}"] = partial(from_noise, model, told, PULL_FROM_NOISE_M)
+        rows[" and ".join(told) + name] = partial(from_noise, model, told, False)
+        rows[f"{' and '.join(told)} + guidance{name}"] = partial(from_noise, model, told, True)
     return {**rows, f"cascade + fit{name}": cascade_and_fit(models_dir, FIT[kind])}
 
 
@@ -137,15 +143,15 @@ def figures_table(results: Results) -> str:
     return table(["", *(f"{title} [{unit}]" for title, _, unit in shown)], rows)
 
 
-def gain_table(results: Results, name: str = "cascade + fit") -> str:
-    """What the fit changes, paired over hands, with 95 % intervals."""
+def gain_table(results: Results, name: str, than: str) -> str:
+    """What the method `name` changes, against `than`, paired over hands, with 95 % intervals."""
     rows = []
     for title, factor, unit in FIGURES:
-        after, before = (factor * column(results[method], title) for method in (name, "cascade"))
+        after, before = (factor * column(results[method], title) for method in (name, than))
         if np.isfinite(after).all():
             change, low, high = metrics.paired_bootstrap(after, before)
             rows.append([title, f"{change:+.2f} [{low:+.2f}, {high:+.2f}] {unit}", f"{100 * change / before.mean():+.0f} %"])
-    return table([f"{name}, against the cascade", "paired difference", "of the mean"], rows)
+    return table([f"{name}, against {than}", "paired difference", "of the mean"], rows)
 
 
 def _camera_from_palm(view: View, hand: HandModel) -> np.ndarray:

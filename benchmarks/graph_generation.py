@@ -10,13 +10,14 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.pca_hands import PcaHands, PcaSpace, in_palm_frame
+from benchmarks.pca_hands import PcaHands, PcaSpace
 from benchmarks.self_intersection import intersecting_faces
 from benchmarks.tables import table
 from hand_mesh_ros.core.graph_diffusion import GraphDiffusion
 from hand_mesh_ros.core.hand_model import HandModel
 from hand_mesh_ros.core.topology import WRIST
 from models_train.data.hands import sample_hands
+from models_train.hand_model.components import in_palm_frame
 
 # PCA is fitted to hands of the kind that the diffusion is trained on; others of that kind are what is compared with.
 _TRAINING_SEED, _REAL_SEED = 50_000, 51_000

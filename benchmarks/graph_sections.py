@@ -7,9 +7,10 @@ from pathlib import Path
 from benchmarks import graph_pictures, graph_sweep
 from benchmarks.accuracy import TEST_SEED
 from benchmarks.graph_fitting import (
+    DRAWS,
     FIT,
+    GUIDED,
     KINDS,
-    PULL_FROM_NOISE_M,
     STEPS_FROM_NOISE,
     Method,
     baselines,
@@ -106,8 +107,9 @@ best draw. The last column is the mean of all draws, which takes no knowledge of
 _FITTING = """\
 ## 2D fit
 
-Rows without "PCA" or "cascade" are one draw from noise, T = {steps}: "2D" and "image" say what the model is told, "guidance" that
-its guesses are pulled to the keypoints, by {pull:g} mm. They and PCA start from the palm's rotation in the cascade's answer.
+Rows without "PCA" or "cascade" are the mean of {draws} draws from noise, T = {steps}: "2D" and "image" say what the model is
+told, "guidance" that its guesses are pulled to the keypoints. They and PCA start from the palm's rotation in the cascade's
+answer, and all follow the keypoints by the same steps (`core/likeliest_hand.py`), these to err by 3 % of its radius.
 "cascade + fit" is the pipeline with its fit on; "turned and moved only" tells what of its gain in 2D takes no change of shape.
 Root-relative: the wrists coincide, at the true size, which no image tells. 2D error: mean distance to the keypoints that were
 given, in pixels of the image and relative to the hand's root mean square radius in it; then to the true joints. The settings
@@ -116,15 +118,16 @@ were chosen on other hands, see below.
 _KIND = """\
 ### {title}
 
-{count} hands; `fit_pull_mm` {pull:g}, `fit_noise` {noise:g}, `fit_steps` {steps}.
+{count} hands; the fit's settings are {settings}.
 
 {table}
 {gain}"""
 _SETTINGS = """\
 ## Settings of the fit
 
-{views} rendered hands of the kind that was trained on, but none of those. The fit follows the keypoints by `fit_pull_mm`, from a
-mesh with the noise `fit_noise`, in `fit_steps` steps: pull / noise / steps. `python -m benchmarks.graph_sweep` tries more.
+{views} rendered hands of the kind that was trained on, but none of those. Before its fit a vertex may be off by `fit_pull_mm` as
+part of a hand and, about each joint, by `fit_local_mm` by itself, the rotation by `fit_turn_deg`; the mesh gets the noise
+`fit_noise` and `fit_steps` steps: pull / local / turn / noise / steps. `python -m benchmarks.graph_sweep` tries more.
 """
 _TIMINGS = "## Time\n\nOn one thread, n hands in one batch.\n\n{table}"
 
@@ -181,7 +184,7 @@ def fitting(
     photographs: Sequence[Path],
 ) -> str:
     """The fit to keypoints: of rendered hands to the true and to the detector's ones, then of photographs to the detector's."""
-    parts = [_FITTING.format(steps=STEPS_FROM_NOISE, pull=1e3 * PULL_FROM_NOISE_M)]
+    parts = [_FITTING.format(steps=STEPS_FROM_NOISE, draws=DRAWS)]
     for kind in KINDS:
         rows = baselines(real.hand, real.pca)
         for name, model in models.items():
@@ -198,9 +201,11 @@ def fitting(
 
 def _kind(title: str, views: Sequence[View], kind: str, rows: Mapping[str, Method]) -> str:
     results = measured(views, kind, rows)
-    facts = {"title": title, "count": len(views), **FIT[kind]._asdict()}
-    facts["pull"] = facts.pop("pull_mm")
-    return _KIND.format(table=figures_table(results), gain=gain_table(results), **facts)
+    gains = [gain_table(results, "cascade + fit", "cascade")]
+    if GUIDED in results:
+        gains += [gain_table(results, GUIDED, name) for name in results if name.startswith("PCA")]
+    settings = graph_sweep.title_of(FIT[kind])
+    return _KIND.format(title=title, count=len(views), settings=settings, table=figures_table(results), gain="\n".join(gains))
 
 
 def settings_of_fit(pipeline: HandMeshPipeline, folder: Path, counts: Counts) -> str:

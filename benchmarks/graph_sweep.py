@@ -25,7 +25,8 @@ from hand_mesh_ros.core.types import Frame
 
 # Poses, builds, skins and rooms are those of training, the hands are new.
 SEED = 40_000
-PULLS_MM, NOISES, STEPS = (0.3, 1.0, 1.5, 2.0, 3.0), (30.0, 100.0, 300.0), (1, 2, 3)
+PULLS_MM, LOCALS_MM, TURNS_DEG = (0.0, 2.0, 8.0, 32.0), (0.0, 1.0, 2.0, 4.0), (0.0, 3.0, 30.0)
+NOISES, STEPS = (30.0, 100.0, 300.0), (1, 2, 4)
 _CASCADE = "cascade"
 _BATCH = 10
 
@@ -36,13 +37,15 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=default_models_dir(), help="folder of the model files")
     parser.add_argument("--count", type=int, default=100, help="number of hands")
     parser.add_argument("--pulls", type=float, nargs="+", default=PULLS_MM, help="fit_pull_mm")
+    parser.add_argument("--locals", type=float, nargs="+", default=LOCALS_MM, help="fit_local_mm")
+    parser.add_argument("--turns", type=float, nargs="+", default=TURNS_DEG, help="fit_turn_deg")
     parser.add_argument("--noises", type=float, nargs="+", default=NOISES, help="fit_noise")
     parser.add_argument("--steps", type=int, nargs="+", default=STEPS, help="fit_steps")
     args = parser.parse_args()
     pipeline = HandMeshPipeline(PipelineConfig(models_dir=str(args.models)))
     views = training_like_views(pipeline, args.count)
     for kind in KINDS:
-        results = sweep(args.models, views, kind, grid(args.pulls, args.noises, args.steps))
+        results = sweep(args.models, views, kind, grid(args.pulls, args.locals, args.turns, args.noises, args.steps))
         sys.stdout.write(f"{kind}, {len(views)} hands\n{sweep_table(results)}\n")
 
 
@@ -65,14 +68,14 @@ def training_like_samples() -> Iterator[Sample]:
         yield Sample(f"{SEED}-{index:04d}", frame, scene.joints_m, "right", scene.vertices_m)
 
 
-def grid(pulls_mm: Sequence[float], noises: Sequence[float], steps: Sequence[int]) -> list[FitSettings]:
-    """All combinations."""
-    return [FitSettings(*each) for each in itertools.product(pulls_mm, noises, steps)]
+def grid(*values: Sequence[float]) -> list[FitSettings]:
+    """All combinations of values of the fields, in their order."""
+    return [FitSettings(*each) for each in itertools.product(*values)]
 
 
 def around(settings: FitSettings) -> list[FitSettings]:
     """These settings and all that differ from them in one."""
-    varied = {"pull_mm": PULLS_MM, "noise": NOISES, "steps": STEPS}
+    varied = {"pull_mm": PULLS_MM, "local_mm": LOCALS_MM, "turn_deg": TURNS_DEG, "noise": NOISES, "steps": STEPS}
     found = {settings, *(settings._replace(**{name: value}) for name, values in varied.items() for value in values)}
     return sorted(found)
 
@@ -102,7 +105,7 @@ def sweep_table(results: Results) -> str:
         left = [column(images, name).mean() / column(before, name).mean() for name in ("2D error", "2D error to the truth")]
         rows.append([title, *cells, f"[{low:+.2f}, {high:+.2f}]", *(f"{100 * share - 100:+.0f}" for share in left)])
     change = ["change of PA-MPVPE [mm]", "of 2D error [%]", "of that to the truth [%]"]
-    return table(["pull [mm] / noise / steps", *(f"{name} [mm]" for name in names), *change], rows)
+    return table(["pull / local [mm] / turn [deg] / noise / steps", *(f"{name} [mm]" for name in names), *change], rows)
 
 
 if __name__ == "__main__":

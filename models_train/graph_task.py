@@ -11,8 +11,8 @@ from torch import nn
 
 from hand_mesh_ros.core import hand_components, hand_model, noise
 from hand_mesh_ros.core.graph_condition import SIGHT_SIZE, line_of_sight
-from hand_mesh_ros.core.graph_diffusion import CONDITION_FILE, DENOISER_FILE, UNIT_M
-from hand_mesh_ros.core.hand_components import HandComponents
+from hand_mesh_ros.core.graph_diffusion import CONDITION_FILE, DENOISER_FILE
+from hand_mesh_ros.core.hand_components import UNIT_M, HandComponents
 from hand_mesh_ros.core.hand_model import HandModel
 from hand_mesh_ros.core.onnx_model import default_models_dir
 from hand_mesh_ros.core.sample import multistep

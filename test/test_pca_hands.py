@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from benchmarks.pca_hands import PcaHands, PcaSpace, in_palm_frame
+from benchmarks.pca_hands import PcaHands, PcaSpace
 from hand_mesh_ros.core import locate
 from models_train.data.hands import sample_hands, shipped_hand
+from models_train.hand_model.components import in_palm_frame
 
 STDS = np.array([0.02, 0.008, 0.003])
 

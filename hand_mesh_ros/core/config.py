@@ -42,7 +42,12 @@ class PipelineConfig:
     fit_noise: float = option(
         30.0, "noise that a mesh gets before its fit; the less, the nearer the fit stays", (1.0, 1000.0), live=True
     )
-    fit_pull_mm: float = option(2.0, "how far a vertex may follow the keypoints at each step [mm]", (0.01, 100.0), live=True)
+    # A detector's keypoints are good for local corrections; those of whole hands need exact ones (docs/graph.md).
+    fit_pull_mm: float = option(
+        0.0, "how far off a vertex may be before its fit, as part of a hand; 30 for exact keypoints [mm]", (0.0, 100.0), live=True
+    )
+    fit_local_mm: float = option(2.0, "how far off the skin about each joint may be by itself [mm]", (0.0, 100.0), live=True)
+    fit_turn_deg: float = option(0.0, "how far off its rotation may be; 0 to keep it [deg]", (0.0, 180.0), live=True)
     # The same noise serves every frame, so that a resting hand does not flicker.
     seed: int = option(0, "seed of the sampling noise", (0, 2**31 - 1))
     user_hand_scale: float = option(

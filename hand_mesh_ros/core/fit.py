@@ -15,13 +15,14 @@ from hand_mesh_ros.core.aggregate import Aggregate
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.decode import palm_from_hand
 from hand_mesh_ros.core.graph_diffusion import GraphDiffusion
+from hand_mesh_ros.core.guidance import joint_target
 from hand_mesh_ros.core.hand_model import bone_lengths
 from hand_mesh_ros.core.mirror import mirror_points
-from hand_mesh_ros.core.topology import WRIST
+from hand_mesh_ros.core.topology import N_JOINTS, WRIST
 from hand_mesh_ros.core.types import HandDetection
 
-# A fit that moves the joints further than this on average has left what the keypoints can tell, and is thrown away [m].
-_LONGEST_WAY_M = 0.03
+# A fit that moves the joints further than this on average has found another hand, and is thrown away [m].
+_LONGEST_WAY_M = 0.1
 
 
 class MeshFitter:
@@ -55,8 +56,9 @@ class MeshFitter:
             return hand
         started_s = time.perf_counter()
         is_left = detection.handedness == "left"
-        vertices_m = mirror_points(hand.vertices_m) if is_left else hand.vertices_m
-        fitted_m = self._fit(vertices_m, mirror_points(rays) if is_left else rays, certainty, detection.features, steps)
+        start_m = self._start(hand)
+        start_m, rays = (mirror_points(points) if is_left else points for points in (start_m, rays))
+        fitted_m = self._fit(start_m, rays, certainty, detection.features, steps)
         fitted_m = mirror_points(fitted_m) if is_left else fitted_m
         self._step_ms = 1e3 * (time.perf_counter() - started_s) / steps
         joints_m = self._graph.hand.joint_regressor @ fitted_m
@@ -68,6 +70,12 @@ class MeshFitter:
         growth = bone_lengths(hand.joints_m).sum() / bone_lengths(joints_m).sum()
         joints_m, fitted_m = growth * (joints_m - wrist_m), growth * (fitted_m - wrist_m)
         return replace(hand, joints_m=joints_m, vertices_m=fitted_m, is_fitted=True)
+
+    def _start(self, hand: Aggregate) -> np.ndarray:
+        """Mesh (V, 3) to be fitted: the skeleton and the joints of the surface err apart, so it is moved halfway between them."""
+        model, vertices_m = self._graph.hand, hand.vertices_m.astype(np.float64)
+        halfway_m = 0.5 * (hand.joints_m + model.joint_regressor @ vertices_m)
+        return joint_target(model, halfway_m, np.ones(N_JOINTS)).improve(vertices_m)
 
     def _affordable_steps(self) -> int:
         steps, budget_ms = self._config.fit_steps, self._config.fit_budget_ms
@@ -86,7 +94,6 @@ class MeshFitter:
         joints_m = (graph.hand.joint_regressor @ vertices_m)[None]
         condition, camera_from_palm = graph.condition_of(joints_m, rays, certainty, features if config.image_features else None)
         start_m = rigid.transform(vertices_m[None], *palm_from_hand(joints_m, graph.hand))
-        # Noisy rays would turn the hand as a whole more than they improve its shape: the cascade knows its rotation better.
         fit = graph.fit_2d(
             condition,
             camera_from_palm,
@@ -97,6 +104,7 @@ class MeshFitter:
             start_m,
             config.fit_noise,
             prior_std_m=1e-3 * config.fit_pull_mm,
-            turns=False,
+            turn_std_rad=np.deg2rad(config.fit_turn_deg),
+            local_std_m=1e-3 * config.fit_local_mm,
         )
         return fit.vertices_m[0]

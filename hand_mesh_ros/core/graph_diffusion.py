@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from hand_mesh_ros.core import guidance, hand_model, locate, rigid
+from hand_mesh_ros.core import guidance, hand_components, hand_model, locate, rigid
 from hand_mesh_ros.core import noise as schedule
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.decode import palm_from_hand
 from hand_mesh_ros.core.graph_condition import GraphCondition
 from hand_mesh_ros.core.guidance import ProjectionTarget, Target
+from hand_mesh_ros.core.hand_components import UNIT_M, HandComponents
 from hand_mesh_ros.core.hand_model import HandModel
 from hand_mesh_ros.core.noise import SCHEDULE
 from hand_mesh_ros.core.onnx_model import OnnxModel
@@ -24,11 +25,6 @@ from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
 from hand_mesh_ros.core.types import require_shape
 
 CONDITION_FILE, DENOISER_FILE = "graph_condition.onnx", "graph_denoiser.onnx"
-# Meshes enter and leave the denoiser as offsets from the template in this unit. Each then varies by about 0.12, not 1:
-# noise on neighbouring vertices averages out, and in a smaller unit the pose would be settled in the very first of a few steps.
-UNIT_M = 0.1
-# Steps of guidance for each guess; a linear target needs one.
-_GUIDE_STEPS = 2
 
 
 @dataclass(frozen=True)
@@ -49,6 +45,7 @@ class GraphDiffusion:
             ModelError: if a file is missing, damaged, or made for another of them.
         """
         self.hand = HandModel.load(models_dir / hand_model.FILE_NAME)
+        self._components = HandComponents.load(models_dir / hand_components.FILE_NAME, self.hand)
         common = {"joint_order": joint_order_digest(), "topology": self.hand.digest}
         expected = {"kind": "graph_denoiser", "schedule": SCHEDULE, "unit_m": str(UNIT_M), **common}
         self._denoiser = OnnxModel(models_dir / DENOISER_FILE, expected, config.device, config.threads)
@@ -92,11 +89,11 @@ class GraphDiffusion:
             times = np.full(n, time, np.float32)
             return self._denoiser(noisy_mesh=noisy.astype(np.float32), time=times, tokens=tokens)["clean_mesh"]
 
-        def improve(clean: np.ndarray) -> np.ndarray:
-            vertices_m = reduce(lambda mesh, target: target.improve(mesh), targets, template + UNIT_M * clean)
+        def improve(clean: np.ndarray, kept: float) -> np.ndarray:
+            vertices_m = reduce(lambda mesh, target: target.improve(mesh, kept), targets, template + UNIT_M * clean)
             return (vertices_m - template) / UNIT_M
 
-        guide = reported(guidance.guided(denoise, improve, _GUIDE_STEPS) if targets else denoise, steps, report)
+        guide = reported(guidance.guided(denoise, improve) if targets else denoise, steps, report)
         return (template + UNIT_M * multistep(guide, drawn, steps, start_time)).astype(np.float32)
 
     def generate(self, n: int, seed: int = 0, steps: int = 50, report: Report | None = None) -> np.ndarray:
@@ -202,9 +199,10 @@ class GraphDiffusion:
         seed: int = 0,
         start_m: np.ndarray | None = None,
         start_time: float = schedule.TRAINING_STEPS,
-        prior_std_m: float = guidance.RAY_PRIOR_STD_M,
+        prior_std_m: float | None = None,
         report: Report | None = None,
-        turns: bool = True,
+        turn_std_rad: float = np.inf,
+        local_std_m: float = 0.0,
     ) -> Fit:
         """Hands whose joints lie on given rays, in the camera.
 
@@ -217,13 +215,17 @@ class GraphDiffusion:
             seed: of the noise.
             start_m: (n, V, 3) palm frame, meshes to improve; None to start from noise.
             start_time: how much noise they get, 0..TRAINING_STEPS.
-            prior_std_m: how far the model's guesses may be off; the smaller, the less they follow the rays.
+            prior_std_m: how far the model's guesses may be off; the smaller, the less they follow the rays. None, for samples
+                from pure noise: what the noise leaves open.
             report: as in `sample`.
-            turns: the fit may turn the hands, too; else they keep `camera_from_palm`, as when they are known from elsewhere and
-                the rays are less exact than that.
+            turn_std_rad: how far `camera_from_palm` may be off; infinite if it is a start only, 0 to keep it, as when it is known
+                from elsewhere and the rays are less exact than that.
+            local_std_m: how far the skin about each joint may be off by itself.
         """
         ray_std = locate.KEYPOINT_NOISE * locate.extent(rays)
-        target = ProjectionTarget(self.hand, rays, confidence, ray_std, camera_from_palm, prior_std_m, turns)
+        target = ProjectionTarget(
+            self.hand, self._components, rays, confidence, ray_std, camera_from_palm, prior_std_m, turn_std_rad, local_std_m
+        )
         vertices_m = self.sample(condition, steps, seed, (target,), start_m, start_time, report)
         pose = target.pose(vertices_m)
         residual = np.sqrt(target.value(vertices_m, pose) / np.sum(confidence))

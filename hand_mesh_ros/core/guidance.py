@@ -2,31 +2,32 @@
 
 HHMR (Li et al., CVPR 2024), eq. 4: the guess x moves along the gradient of |F(x) - c|^2, with F the joint regressor (3D
 skeleton, or part of one), the joints' projection into a camera (2D skeleton) or a selection of vertices (part of a mesh). The
-plain gradient needs a step size tuned for each F, and it moves nothing but the few vertices that F looks at. So the step is
-Gauss-Newton's for
+plain gradient needs a step size tuned for each F, and it moves nothing but the few vertices that F looks at. So the guess is
+moved to the least of
 
     |F(x + dx) - c|^2 / noise_std^2 + |dx|_K^2 / prior_std^2
 
-where K says that neighbouring vertices move together: one step solves a linear F, a few solve a projection, and the surface stays
-smooth. All of it is in closed form on the clean guess; nothing is differentiated through the network.
+where K is a covariance of hands: for given places it says that neighbouring vertices move together, so that the surface stays
+smooth, and one step solves it; for rays it is that of the principal components, solved together with the hand's pose by damped
+Gauss-Newton steps. All of it is in closed form on the clean guess; nothing is differentiated through the network.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
 
-from hand_mesh_ros.core import locate
+from hand_mesh_ros.core import noise as schedule
+from hand_mesh_ros.core.hand_components import UNIT_M, HandComponents
 from hand_mesh_ros.core.hand_model import HandModel
-from hand_mesh_ros.core.place import Pose, solve_pose
+from hand_mesh_ros.core.likeliest_hand import RayProblem, likeliest_hand
+from hand_mesh_ros.core.place import Pose
 from hand_mesh_ros.core.sample import Denoise
 from hand_mesh_ros.core.topology import N_JOINTS
 from hand_mesh_ros.core.types import require_shape
 
 # How far a guess may be off, per vertex, and how exactly it has to fit what is given in three dimensions.
 _PRIOR_STD_M, _EXACT_STD_M = 0.01, 0.0002
-# The same for a projection: rays of a detector err, and every further step may go as far again. Found on rendered hands.
-RAY_PRIOR_STD_M = 0.002
 # Of a vertex' freedom this share is its own, the rest is shared with its neighbours.
 _OWN_SHARE = 0.02
 # Joints that are not nearer than this to the camera's plane count.
@@ -44,8 +45,8 @@ class Target(Protocol):
         """Its gradient, (n, V, 3)."""
         ...
 
-    def improve(self, vertices_m: np.ndarray) -> np.ndarray:
-        """Meshes after one step, (n, V, 3)."""
+    def improve(self, vertices_m: np.ndarray, kept: float = 0.0) -> np.ndarray:
+        """Meshes after one step, (n, V, 3), where they were guessed from samples of alpha_bar `kept`."""
         ...
 
 
@@ -74,7 +75,7 @@ class LinearTarget:
     def gradient(self, vertices_m: np.ndarray) -> np.ndarray:
         return 2 * self._rows.T @ self._residual(vertices_m)
 
-    def improve(self, vertices_m: np.ndarray) -> np.ndarray:
+    def improve(self, vertices_m: np.ndarray, kept: float = 0.0) -> np.ndarray:
         return vertices_m - self._gain @ self._residual(vertices_m)
 
     def _residual(self, vertices_m: np.ndarray) -> np.ndarray:
@@ -114,43 +115,53 @@ def vertex_target(hand: HandModel, vertices_m: np.ndarray, given: np.ndarray) ->
 
 
 class ProjectionTarget:
-    """Operator Pi J: rays on which a camera sees the joints. Where the hand is in that camera is solved for at every step."""
+    """Operator Pi J: rays on which a camera sees the joints. Where the hand is in that camera is solved for at every step.
+
+    The surface may move along the principal components of hands, which keeps it a hand while it follows rays that leave open how
+    far the joints are.
+    """
 
     def __init__(
         self,
         hand: HandModel,
+        components: HandComponents,
         rays: np.ndarray,
         weights: np.ndarray,
         ray_std: float,
         camera_from_palm: np.ndarray,
-        prior_std_m: float = RAY_PRIOR_STD_M,
-        turns: bool = True,
+        prior_std_m: float | None = None,
+        turn_std_rad: float = np.inf,
+        local_std_m: float = 0.0,
     ) -> None:
         """Prepares the steps.
 
         Args:
-            hand: for its joint regressor and mesh hierarchy.
+            hand: for its joint regressor.
+            components: how hands vary.
             rays: (21, 2) undistorted x/z, y/z.
             weights: (21,) confidence of each; 0 for joints that are not seen.
             ray_std: standard deviation of a ray of weight 1, per axis.
             camera_from_palm: (n, 3, 3) first guess of the rotations.
-            prior_std_m: how far a guess may be off; the smaller, the less it follows rays that contradict it.
-            turns: whether the hand may be turned, too, or keeps its rotation.
+            prior_std_m: how far vertices of a guess may be off; the smaller, the less it follows rays that contradict it. None,
+                for samples from pure noise: what the noise leaves open.
+            turn_std_rad: how far the rotations may be off; infinite if they are a start only, 0 to keep them.
+            local_std_m: how far the skin about each joint may be off by itself.
         """
         self._regressor = hand.joint_regressor.astype(np.float64)
+        local_m = _local_directions(hand, self._regressor)
+        self._basis_m = np.concatenate([components.basis_m.astype(np.float64), local_m])
+        self._directions_m = self._regressor @ self._basis_m
+        self._variances = ((components.basis_m.astype(np.float64) / UNIT_M) ** 2).sum((1, 2))
+        self._local = np.full(len(local_m), local_std_m)
+        self._share = None if prior_std_m is None else prior_std_m / components.vertex_std_m
         self._rays, self._weights = np.asarray(rays, np.float64), np.asarray(weights, np.float64)
-        self._spread = _spread_of(hand, self._regressor)
-        self._kernel = self._regressor @ self._spread
-        self._noise = (ray_std / prior_std_m) ** 2
-        self._rotation, self._turns = np.asarray(camera_from_palm, np.float64), turns
+        self._ray_std, self._turn_std_rad = ray_std, turn_std_rad
+        self._rotation = np.asarray(camera_from_palm, np.float64)
 
     def pose(self, vertices_m: np.ndarray) -> Pose:
-        """Where in the camera the meshes explain the rays best."""
-        joints_m = self._regressor @ vertices_m
-        if self._turns:
-            return solve_pose(joints_m, self._rays, self._weights, self._rotation)
-        turned = joints_m @ np.swapaxes(self._rotation, -1, -2)
-        return Pose(self._rotation, locate.translate(turned, self._rays, self._weights)[0])
+        """Where in the camera the meshes, as they are, explain the rays best."""
+        poses = [likeliest_hand(problem)[1] for problem in self._problems(vertices_m, self._directions_m[:0])]
+        return Pose(*(np.concatenate(parts) for parts in zip(*((pose.rotation, pose.translation_m) for pose in poses))))
 
     def value(self, vertices_m: np.ndarray, pose: Pose | None = None) -> np.ndarray:
         """Weighted sum of squared distances in the plane z = 1, (n,); None for the best pose."""
@@ -158,16 +169,32 @@ class ProjectionTarget:
         return (residual**2).sum((-1, -2))
 
     def gradient(self, vertices_m: np.ndarray, pose: Pose | None = None) -> np.ndarray:
-        """At the best pose this is the gradient of the best value, too: there a change of the pose does not matter."""
+        """Where rotations are free this is the gradient of the best value, too: there a change of the pose does not matter."""
         residual, slopes = self._linearised(vertices_m, pose or self.pose(vertices_m))
         return 2 * self._regressor.T @ np.einsum("nja,njac->njc", residual, slopes)
 
-    def improve(self, vertices_m: np.ndarray) -> np.ndarray:
-        residual, slopes = self._linearised(vertices_m, self.pose(vertices_m))
-        n, size = len(vertices_m), 2 * N_JOINTS
-        gram = np.einsum("njac,jk,nkbc->njakb", slopes, self._kernel, slopes, optimize=True).reshape(n, size, size)
-        solved = np.linalg.solve(gram + self._noise * np.eye(size), residual.reshape(n, size, 1)).reshape(n, N_JOINTS, 2)
-        return vertices_m - self._spread @ np.einsum("nja,njac->njc", solved, slopes)
+    def improve(self, vertices_m: np.ndarray, kept: float = 0.0) -> np.ndarray:
+        """The likeliest meshes, given the rays and that `vertices_m` are guesses."""
+        freedom = self._freedom(kept)
+        problems = self._problems(vertices_m, freedom[:, None, None] * self._directions_m)
+        coefficients = np.stack([freedom * likeliest_hand(problem)[0] for problem in problems])
+        return vertices_m + np.tensordot(coefficients, self._basis_m, axes=1)
+
+    def _freedom(self, kept: float) -> np.ndarray:
+        """Standard deviations of what a guess leaves open along each direction: for components, as shares of their own.
+
+        Of a Gaussian sample x of variance s^2, given sqrt(a) x + sqrt(1 - a) noise, (1 - a) / (a s^2 + 1 - a) is left open.
+        """
+        if self._share is None:
+            shares = np.sqrt((1 - kept) / (kept * self._variances + 1 - kept))
+        else:
+            shares = np.full(len(self._variances), self._share)
+        return np.concatenate([shares, self._local])
+
+    def _problems(self, vertices_m: np.ndarray, directions_m: np.ndarray) -> Iterator[RayProblem]:
+        seen = (self._rays, self._weights, self._ray_std)
+        for joints_m, rotation in zip(self._regressor @ vertices_m, self._rotation, strict=True):
+            yield RayProblem(joints_m, directions_m, *seen, rotation, self._turn_std_rad)
 
     def _linearised(self, vertices_m: np.ndarray, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
         """Weighted residuals (n, 21, 2) and their derivatives (n, 21, 2, 3) by the joints in the palm frame."""
@@ -181,16 +208,20 @@ class ProjectionTarget:
         return root[..., None] * (seen - self._rays), root[..., None, None] * (slopes @ pose.rotation[:, None])
 
 
-def guided(denoise: Denoise, improve: Callable[[np.ndarray], np.ndarray], steps: int = 1) -> Denoise:
-    """`denoise` whose guesses are improved `steps` times each."""
+def _local_directions(hand: HandModel, rows: np.ndarray) -> np.ndarray:
+    """How the surface moves when joints are pulled one by one, (3 m, V, 3), for joints that are sums (m, V) of vertices.
 
-    def guess(noisy: np.ndarray, time: float) -> np.ndarray:
-        clean = denoise(noisy, time)
-        for _ in range(steps):
-            clean = improve(clean)
-        return clean
+    With independent coefficients, of the variance that a vertex is to have, they are K's share of the joints.
+    """
+    spread = _spread_of(hand, rows)
+    # K rows^T (rows K rows^T)^-1 rows K is what K says of a surface whose joints are known to move.
+    roots = np.linalg.solve(np.linalg.cholesky(rows @ spread), spread.T)
+    return np.einsum("mv,ac->mavc", roots, np.eye(3)).reshape(-1, spread.shape[0], 3)
 
-    return guess
+
+def guided(denoise: Denoise, improve: Callable[[np.ndarray, float], np.ndarray]) -> Denoise:
+    """`denoise` whose guesses are improved, by a function that is told the alpha_bar of what they were made from."""
+    return lambda noisy, time: improve(denoise(noisy, time), float(schedule.alpha_bar(time)))
 
 
 def _spread_of(hand: HandModel, rows: np.ndarray) -> np.ndarray:

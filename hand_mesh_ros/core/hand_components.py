@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from hand_mesh_ros.core.onnx_model import ModelError
 from hand_mesh_ros.core.types import require_shape
 
 FILE_NAME = "graph_components.npz"
+# The graph diffusion takes meshes as offsets from the template in this unit. Each then varies by about 0.17, not 1: noise on
+# neighbouring vertices averages out, and in a smaller unit the pose would be settled in the very first of a few steps.
+UNIT_M = 0.1
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class HandComponents:
                 mean_m, basis_m = (1e-3 * stored[name].astype(np.float32) for name in ("mean_mm", "basis_mm"))
             require_shape("mean_m", mean_m, hand.template_m.shape)
             components = cls(mean_m, basis_m, rest_std_m)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
             raise ModelError(f"hand components {path} cannot be read: {error}") from error
         if topology != hand.digest:
             raise ModelError(f"hand components {path} are of topology {topology}, expected {hand.digest}; build them again")

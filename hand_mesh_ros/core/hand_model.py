@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -64,7 +65,7 @@ class HandModel:
             levels = {name: _levels(arrays, name) for name in ("down", "up", "laplacian")}
             licence = str(arrays.pop("licence"))
             model = cls(**arrays, **levels, licence=licence)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
             raise ModelError(f"hand model {path} cannot be read: {error}") from error
         if joint_order != joint_order_digest():
             raise ModelError(f"hand model {path} has joint order {joint_order}, expected {joint_order_digest()}; build it again")

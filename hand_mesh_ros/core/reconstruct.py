@@ -113,7 +113,7 @@ class HandReconstructor:
         if effort.fit:
             condition, camera_from_palm = graph.condition_of(skeletons_m, rays, certainty, features)
             # The skeletons know the hand's rotation better than noisy rays do.
-            fit = graph.fit_2d(condition, camera_from_palm, rays, certainty, steps, seed, report=report, turns=False)
+            fit = graph.fit_2d(condition, camera_from_palm, rays, certainty, steps, seed, report=report, turn_std_rad=0.0)
             return fit.vertices_m, fit.residual
         vertices_m = graph.reconstruct(skeletons_m, rays, certainty, features, n, steps, seed, report)
         translation, residual = locate.translate(graph.hand.joint_regressor @ vertices_m, rays, certainty)

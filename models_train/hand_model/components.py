@@ -1,6 +1,6 @@
 """Finds the principal components of hands like those of training.
 
-    python -m models_train.hand_model.components --out models/graph_components.npz
+python -m models_train.hand_model.components --out models/graph_components.npz
 """
 
 import argparse

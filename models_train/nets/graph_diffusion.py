@@ -17,8 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hand_mesh_ros.core.graph_diffusion import UNIT_M
-from hand_mesh_ros.core.hand_components import HandComponents
+from hand_mesh_ros.core.hand_components import UNIT_M, HandComponents
 from hand_mesh_ros.core.hand_model import HandModel
 from hand_mesh_ros.core.topology import N_JOINTS, PARENTS
 from models_train.nets.attention import Attention
@@ -127,7 +126,7 @@ class GraphBlock(nn.Module):
 
 
 class GraphDenoiser(nn.Module):
-    """Guesses clean meshes (B, V, 3), offsets from the template in `core.graph_diffusion.UNIT_M`, from noisy ones.
+    """Guesses clean meshes (B, V, 3), offsets from the template in `core.hand_components.UNIT_M`, from noisy ones.
 
     It sees the linear guess beside the noisy mesh, and adds to it.
     """

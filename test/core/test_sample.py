@@ -92,3 +92,18 @@ def test_every_step_is_reported_and_a_report_may_end_the_sampling(pure_noise):
     with pytest.raises(sample.Cancelled):
         sample.ddim(sample.reported(perfect_two_mode_denoiser, 5, report), pure_noise, 5)
     assert told == [(1, 5), (2, 5), (3, 5)]
+
+
+def test_second_order_steps_end_at_the_last_guess_and_begin_anywhere():
+    """A denoiser that always guesses the same leads there, from pure noise and from a noisy sample."""
+    noise = np.random.default_rng(0).standard_normal((3, 2))
+    for steps, start in ((1, 1000.0), (4, 1000.0), (3, 30.0)):
+        np.testing.assert_allclose(sample.multistep(lambda noisy, time: np.full_like(noisy, 7.0), noise, steps, start), 7.0)
+
+
+def test_second_order_steps_call_the_denoiser_once_each():
+    times = []
+    sample.multistep(lambda noisy, time: times.append(time) or noisy, np.zeros((1, 2)), 5)
+    assert len(times) == 5
+    assert times[0] == 1000.0
+    assert np.all(np.diff(times) < 0)

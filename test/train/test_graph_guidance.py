@@ -4,14 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from hand_mesh_ros.core import guidance, kinematics
+from hand_mesh_ros.core import guidance, hand_components, kinematics
 from hand_mesh_ros.core.guidance import ProjectionTarget
+from hand_mesh_ros.core.hand_components import HandComponents
 from hand_mesh_ros.core.hand_model import FILE_NAME, HandModel
 from hand_mesh_ros.core.onnx_model import default_models_dir
 from hand_mesh_ros.core.topology import N_JOINTS
 
 RNG = np.random.default_rng(0)
 WEIGHTS = RNG.uniform(0, 1, N_JOINTS) * (np.arange(N_JOINTS) % 5 > 0)
+COMPONENTS = HandComponents.load(
+    default_models_dir() / hand_components.FILE_NAME, HandModel.load(default_models_dir() / FILE_NAME)
+)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +65,7 @@ def test_projection(hand, meshes):
     rotation *= np.linalg.det(rotation)[:, None, None]
     placed = hand.joint_regressor @ meshes[0] @ rotation[0].T + [0.05, -0.02, 0.5]
     rays = placed[:, :2] / placed[:, 2:] + 0.01 * RNG.normal(size=(N_JOINTS, 2))
-    target = ProjectionTarget(hand, rays, WEIGHTS, 0.001, rotation)
+    target = ProjectionTarget(hand, COMPONENTS, rays, WEIGHTS, 0.001, rotation)
     pose = target.pose(meshes)
     regressor = torch.from_numpy(hand.joint_regressor).double()
 

@@ -8,8 +8,7 @@ import torch
 
 from hand_mesh_ros.core import hand_components
 from hand_mesh_ros.core.graph_condition import SIGHT_SIZE
-from hand_mesh_ros.core.graph_diffusion import UNIT_M
-from hand_mesh_ros.core.hand_components import HandComponents
+from hand_mesh_ros.core.hand_components import UNIT_M, HandComponents
 from hand_mesh_ros.core.hand_model import FILE_NAME, HandModel
 from hand_mesh_ros.core.onnx_model import default_models_dir
 from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS, WRIST
@@ -137,7 +136,8 @@ def test_a_trunk_turns_images_into_feature_maps(hand, components):
     net = GraphNet(hand, components, size, trunk)
     image = torch.randn(2, 3, 32, 24)
     tokens = net.condition(**{**condition_of(2), "image": image})
-    tokens.sum().backward()
+    # Not their sum, which a layer norm keeps constant.
+    (tokens * torch.randn_like(tokens)).sum().backward()
     assert trunk[0].weight.grad.abs().sum() > 0
     with pytest.raises(ValueError, match="together with a trunk"):
         GraphNet(hand, components, size)
@@ -215,14 +215,18 @@ def test_meshes_lie_in_the_palm_frame_and_skeletons_near_them(task, hand):
 def test_one_batch_can_be_learned_by_heart(task):
     batch = task.train_batch(0)
     optimizer = train_loop.make_optimizer(task.net, task.config)
-    errors = []
-    for _ in range(60):
-        loss, figures = task.loss(batch)
+    for _ in range(250):
+        loss, _ = task.loss(batch)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        errors.append(figures["vertex_mm"])
-    assert np.mean(errors[-10:]) < 0.6 * np.mean(errors[:3])
+    # Of much noise the linear guess makes nearly the mean hand.
+    clean = (batch.pop("vertices_m") - task._template_m) / UNIT_M
+    noisy, time = torch.randn_like(clean), torch.full((len(clean),), 990.0)
+    with torch.no_grad():
+        guess, linear = task.net.denoiser(noisy, time, task.net.condition(**batch)), task.net.denoiser.linear(noisy, time)
+    errors = [(each - clean).norm(dim=-1).mean().item() for each in (guess, linear)]
+    assert errors[0] < 0.7 * errors[1], errors
 
 
 def test_validation_measures_every_case(task, monkeypatch):

@@ -8,12 +8,13 @@ import onnx
 import pytest
 import torch
 
-from hand_mesh_ros.core import kinematics, rigid
+from hand_mesh_ros.core import hand_components, kinematics, rigid
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.decode import palm_from_hand
 from hand_mesh_ros.core.graph_condition import GraphCondition
-from hand_mesh_ros.core.graph_diffusion import CONDITION_FILE, DENOISER_FILE, UNIT_M, GraphDiffusion
+from hand_mesh_ros.core.graph_diffusion import CONDITION_FILE, DENOISER_FILE, GraphDiffusion
 from hand_mesh_ros.core.guidance import ProjectionTarget
+from hand_mesh_ros.core.hand_components import UNIT_M, HandComponents
 from hand_mesh_ros.core.hand_model import FILE_NAME, HandModel
 from hand_mesh_ros.core.onnx_model import ModelError, default_models_dir
 from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS
@@ -26,6 +27,9 @@ MAP_SHAPE = (6, 3, 2)
 SIZE = GraphSize(channels=(4, 8, 8, 8), time_width=16, tokens=TokenSize(width=16, map_shape=MAP_SHAPE, blocks=1))
 CONFIG = PipelineConfig(device="cpu", threads=1)
 STEPS = 3
+COMPONENTS = HandComponents.load(
+    default_models_dir() / hand_components.FILE_NAME, HandModel.load(default_models_dir() / FILE_NAME)
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +52,8 @@ def files(exports) -> dict[str, onnx.ModelProto]:
 @pytest.fixture(scope="module")
 def models_dir(files, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    shutil.copy(default_models_dir() / FILE_NAME, folder)
+    for name in (FILE_NAME, hand_components.FILE_NAME):
+        shutil.copy(default_models_dir() / name, folder)
     for name, model in files.items():
         onnx_file.save(model, folder / name, {"licence": "none"})
     return folder
@@ -141,7 +146,7 @@ def test_fitting_brings_joints_onto_their_rays(model, hand, posed):
     np.testing.assert_allclose(fit.residual, distance, rtol=1e-3)
     # Even an untrained net's meshes, which are no hands, are brought near.
     free_m = model.sample(condition, STEPS, 0, (), posed[1][None], 200)
-    target = ProjectionTarget(hand, rays, np.ones(N_JOINTS), 0.003, rotation)
+    target = ProjectionTarget(hand, COMPONENTS, rays, np.ones(N_JOINTS), 0.003, rotation)
     assert fit.residual[0] < 0.3 * np.sqrt(target.value(free_m)[0] / N_JOINTS)
 
 

@@ -3,7 +3,7 @@
 #   make test                                               lint and all tests
 #   make bench [DATA=folder] [VIDEO=hand.mp4]               accuracy.md, graph.md, depth.md and smoothness.md of docs/ anew, on rendered
 #                                                           hands, annotated photographs and a video of one hand: an hour
-#   make train                                              every shipped model of our own, from nothing, into runs/: three hours, on two cores
+#   make train                                              every shipped model of our own, from nothing, into runs/: three and a half hours, on two cores
 #   make export                                             the models in runs/ into models/, their uncertainty calibrated
 # A bare Debian or Ubuntu needs: apt install python3-venv python3-dev g++ cmake make
 
@@ -59,7 +59,7 @@ train: setup
 	$(call train_model,joints,--views $(VIEWS) --minutes 17 --precision bfloat16 --validate-every 1500)
 	$(call train_model,mesh_autoencoder,--steps 1500 --batch-size 64 --learning-rate 2e-4 --ema-decay 0.99 --validate-every 250)
 	$(call train_model,mesh_latent,--source runs/mesh_autoencoder --joints runs/joints --views $(VIEWS) --minutes 9 --validate-every 400)
-	$(call train_model,graph_diffusion,--views $(VIEWS) --minutes 55 --validate-every 500)
+	$(call train_model,graph_diffusion,--views $(VIEWS) --minutes 85 --validate-every 500)
 
 define store_views
 $(VENV)/bin/python -m models_train.data.detected --out $(VIEWS) --count $(1) --seed $(2)

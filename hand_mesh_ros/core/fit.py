@@ -15,10 +15,9 @@ from hand_mesh_ros.core.aggregate import Aggregate
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.decode import palm_from_hand
 from hand_mesh_ros.core.graph_diffusion import GraphDiffusion
-from hand_mesh_ros.core.guidance import joint_target
 from hand_mesh_ros.core.hand_model import bone_lengths
 from hand_mesh_ros.core.mirror import mirror_points
-from hand_mesh_ros.core.topology import N_JOINTS, WRIST
+from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import HandDetection
 
 # A fit that moves the joints further than this on average has found another hand, and is thrown away [m].
@@ -73,9 +72,8 @@ class MeshFitter:
 
     def _start(self, hand: Aggregate) -> np.ndarray:
         """Mesh (V, 3) to be fitted: the skeleton and the joints of the surface err apart, so it is moved halfway between them."""
-        model, vertices_m = self._graph.hand, hand.vertices_m.astype(np.float64)
-        halfway_m = 0.5 * (hand.joints_m + model.joint_regressor @ vertices_m)
-        return joint_target(model, halfway_m, np.ones(N_JOINTS)).improve(vertices_m)
+        joints_m = self._graph.directions.regressor @ hand.vertices_m
+        return self._graph.directions.with_joints(hand.vertices_m, 0.5 * (hand.joints_m + joints_m))
 
     def _affordable_steps(self) -> int:
         steps, budget_ms = self._config.fit_steps, self._config.fit_budget_ms

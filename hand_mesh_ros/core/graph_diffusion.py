@@ -17,6 +17,7 @@ from hand_mesh_ros.core.decode import palm_from_hand
 from hand_mesh_ros.core.graph_condition import GraphCondition
 from hand_mesh_ros.core.guidance import ProjectionTarget, Target
 from hand_mesh_ros.core.hand_components import UNIT_M, HandComponents
+from hand_mesh_ros.core.hand_directions import HandDirections
 from hand_mesh_ros.core.hand_model import HandModel
 from hand_mesh_ros.core.noise import SCHEDULE
 from hand_mesh_ros.core.onnx_model import OnnxModel
@@ -45,7 +46,8 @@ class GraphDiffusion:
             ModelError: if a file is missing, damaged, or made for another of them.
         """
         self.hand = HandModel.load(models_dir / hand_model.FILE_NAME)
-        self._components = HandComponents.load(models_dir / hand_components.FILE_NAME, self.hand)
+        components = HandComponents.load(models_dir / hand_components.FILE_NAME, self.hand)
+        self.directions = HandDirections(self.hand, components)
         common = {"joint_order": joint_order_digest(), "topology": self.hand.digest}
         expected = {"kind": "graph_denoiser", "schedule": SCHEDULE, "unit_m": str(UNIT_M), **common}
         self._denoiser = OnnxModel(models_dir / DENOISER_FILE, expected, config.device, config.threads)
@@ -224,7 +226,7 @@ class GraphDiffusion:
         """
         ray_std = locate.KEYPOINT_NOISE * locate.extent(rays)
         target = ProjectionTarget(
-            self.hand, self._components, rays, confidence, ray_std, camera_from_palm, prior_std_m, turn_std_rad, local_std_m
+            self.directions, rays, confidence, ray_std, camera_from_palm, prior_std_m, turn_std_rad, local_std_m
         )
         vertices_m = self.sample(condition, steps, seed, (target,), start_m, start_time, report)
         pose = target.pose(vertices_m)

@@ -18,7 +18,7 @@ from typing import Protocol
 import numpy as np
 
 from hand_mesh_ros.core import noise as schedule
-from hand_mesh_ros.core.hand_components import UNIT_M, HandComponents
+from hand_mesh_ros.core.hand_directions import HandDirections, spread_of
 from hand_mesh_ros.core.hand_model import HandModel
 from hand_mesh_ros.core.likeliest_hand import RayProblem, likeliest_hand
 from hand_mesh_ros.core.place import Pose
@@ -28,8 +28,6 @@ from hand_mesh_ros.core.types import require_shape
 
 # How far a guess may be off, per vertex, and how exactly it has to fit what is given in three dimensions.
 _PRIOR_STD_M, _EXACT_STD_M = 0.01, 0.0002
-# Of a vertex' freedom this share is its own, the rest is shared with its neighbours.
-_OWN_SHARE = 0.02
 # Joints that are not nearer than this to the camera's plane count.
 _NEAR_M = 0.03
 
@@ -65,7 +63,7 @@ class LinearTarget:
         root = np.sqrt(np.asarray(weights, np.float64))[:, None]
         self._rows = root * operator
         self._places = root * np.where(root > 0, places_m, 0.0)
-        spread = _spread_of(hand, self._rows)
+        spread = spread_of(hand, self._rows)
         gram = self._rows @ spread + (_EXACT_STD_M / _PRIOR_STD_M) ** 2 * np.eye(len(operator))
         self._gain = np.linalg.solve(gram, spread.T).T
 
@@ -123,8 +121,7 @@ class ProjectionTarget:
 
     def __init__(
         self,
-        hand: HandModel,
-        components: HandComponents,
+        directions: HandDirections,
         rays: np.ndarray,
         weights: np.ndarray,
         ray_std: float,
@@ -136,8 +133,7 @@ class ProjectionTarget:
         """Prepares the steps.
 
         Args:
-            hand: for its joint regressor.
-            components: how hands vary.
+            directions: how the surface may move.
             rays: (21, 2) undistorted x/z, y/z.
             weights: (21,) confidence of each; 0 for joints that are not seen.
             ray_std: standard deviation of a ray of weight 1, per axis.
@@ -147,20 +143,15 @@ class ProjectionTarget:
             turn_std_rad: how far the rotations may be off; infinite if they are a start only, 0 to keep them.
             local_std_m: how far the skin about each joint may be off by itself.
         """
-        self._regressor = hand.joint_regressor.astype(np.float64)
-        local_m = _local_directions(hand, self._regressor)
-        self._basis_m = np.concatenate([components.basis_m.astype(np.float64), local_m])
-        self._directions_m = self._regressor @ self._basis_m
-        self._variances = ((components.basis_m.astype(np.float64) / UNIT_M) ** 2).sum((1, 2))
-        self._local = np.full(len(local_m), local_std_m)
-        self._share = None if prior_std_m is None else prior_std_m / components.vertex_std_m
+        self._directions, self._regressor = directions, directions.regressor
+        self._prior_std_m, self._local_std_m = prior_std_m, local_std_m
         self._rays, self._weights = np.asarray(rays, np.float64), np.asarray(weights, np.float64)
         self._ray_std, self._turn_std_rad = ray_std, turn_std_rad
         self._rotation = np.asarray(camera_from_palm, np.float64)
 
     def pose(self, vertices_m: np.ndarray) -> Pose:
         """Where in the camera the meshes, as they are, explain the rays best."""
-        poses = [likeliest_hand(problem)[1] for problem in self._problems(vertices_m, self._directions_m[:0])]
+        poses = [likeliest_hand(problem)[1] for problem in self._problems(vertices_m, self._directions.of_joints_m[:0])]
         return Pose(*(np.concatenate(parts) for parts in zip(*((pose.rotation, pose.translation_m) for pose in poses))))
 
     def value(self, vertices_m: np.ndarray, pose: Pose | None = None) -> np.ndarray:
@@ -175,21 +166,12 @@ class ProjectionTarget:
 
     def improve(self, vertices_m: np.ndarray, kept: float = 0.0) -> np.ndarray:
         """The likeliest meshes, given the rays and that `vertices_m` are guesses."""
-        freedom = self._freedom(kept)
-        problems = self._problems(vertices_m, freedom[:, None, None] * self._directions_m)
+        freedom = self._directions.freedom(self._prior_std_m, self._local_std_m, kept)
+        is_free = freedom > 0
+        freedom = freedom[is_free]
+        problems = self._problems(vertices_m, freedom[:, None, None] * self._directions.of_joints_m[is_free])
         coefficients = np.stack([freedom * likeliest_hand(problem)[0] for problem in problems])
-        return vertices_m + np.tensordot(coefficients, self._basis_m, axes=1)
-
-    def _freedom(self, kept: float) -> np.ndarray:
-        """Standard deviations of what a guess leaves open along each direction: for components, as shares of their own.
-
-        Of a Gaussian sample x of variance s^2, given sqrt(a) x + sqrt(1 - a) noise, (1 - a) / (a s^2 + 1 - a) is left open.
-        """
-        if self._share is None:
-            shares = np.sqrt((1 - kept) / (kept * self._variances + 1 - kept))
-        else:
-            shares = np.full(len(self._variances), self._share)
-        return np.concatenate([shares, self._local])
+        return vertices_m + np.tensordot(coefficients, self._directions.basis_m[is_free], axes=1)
 
     def _problems(self, vertices_m: np.ndarray, directions_m: np.ndarray) -> Iterator[RayProblem]:
         seen = (self._rays, self._weights, self._ray_std)
@@ -208,27 +190,6 @@ class ProjectionTarget:
         return root[..., None] * (seen - self._rays), root[..., None, None] * (slopes @ pose.rotation[:, None])
 
 
-def _local_directions(hand: HandModel, rows: np.ndarray) -> np.ndarray:
-    """How the surface moves when joints are pulled one by one, (3 m, V, 3), for joints that are sums (m, V) of vertices.
-
-    With independent coefficients, of the variance that a vertex is to have, they are K's share of the joints.
-    """
-    spread = _spread_of(hand, rows)
-    # K rows^T (rows K rows^T)^-1 rows K is what K says of a surface whose joints are known to move.
-    roots = np.linalg.solve(np.linalg.cholesky(rows @ spread), spread.T)
-    return np.einsum("mv,ac->mavc", roots, np.eye(3)).reshape(-1, spread.shape[0], 3)
-
-
 def guided(denoise: Denoise, improve: Callable[[np.ndarray, float], np.ndarray]) -> Denoise:
     """`denoise` whose guesses are improved, by a function that is told the alpha_bar of what they were made from."""
     return lambda noisy, time: improve(denoise(noisy, time), float(schedule.alpha_bar(time)))
-
-
-def _spread_of(hand: HandModel, rows: np.ndarray) -> np.ndarray:
-    """K rows^T, (V, m): how the surface moves when it is pulled at each of the weighted sums (m, V) of vertices.
-
-    K is what the vertices of a coarser level of the hierarchy share with the finest, scaled to a mean variance of 1.
-    """
-    smooth = (hand.up[0] @ hand.up[1]).astype(np.float64)
-    smooth *= np.sqrt((1 - _OWN_SHARE) / (smooth**2).sum(1).mean())
-    return smooth @ (smooth.T @ rows.T) + _OWN_SHARE * rows.T

@@ -7,20 +7,20 @@ from scipy.spatial.transform import Rotation
 from hand_mesh_ros.core import guidance, hand_components, kinematics
 from hand_mesh_ros.core.guidance import ProjectionTarget
 from hand_mesh_ros.core.hand_components import HandComponents
+from hand_mesh_ros.core.hand_directions import HandDirections
 from hand_mesh_ros.core.hand_model import FILE_NAME, HandModel
 from hand_mesh_ros.core.onnx_model import default_models_dir
 from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS
 
 N = 4
 SHIFT_M = np.array([0.02, -0.03, 0.5])
-COMPONENTS = HandComponents.load(
-    default_models_dir() / hand_components.FILE_NAME, HandModel.load(default_models_dir() / FILE_NAME)
-)
+HAND = HandModel.load(default_models_dir() / FILE_NAME)
+DIRECTIONS = HandDirections(HAND, HandComponents.load(default_models_dir() / hand_components.FILE_NAME, HAND))
 
 
 @pytest.fixture(scope="module")
 def hand() -> HandModel:
-    return HandModel.load(default_models_dir() / FILE_NAME)
+    return HAND
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def rotation() -> np.ndarray:
 def projection(hand: HandModel, truth_m: np.ndarray, rotation: np.ndarray, weights: np.ndarray | None = None) -> ProjectionTarget:
     placed = hand.joint_regressor @ truth_m @ rotation[0].T + SHIFT_M
     weights = np.ones(N_JOINTS) if weights is None else weights
-    return ProjectionTarget(hand, COMPONENTS, placed[:, :2] / placed[:, 2:], weights, 0.0005, rotation, 0.01)
+    return ProjectionTarget(DIRECTIONS, placed[:, :2] / placed[:, 2:], weights, 0.0005, rotation, 0.01)
 
 
 def roughness(hand: HandModel, moved_m: np.ndarray) -> float:
@@ -96,13 +96,13 @@ def test_keypoints_without_confidence_have_no_influence(hand, meshes, rotation):
     found = []
     for shift in (0.0, 0.05):
         seen = np.where(weights[:, None] > 0, rays, rays + shift)
-        found.append(ProjectionTarget(hand, COMPONENTS, seen, weights, 0.0005, rotation, 0.01).improve(meshes[:N]))
+        found.append(ProjectionTarget(DIRECTIONS, seen, weights, 0.0005, rotation, 0.01).improve(meshes[:N]))
     np.testing.assert_allclose(*found, atol=1e-9)
 
 
 def test_guesses_from_little_noise_are_moved_little(hand, meshes, rotation):
     placed = hand.joint_regressor @ meshes[N] @ rotation[0].T + SHIFT_M
-    target = ProjectionTarget(hand, COMPONENTS, placed[:, :2] / placed[:, 2:], np.ones(N_JOINTS), 0.0005, rotation)
+    target = ProjectionTarget(DIRECTIONS, placed[:, :2] / placed[:, 2:], np.ones(N_JOINTS), 0.0005, rotation)
     moved = [np.abs(target.improve(meshes[:N], kept) - meshes[:N]).mean() for kept in (0.0, 0.5, 0.99, 1.0)]
     assert moved[0] > moved[1] > moved[2] > moved[3]
     assert moved[3] == pytest.approx(0, abs=1e-9)
@@ -112,9 +112,7 @@ def test_a_trusted_guess_follows_the_rays_less(hand, meshes, rotation):
     placed = hand.joint_regressor @ meshes[N] @ rotation[0].T + SHIFT_M
     moved = []
     for prior_std_m in (0.02, 0.005, 0.0005):
-        target = ProjectionTarget(
-            hand, COMPONENTS, placed[:, :2] / placed[:, 2:], np.ones(N_JOINTS), 0.003, rotation, prior_std_m
-        )
+        target = ProjectionTarget(DIRECTIONS, placed[:, :2] / placed[:, 2:], np.ones(N_JOINTS), 0.003, rotation, prior_std_m)
         moved.append(np.abs(target.improve(meshes[:N]) - meshes[:N]).mean())
     assert moved[0] > moved[1] > 5 * moved[2] > 0
 

@@ -7,20 +7,20 @@ import torch
 from hand_mesh_ros.core import guidance, hand_components, kinematics
 from hand_mesh_ros.core.guidance import ProjectionTarget
 from hand_mesh_ros.core.hand_components import HandComponents
+from hand_mesh_ros.core.hand_directions import HandDirections
 from hand_mesh_ros.core.hand_model import FILE_NAME, HandModel
 from hand_mesh_ros.core.onnx_model import default_models_dir
 from hand_mesh_ros.core.topology import N_JOINTS
 
 RNG = np.random.default_rng(0)
 WEIGHTS = RNG.uniform(0, 1, N_JOINTS) * (np.arange(N_JOINTS) % 5 > 0)
-COMPONENTS = HandComponents.load(
-    default_models_dir() / hand_components.FILE_NAME, HandModel.load(default_models_dir() / FILE_NAME)
-)
+HAND = HandModel.load(default_models_dir() / FILE_NAME)
+DIRECTIONS = HandDirections(HAND, HandComponents.load(default_models_dir() / hand_components.FILE_NAME, HAND))
 
 
 @pytest.fixture(scope="module")
 def hand() -> HandModel:
-    return HandModel.load(default_models_dir() / FILE_NAME)
+    return HAND
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_projection(hand, meshes):
     rotation *= np.linalg.det(rotation)[:, None, None]
     placed = hand.joint_regressor @ meshes[0] @ rotation[0].T + [0.05, -0.02, 0.5]
     rays = placed[:, :2] / placed[:, 2:] + 0.01 * RNG.normal(size=(N_JOINTS, 2))
-    target = ProjectionTarget(hand, COMPONENTS, rays, WEIGHTS, 0.001, rotation)
+    target = ProjectionTarget(DIRECTIONS, rays, WEIGHTS, 0.001, rotation)
     pose = target.pose(meshes)
     regressor = torch.from_numpy(hand.joint_regressor).double()
 

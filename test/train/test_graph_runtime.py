@@ -15,6 +15,7 @@ from hand_mesh_ros.core.graph_condition import GraphCondition
 from hand_mesh_ros.core.graph_diffusion import CONDITION_FILE, DENOISER_FILE, GraphDiffusion
 from hand_mesh_ros.core.guidance import ProjectionTarget
 from hand_mesh_ros.core.hand_components import UNIT_M, HandComponents
+from hand_mesh_ros.core.hand_directions import HandDirections
 from hand_mesh_ros.core.hand_model import FILE_NAME, HandModel
 from hand_mesh_ros.core.onnx_model import ModelError, default_models_dir
 from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS
@@ -27,14 +28,13 @@ MAP_SHAPE = (6, 3, 2)
 SIZE = GraphSize(channels=(4, 8, 8, 8), time_width=16, tokens=TokenSize(width=16, map_shape=MAP_SHAPE, blocks=1))
 CONFIG = PipelineConfig(device="cpu", threads=1)
 STEPS = 3
-COMPONENTS = HandComponents.load(
-    default_models_dir() / hand_components.FILE_NAME, HandModel.load(default_models_dir() / FILE_NAME)
-)
+HAND = HandModel.load(default_models_dir() / FILE_NAME)
+DIRECTIONS = HandDirections(HAND, HandComponents.load(default_models_dir() / hand_components.FILE_NAME, HAND))
 
 
 @pytest.fixture(scope="module")
 def hand() -> HandModel:
-    return HandModel.load(default_models_dir() / FILE_NAME)
+    return HAND
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_fitting_brings_joints_onto_their_rays(model, hand, posed):
     np.testing.assert_allclose(fit.residual, distance, rtol=1e-3)
     # Even an untrained net's meshes, which are no hands, are brought near.
     free_m = model.sample(condition, STEPS, 0, (), posed[1][None], 200)
-    target = ProjectionTarget(hand, COMPONENTS, rays, np.ones(N_JOINTS), 0.003, rotation)
+    target = ProjectionTarget(DIRECTIONS, rays, np.ones(N_JOINTS), 0.003, rotation)
     assert fit.residual[0] < 0.3 * np.sqrt(target.value(free_m)[0] / N_JOINTS)
 
 

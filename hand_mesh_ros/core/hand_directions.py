@@ -30,8 +30,8 @@ class HandDirections:
         """Standard deviations (k,) of a guess along the directions.
 
         Args:
-            prior_std_m: of a vertex, along the components; None for what a sample of alpha_bar `kept` leaves open: of a Gaussian x
-                of variance s^2, given sqrt(a) x + sqrt(1 - a) noise, the share (1 - a) / (a s^2 + 1 - a).
+            prior_std_m: of a vertex, along the components; None for what a sample of alpha_bar `kept` leaves open: of a Gaussian
+                x of variance s^2, given sqrt(a) x + sqrt(1 - a) noise, the share (1 - a) / (a s^2 + 1 - a).
             local_std_m: of the skin about each joint by itself.
             kept: alpha_bar of what the guess was made from.
         """

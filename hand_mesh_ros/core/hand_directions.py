@@ -7,6 +7,8 @@ from hand_mesh_ros.core.hand_model import HandModel
 
 # Of a vertex' freedom this share is its own, the rest is shared with its neighbours.
 _OWN_SHARE = 0.02
+# Joints near each other cannot be moved apart without tearing the surface: they follow as far as that costs less than this.
+_SLACK = 0.02
 
 
 class HandDirections:
@@ -17,7 +19,7 @@ class HandDirections:
         self.regressor = hand.joint_regressor.astype(np.float64)
         spread = spread_of(hand, self.regressor)
         gram = self.regressor @ spread
-        self._gain = np.linalg.solve(gram, spread.T).T
+        self._gain = np.linalg.solve(gram + _SLACK * np.eye(len(gram)), spread.T).T
         # K rows^T (rows K rows^T)^-1 rows K is what K says of a surface whose joints are known to move; this is its root.
         local = np.einsum("jv,ac->javc", np.linalg.solve(np.linalg.cholesky(gram), spread.T), np.eye(3))
         basis_m = components.basis_m.astype(np.float64)
@@ -42,7 +44,7 @@ class HandDirections:
         return np.concatenate([shares, np.full(len(self.basis_m) - self._n_components, local_std_m)])
 
     def with_joints(self, vertices_m: np.ndarray, joints_m: np.ndarray) -> np.ndarray:
-        """The mesh (..., V, 3) smoothly moved so that its joints are (..., 21, 3)."""
+        """The mesh (..., V, 3) smoothly moved so that its joints are near (..., 21, 3)."""
         return vertices_m + self._gain @ (joints_m - self.regressor @ vertices_m)
 
 

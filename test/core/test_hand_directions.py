@@ -23,11 +23,14 @@ def directions(hand) -> HandDirections:
     return HandDirections(hand, HandComponents.load(default_models_dir() / hand_components.FILE_NAME, hand))
 
 
-def test_a_surface_is_moved_to_its_joints(hand, directions):
+def test_a_surface_is_moved_near_to_its_joints(hand, directions):
     joints_m = hand.joint_regressor @ hand.template_m + np.random.default_rng(0).normal(0, 0.005, (N_JOINTS, 3))
     moved_m = directions.with_joints(hand.template_m, joints_m)
-    np.testing.assert_allclose(directions.regressor @ moved_m, joints_m, atol=1e-6)
-    assert np.linalg.norm(moved_m - hand.template_m, axis=-1).max() < 0.05
+    meshes_m = (hand.template_m, moved_m)
+    before, after = (np.linalg.norm(directions.regressor @ mesh_m - joints_m, axis=-1).mean() for mesh_m in meshes_m)
+    assert after < 0.25 * before
+    # Errors of neighbours that contradict each other do not tear it.
+    assert np.linalg.norm(moved_m - hand.template_m, axis=-1).max() < 0.03
 
 
 def test_local_directions_move_a_vertex_by_at_most_the_stated_deviation(directions):

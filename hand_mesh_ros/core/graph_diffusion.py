@@ -138,7 +138,7 @@ class GraphDiffusion:
             steps: denoising steps.
             report: as in `sample`.
         """
-        target = guidance.joint_target(self.hand, joints_m, np.asarray(given, np.float64))
+        target = guidance.joint_target(self.hand, joints_m, np.asarray(given, np.float64), self.directions)
         condition = GraphCondition.nothing(n).with_skeleton(joints_m, given)
         return self.sample(condition, steps, seed, (target,), report=report)
 

@@ -7,9 +7,9 @@ moved to the least of
 
     |F(x + dx) - c|^2 / noise_std^2 + |dx|_K^2 / prior_std^2
 
-where K is a covariance of hands: for given places it says that neighbouring vertices move together, so that the surface stays
-smooth, and one step solves it; for rays it is that of the principal components, solved together with the hand's pose by damped
-Gauss-Newton steps. All of it is in closed form on the clean guess; nothing is differentiated through the network.
+where K is a covariance of hands: for given vertices it says that neighbours move together, so that the surface stays smooth, and
+one step solves it; for joints and rays it is that of the principal components, for rays solved together with the hand's pose by
+damped Gauss-Newton steps. All of it is in closed form on the clean guess; nothing is differentiated through the network.
 """
 
 from collections.abc import Callable, Iterator
@@ -51,7 +51,14 @@ class Target(Protocol):
 class LinearTarget:
     """Given places of weighted sums of vertices: joints, some joints, or some vertices."""
 
-    def __init__(self, hand: HandModel, operator: np.ndarray, places_m: np.ndarray, weights: np.ndarray) -> None:
+    def __init__(
+        self,
+        hand: HandModel,
+        operator: np.ndarray,
+        places_m: np.ndarray,
+        weights: np.ndarray,
+        directions: HandDirections | None = None,
+    ) -> None:
         """Prepares the step; prefer `joint_target` and `vertex_target`.
 
         Args:
@@ -59,7 +66,10 @@ class LinearTarget:
             operator: (m, V) the sums.
             places_m: (m, 3), or (n, m, 3) if each mesh has its own.
             weights: (m,) confidences; 0 where nothing is given.
+            directions: in which the whole hand is moved before its surface is moved locally, as far as noise leaves them open;
+                None for the local step alone.
         """
+        self._directions = directions
         root = np.sqrt(np.asarray(weights, np.float64))[:, None]
         self._rows = root * operator
         self._places = root * np.where(root > 0, places_m, 0.0)
@@ -74,22 +84,37 @@ class LinearTarget:
         return 2 * self._rows.T @ self._residual(vertices_m)
 
     def improve(self, vertices_m: np.ndarray, kept: float = 0.0) -> np.ndarray:
+        if self._directions is not None:
+            vertices_m = vertices_m + self._along_directions(vertices_m, kept)
         return vertices_m - self._gain @ self._residual(vertices_m)
+
+    def _along_directions(self, vertices_m: np.ndarray, kept: float) -> np.ndarray:
+        """The likeliest move, (n, V, 3), of a Gaussian guess that is given the places."""
+        freedom = self._directions.freedom(None, 0.0, kept)
+        is_free = freedom > 0
+        basis_m = freedom[is_free, None, None] * self._directions.basis_m[is_free]
+        slopes = np.moveaxis(self._rows @ basis_m, 0, -1).reshape(-1, len(basis_m)) / _EXACT_STD_M
+        pull = -slopes.T @ (self._residual(vertices_m).reshape(len(vertices_m), -1).T / _EXACT_STD_M)
+        coefficients = np.linalg.solve(slopes.T @ slopes + np.eye(len(basis_m)), pull)
+        return np.tensordot(coefficients.T, basis_m, axes=1)
 
     def _residual(self, vertices_m: np.ndarray) -> np.ndarray:
         return self._rows @ vertices_m - self._places
 
 
-def joint_target(hand: HandModel, joints_m: np.ndarray, weights: np.ndarray) -> LinearTarget:
+def joint_target(
+    hand: HandModel, joints_m: np.ndarray, weights: np.ndarray, directions: HandDirections | None = None
+) -> LinearTarget:
     """Operator J, or M J for part of a skeleton.
 
     Args:
         hand: for its joint regressor.
         joints_m: (21, 3) or (n, 21, 3) in the palm frame.
         weights: (21,) confidences; 0 for joints that are not given, which may be NaN.
+        directions: as in `LinearTarget`.
     """
     require_shape("weights", weights, (N_JOINTS,))
-    return LinearTarget(hand, hand.joint_regressor, joints_m, weights)
+    return LinearTarget(hand, hand.joint_regressor, joints_m, weights, directions)
 
 
 def vertex_target(hand: HandModel, vertices_m: np.ndarray, given: np.ndarray) -> LinearTarget:

@@ -47,13 +47,14 @@ def roughness(hand: HandModel, moved_m: np.ndarray) -> float:
     return float(np.sqrt(((moved_m[:, edges[:, 0]] - moved_m[:, edges[:, 1]]) ** 2).mean() / (moved_m**2).mean()))
 
 
-@pytest.mark.parametrize("operator", ["joints", "some joints", "vertices", "projection"])
+@pytest.mark.parametrize("operator", ["joints", "joints of whole hands", "some joints", "vertices", "projection"])
 def test_a_few_steps_meet_what_is_given(hand, meshes, rotation, operator):
     guess, truth = meshes[:N], meshes[N]
     weights = np.ones(N_JOINTS)
     weights[FINGER_JOINTS[3:].ravel()] = 0
     target = {
         "joints": lambda: guidance.joint_target(hand, hand.joint_regressor @ truth, np.ones(N_JOINTS)),
+        "joints of whole hands": lambda: guidance.joint_target(hand, hand.joint_regressor @ truth, np.ones(N_JOINTS), DIRECTIONS),
         "some joints": lambda: guidance.joint_target(hand, hand.joint_regressor @ truth, weights),
         "vertices": lambda: guidance.vertex_target(hand, truth, np.arange(len(truth)) % 3 > 0),
         "projection": lambda: projection(hand, truth, rotation),
@@ -86,6 +87,16 @@ def test_joints_without_weight_may_be_nan_and_move_no_mesh(hand, meshes):
     assert np.all(np.isfinite(moved))
     far = hand.fingertip_vertices
     np.testing.assert_allclose(moved[:, far], meshes[:N][:, far], atol=1e-4)
+
+
+def test_whole_hands_follow_given_joints_better_than_their_skin_alone(hand, meshes):
+    """Of a finger that is given, its skin far from the joints is found, too."""
+    joints_m = hand.joint_regressor @ meshes[N]
+    errors = []
+    for directions in (None, DIRECTIONS):
+        found = guidance.joint_target(hand, joints_m, np.ones(N_JOINTS), directions).improve(meshes[:1])
+        errors.append(np.linalg.norm(found - meshes[N], axis=-1).mean())
+    assert errors[1] < 0.5 * errors[0]
 
 
 def test_keypoints_without_confidence_have_no_influence(hand, meshes, rotation):

@@ -43,7 +43,7 @@ class Counts:
     training: int = 4000  # hands that PCA is fitted to
     generated: int = 96  # hands per seed
     seeds: int = 3
-    completed: int = 3  # hands of which parts are given
+    completed: int = 6  # hands of which parts are given
     draws: int = 12  # of each
     steps_of_completion: int = 25
     views: int = 150  # rendered hands for the 2D fit

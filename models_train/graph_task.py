@@ -78,9 +78,8 @@ class GraphTask:
         self.config, self.hand = config, hand
         components = HandComponents.load(default_models_dir() / hand_components.FILE_NAME, hand)
         self.net = GraphNet(hand, components, size, trunk)
-        recipe = graph_samples.STORED_RECIPE if stored else graph_samples.RECIPE
         self.facts: dict[str, Any] = {
-            "data": recipe,
+            "data": graph_samples.STORED_RECIPE if stored else graph_samples.RECIPE,
             "topology": hand.digest,
             "components": components.digest,
             "masks": asdict(self._rates),

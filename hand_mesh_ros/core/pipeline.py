@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hand_mesh_ros.core import aggregate, camera, crop, doubt, hand_model, locate
+from hand_mesh_ros.core import aggregate, doubt, hand_model, locate
 from hand_mesh_ros.core.aggregate import Aggregate
 from hand_mesh_ros.core.anchor import Evidence, anchor
 from hand_mesh_ros.core.association import duplicates
@@ -19,6 +19,7 @@ from hand_mesh_ros.core.config import PipelineConfig, live_changes
 from hand_mesh_ros.core.decode import MeshDecoder
 from hand_mesh_ros.core.detect import HandDetector
 from hand_mesh_ros.core.estimate import to_estimate
+from hand_mesh_ros.core.example_view import example_view
 from hand_mesh_ros.core.fit import MeshFitter
 from hand_mesh_ros.core.hand_model import HandModel
 from hand_mesh_ros.core.hypothesise import JointSampler
@@ -100,23 +101,15 @@ class HandMeshPipeline:
 
     def warm_up(self) -> None:
         """Runs every model once, so that the first image does not pay for their set-up."""
-        focal, size = 500.0, 480
-        frame = Frame(np.zeros((size, size, 3), np.uint8), np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1.0]]))
-        # The template has x out of the palm and z along the fingers: here the palm looks at the camera, the fingers up.
-        joints = np.stack([self.hand_model.joints_m[:, axis] * sign for axis, sign in ((1, 1), (2, -1), (0, -1))], -1)
-        keypoints = camera.project(joints + np.array([0.0, 0.08, 0.5]), frame.camera_matrix)
-        example = HandDetection(
-            keypoints_px=keypoints.astype(np.float32),
-            keypoint_depth_px=np.zeros(len(joints), np.float32),
-            keypoint_conf=np.ones(len(joints), np.float32),
-            world_landmarks_m=joints.astype(np.float32),
-            handedness="right",
-            handedness_prob=1.0,
-            score=1.0,
-            image_from_crop=crop.around_keypoints(keypoints),
-        )
-        self.detector.detect(frame, [example])
-        self.estimate_hand(example, frame)
+        frame, example = example_view(self.hand_model)
+        settings = self.config
+        # Of the batch size of real images, but not for as many steps, which may take a minute.
+        self.reconfigure(replace(settings, joint_steps=1, mesh_steps=1, fit_steps=1))
+        try:
+            self.detector.detect(frame, [example])
+            self.estimate_hand(example, frame)
+        finally:
+            self.reconfigure(settings)
 
     def reconfigure(self, config: PipelineConfig) -> None:
         """Goes on with other settings from the next image on; hands that are followed keep their ids and their past.

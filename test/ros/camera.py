@@ -41,7 +41,7 @@ class Camera:
         The node learns of the three publishers one by one: its first images may come before it hears of the calibration.
         """
         publishers = (self.image, self.info, self.depth)
-        assert self._graph.wait_for(lambda: all(publisher.get_subscription_count() for publisher in publishers), START_S)
+        assert self._graph.wait_for(lambda: all(publisher.get_subscription_count() for publisher in publishers), timeout_s)
         deadline = time.monotonic() + timeout_s
         while not any(hand.scale_source != Hand.SCALE_NONE for hands in self.hands for hand in hands.hands):
             assert time.monotonic() < deadline, "no image is answered with a calibrated hand"

@@ -20,6 +20,9 @@ from hand_mesh_ros.core.sample import Report
 from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import Frame, HandDetection, ScaleSource
 
+# How far a fit lets vertices follow the keypoints at each step; more follows their errors (on rendered hands).
+_PULL_M = 0.002
+
 
 @dataclass(frozen=True)
 class Effort:
@@ -113,7 +116,8 @@ class HandReconstructor:
         if effort.fit:
             condition, camera_from_palm = graph.condition_of(skeletons_m, rays, certainty, features)
             # The skeletons know the hand's rotation better than noisy rays do.
-            fit = graph.fit_2d(condition, camera_from_palm, rays, certainty, steps, seed, report=report, turn_std_rad=0.0)
+            how = {"prior_std_m": _PULL_M, "turn_std_rad": 0.0}
+            fit = graph.fit_2d(condition, camera_from_palm, rays, certainty, steps, seed, report=report, **how)
             return fit.vertices_m, fit.residual
         vertices_m = graph.reconstruct(skeletons_m, rays, certainty, features, n, steps, seed, report)
         translation, residual = locate.translate(graph.hand.joint_regressor @ vertices_m, rays, certainty)

@@ -21,7 +21,7 @@ from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import Frame, HandDetection, ScaleSource
 
 # How far a fit lets vertices follow the keypoints at each step; more follows their errors (on rendered hands).
-_PULL_M = 0.002
+_PULL_M = 0.004
 
 
 @dataclass(frozen=True)

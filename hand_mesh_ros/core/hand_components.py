@@ -3,12 +3,11 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from hand_mesh_ros.core.hand_model import HandModel
-from hand_mesh_ros.core.onnx_model import ModelError
+from hand_mesh_ros.core.onnx_model import ModelError, reading
 from hand_mesh_ros.core.types import require_shape
 
 FILE_NAME = "graph_components.npz"
@@ -45,16 +44,12 @@ class HandComponents:
         Raises:
             ModelError: if the file is missing, damaged, or made for another hand model.
         """
-        if not path.is_file():
-            raise ModelError(f"hand components {path} are missing; restore them from the package or set models_dir")
-        try:
+        with reading("file of hand components", path):
             with np.load(path, allow_pickle=False) as stored:
                 topology, rest_std_m = str(stored["topology"]), float(stored["rest_std_m"])
                 mean_m, basis_m = (1e-3 * stored[name].astype(np.float32) for name in ("mean_mm", "basis_mm"))
             require_shape("mean_m", mean_m, hand.template_m.shape)
             components = cls(mean_m, basis_m, rest_std_m)
-        except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
-            raise ModelError(f"hand components {path} cannot be read: {error}") from error
         if topology != hand.digest:
             raise ModelError(f"hand components {path} are of topology {topology}, expected {hand.digest}; build them again")
         return components

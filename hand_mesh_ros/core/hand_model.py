@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
-from hand_mesh_ros.core.onnx_model import ModelError
+from hand_mesh_ros.core.onnx_model import ModelError, reading
 from hand_mesh_ros.core.topology import BONES, N_JOINTS, joint_order_digest, mesh_digest
 from hand_mesh_ros.core.types import require_shape
 
@@ -56,17 +55,13 @@ class HandModel:
         Raises:
             ModelError: if the file is missing, damaged, or made for another joint order.
         """
-        if not path.is_file():
-            raise ModelError(f"hand model {path} is missing; restore it from the package or set models_dir")
-        try:
+        with reading("hand model", path):
             with np.load(path, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             joint_order = str(arrays.pop("joint_order"))
             levels = {name: _levels(arrays, name) for name in ("down", "up", "laplacian")}
             licence = str(arrays.pop("licence"))
             model = cls(**arrays, **levels, licence=licence)
-        except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
-            raise ModelError(f"hand model {path} cannot be read: {error}") from error
         if joint_order != joint_order_digest():
             raise ModelError(f"hand model {path} has joint order {joint_order}, expected {joint_order_digest()}; build it again")
         return model

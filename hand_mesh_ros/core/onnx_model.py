@@ -1,7 +1,10 @@
 """ONNX Runtime session that knows what it expects of a model file and refuses a stranger."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import onnxruntime
@@ -17,6 +20,21 @@ _PROVIDERS = {
 
 class ModelError(RuntimeError):
     """A model file is missing, damaged, foreign, or the asked device cannot run it."""
+
+
+@contextmanager
+def reading(title: str, path: Path) -> Iterator[None]:
+    """Around the reading of a file of arrays.
+
+    Raises:
+        ModelError: if the file is missing, or what is read of it cannot be used.
+    """
+    if not path.is_file():
+        raise ModelError(f"{title} {path} is missing; restore it from the package or set models_dir")
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+        raise ModelError(f"{title} {path} cannot be read: {error}") from error
 
 
 def default_models_dir() -> Path:

@@ -18,7 +18,7 @@ from hand_mesh_ros.core.fit import MeshFitter
 from hand_mesh_ros.core.graph_condition import GraphCondition
 from hand_mesh_ros.core.graph_diffusion import GraphDiffusion
 from hand_mesh_ros.core.hand_model import HandModel
-from hand_mesh_ros.core.place import solve_pose
+from hand_mesh_ros.core.likeliest_hand import solve_pose
 
 # A sample of the posterior is farther from the truth than its mean is, which is what is compared with the likeliest hand.
 STEPS_FROM_NOISE, DRAWS = 5, 8

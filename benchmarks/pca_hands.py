@@ -10,8 +10,7 @@ import numpy as np
 from scipy import linalg
 
 from hand_mesh_ros.core.hand_model import HandModel
-from hand_mesh_ros.core.likeliest_hand import RayProblem, likeliest_hand
-from hand_mesh_ros.core.place import Pose
+from hand_mesh_ros.core.likeliest_hand import Pose, RayProblem, likeliest_hand
 from models_train.hand_model.components import principal_components
 
 # More are never asked for.

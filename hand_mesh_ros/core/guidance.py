@@ -20,8 +20,7 @@ import numpy as np
 from hand_mesh_ros.core import noise as schedule
 from hand_mesh_ros.core.hand_directions import HandDirections, spread_of
 from hand_mesh_ros.core.hand_model import HandModel
-from hand_mesh_ros.core.likeliest_hand import RayProblem, likeliest_hand
-from hand_mesh_ros.core.place import Pose
+from hand_mesh_ros.core.likeliest_hand import Pose, RayProblem, likeliest_hand, solve_pose
 from hand_mesh_ros.core.sample import Denoise
 from hand_mesh_ros.core.topology import N_JOINTS
 from hand_mesh_ros.core.types import require_shape
@@ -176,8 +175,8 @@ class ProjectionTarget:
 
     def pose(self, vertices_m: np.ndarray) -> Pose:
         """Where in the camera the meshes, as they are, explain the rays best."""
-        poses = [likeliest_hand(problem)[1] for problem in self._problems(vertices_m, self._directions.of_joints_m[:0])]
-        return Pose(*(np.concatenate(parts) for parts in zip(*((pose.rotation, pose.translation_m) for pose in poses))))
+        joints_m = self._regressor @ vertices_m
+        return solve_pose(joints_m, self._rays, self._weights, self._rotation, self._ray_std, self._turn_std_rad)
 
     def value(self, vertices_m: np.ndarray, pose: Pose | None = None) -> np.ndarray:
         """Weighted sum of squared distances in the plane z = 1, (n,); None for the best pose."""

@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 
 from hand_mesh_ros.core import locate
-from hand_mesh_ros.core.place import Pose
 
 _MOST_STEPS = 40
 # Steps end when one lowers the cost by less than this share, or a higher damping than this does not help.
@@ -22,6 +21,18 @@ _DAMPING, _EASED, _RAISED = 1e-2, 0.3, 10.0
 _NEAR_M = 0.03
 # The least freedom of the rotation, so that one that is to be kept needs no case of its own [rad].
 _LEAST_TURN = 1e-5
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Rotations and translations that bring points from the palm frame into that of the camera."""
+
+    rotation: np.ndarray  # (n, 3, 3) camera_from_palm
+    translation_m: np.ndarray  # (n, 3)
+
+    def place(self, points_m: np.ndarray) -> np.ndarray:
+        """Points (n, P, 3) in the camera frame."""
+        return points_m @ np.swapaxes(self.rotation, -1, -2) + self.translation_m[:, None]
 
 
 @dataclass(frozen=True)
@@ -83,6 +94,37 @@ def likeliest_hand(problem: RayProblem) -> tuple[np.ndarray, Pose]:
         if is_settled:
             break
     return state.coefficients, Pose(state.rotation[None], state.translation_m[None])
+
+
+def solve_pose(
+    joints_m: np.ndarray,
+    rays: np.ndarray,
+    weights: np.ndarray,
+    rotation: np.ndarray,
+    ray_std: float = 1.0,
+    turn_std_rad: float = np.inf,
+) -> Pose:
+    """Where hands of known shape are: the poses with the least cost.
+
+    A rotation is found near its first guess only: far off, the rays have a second, mirrored explanation.
+
+    Args:
+        joints_m: (n, 21, 3) in any frame.
+        rays: (21, 2) undistorted x/z, y/z.
+        weights: (21,) at least 0, one of them larger.
+        rotation: (n, 3, 3) first guess.
+        ray_std: as in `RayProblem`; without influence where rotations are free.
+        turn_std_rad: as in `RayProblem`.
+
+    Raises:
+        ValueError: if a ray or weight is not finite, or no weight is positive.
+    """
+    none = np.zeros((0, *joints_m.shape[1:]))
+    found = [
+        likeliest_hand(RayProblem(each_m, none, rays, weights, ray_std, start, turn_std_rad))[1]
+        for each_m, start in zip(joints_m, rotation, strict=True)
+    ]
+    return Pose(np.concatenate([pose.rotation for pose in found]), np.concatenate([pose.translation_m for pose in found]))
 
 
 def _model_at(state: _State, problem: RayProblem) -> _Model | None:

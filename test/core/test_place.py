@@ -5,8 +5,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from hand_mesh_ros.core.hand_model import FILE_NAME, HandModel
+from hand_mesh_ros.core.likeliest_hand import Pose, solve_pose
 from hand_mesh_ros.core.onnx_model import default_models_dir
-from hand_mesh_ros.core.place import Pose, solve_pose
 from hand_mesh_ros.core.topology import N_JOINTS
 
 N = 20

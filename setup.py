@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
+FREE_OF_ROS = ("core", "synthetic", "sources", "viewer", "apps")
 MODELS = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "models").iterdir()) if path.is_file()]
 
 setup(
@@ -15,10 +16,10 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(
-        include=["hand_mesh_ros", "hand_mesh_ros.core*", "hand_mesh_ros.apps*", "models_train*"],
+        include=["hand_mesh_ros", "models_train*", *(f"hand_mesh_ros.{room}*" for room in FREE_OF_ROS)],
     ),
     package_data={"models_train": ["**/*.csv", "**/*.yaml"]},
-    # Where core.onnx_model.default_models_dir() looks, and where CMake puts them too.
+    # Where core.models.onnx_model.default_models_dir() looks, and where CMake puts them too.
     data_files=[("share/hand_mesh_ros/models", MODELS)],
     # Lower bounds: the tested pins are in requirements/.
     install_requires=["numpy>=1.26", "onnxruntime>=1.18", "opencv-python-headless>=4.9", "trimesh>=4.4"],

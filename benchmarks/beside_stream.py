@@ -22,10 +22,10 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from benchmarks.stream import NAMESPACE, say, spin_until, start, stop
 from hand_mesh_ros.action import ReconstructHand
-from hand_mesh_ros.apps.synthetic import SyntheticCamera
-from hand_mesh_ros.core.hand_model import FILE_NAME, HandModel
-from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.msg import HandArray
+from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
 # 230 kB: fits the shared memory that Fast DDS gives a process without a profile.
 _SIZE = (320, 240)

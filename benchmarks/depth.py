@@ -21,9 +21,9 @@ from benchmarks.rgbd import Shot
 from benchmarks.samples import Sample, real_samples
 from benchmarks.settling import settle, settling
 from benchmarks.tables import table
-from hand_mesh_ros.core.hand_model import bone_lengths
+from hand_mesh_ros.core.hand.model import bone_lengths
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
-from hand_mesh_ros.core.scale import PRIOR, USER_REL_STD, Scale, UserScale
+from hand_mesh_ros.core.place.user_size import PRIOR, USER_REL_STD, Scale, UserScale
 
 DISTANCES_M = (0.3, 0.5, 0.7, 1.0)
 # The settings were chosen on seed 1.

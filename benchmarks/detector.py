@@ -18,11 +18,10 @@ import cv2
 import numpy as np
 
 from benchmarks.latency import read_video
-from hand_mesh_ros.core import crop
-from hand_mesh_ros.core.camera import project
 from hand_mesh_ros.core.config import PipelineConfig
-from hand_mesh_ros.core.detect import HandDetector
-from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.detect.detector import HandDetector, crop
+from hand_mesh_ros.core.geometry.camera import project
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.types import Frame, HandDetection
 
 PAD_PX = 64

@@ -19,8 +19,8 @@ from benchmarks.graph_generation import RealHands
 from benchmarks.graph_sections import Counts
 from benchmarks.graph_views import view_of
 from hand_mesh_ros.core.config import PipelineConfig
-from hand_mesh_ros.core.graph_diffusion import GraphDiffusion
-from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.graph.diffusion import GraphDiffusion
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 
 QUICK = Counts(

@@ -11,14 +11,14 @@ from benchmarks import metrics
 from benchmarks.graph_views import FIGURES, Answer, Figures, Keypoints, View, answer_of, column, judge, published
 from benchmarks.pca_hands import PcaHands
 from benchmarks.tables import table
-from hand_mesh_ros.core import locate
+from hand_mesh_ros.core.cascade.mesh_stage import palm_from_hand
 from hand_mesh_ros.core.config import PipelineConfig
-from hand_mesh_ros.core.decode import palm_from_hand
-from hand_mesh_ros.core.fit import MeshFitter
-from hand_mesh_ros.core.graph_condition import GraphCondition
-from hand_mesh_ros.core.graph_diffusion import GraphDiffusion
-from hand_mesh_ros.core.hand_model import HandModel
-from hand_mesh_ros.core.likeliest_hand import solve_pose
+from hand_mesh_ros.core.geometry.rays import KEYPOINT_NOISE, ray_extent
+from hand_mesh_ros.core.graph.condition import GraphCondition
+from hand_mesh_ros.core.graph.diffusion import GraphDiffusion
+from hand_mesh_ros.core.graph.fit import MeshFitter
+from hand_mesh_ros.core.graph.likeliest_hand import solve_pose
+from hand_mesh_ros.core.hand.model import HandModel
 
 # A sample of the posterior is farther from the truth than its mean is, which is what is compared with the likeliest hand.
 STEPS_FROM_NOISE, DRAWS = 5, 8
@@ -81,7 +81,7 @@ def cascade_moved(hand: HandModel, view: View, given: Keypoints) -> Answer:
 
 def pca_optimised(hand: HandModel, pca: PcaHands, view: View, given: Keypoints) -> Answer:
     """PCA optimisation from the mean hand, turned as the cascade's."""
-    ray_std = locate.KEYPOINT_NOISE * locate.extent(given.rays)
+    ray_std = KEYPOINT_NOISE * ray_extent(given.rays)
     vertices_m, pose = pca.fit_2d(hand, given.rays, given.confidence, ray_std, _camera_from_palm(view, hand))
     return answer_of(pose.place(vertices_m)[0], hand)
 

@@ -13,8 +13,8 @@ import numpy as np
 from benchmarks.pca_hands import PcaHands, PcaSpace
 from benchmarks.self_intersection import intersecting_faces
 from benchmarks.tables import table
-from hand_mesh_ros.core.graph_diffusion import GraphDiffusion
-from hand_mesh_ros.core.hand_model import HandModel
+from hand_mesh_ros.core.graph.diffusion import GraphDiffusion
+from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.topology import WRIST
 from models_train.data.hands import sample_hands
 from models_train.hand_model.components import in_palm_frame

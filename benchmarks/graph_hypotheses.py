@@ -7,9 +7,9 @@ import numpy as np
 from benchmarks import metrics
 from benchmarks.graph_views import View
 from benchmarks.tables import table
-from hand_mesh_ros.core.decode import palm_from_hand
-from hand_mesh_ros.core.graph_condition import GraphCondition
-from hand_mesh_ros.core.graph_diffusion import GraphDiffusion
+from hand_mesh_ros.core.cascade.mesh_stage import palm_from_hand
+from hand_mesh_ros.core.graph.condition import GraphCondition
+from hand_mesh_ros.core.graph.diffusion import GraphDiffusion
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 
 NUMBERS = (1, 2, 4, 8, 16, 32)

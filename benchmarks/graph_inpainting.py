@@ -11,8 +11,8 @@ import numpy as np
 from benchmarks.graph_generation import RealHands, crossing_share, pairwise_mm
 from benchmarks.pca_hands import PcaHands
 from benchmarks.tables import table
-from hand_mesh_ros.core.graph_diffusion import GraphDiffusion
-from hand_mesh_ros.core.hand_model import HandModel
+from hand_mesh_ros.core.graph.diffusion import GraphDiffusion
+from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.topology import FINGER_JOINTS, MIDDLE_MCP, N_JOINTS
 
 _SEED = 100

@@ -13,8 +13,8 @@ from matplotlib import pyplot as plt
 from benchmarks.graph_hypotheses import Errors
 from benchmarks.graph_inpainting import Gap
 from benchmarks.self_intersection import intersecting_faces
-from hand_mesh_ros.apps.render import Light, render
-from hand_mesh_ros.core.hand_model import HandModel
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.synthetic.render import Light, render
 
 SHEET_COLUMNS, SHEET_COUNT = 8, 64
 _TILE_PX = 112

@@ -28,7 +28,7 @@ from benchmarks.graph_views import View, found_hands, view_of
 from benchmarks.measure import Seen
 from benchmarks.samples import real_samples, synthetic_samples
 from hand_mesh_ros.core.config import PipelineConfig
-from hand_mesh_ros.core.graph_diffusion import GraphDiffusion
+from hand_mesh_ros.core.graph.diffusion import GraphDiffusion
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 
 # More images than these are not searched for the wanted number of hands.

@@ -19,7 +19,7 @@ from benchmarks.graph_views import View, column, found_hands, view_of
 from benchmarks.samples import Sample
 from benchmarks.tables import table
 from hand_mesh_ros.core.config import PipelineConfig
-from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.types import Frame
 

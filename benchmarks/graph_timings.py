@@ -11,7 +11,7 @@ from benchmarks.graph_fitting import FIT, cascade_and_fit
 from benchmarks.graph_inpainting import gaps
 from benchmarks.graph_views import View
 from benchmarks.tables import table
-from hand_mesh_ros.core.graph_diffusion import GraphDiffusion
+from hand_mesh_ros.core.graph.diffusion import GraphDiffusion
 
 _FIT_STEPS = (1, 3, 5)
 

@@ -11,12 +11,13 @@ import numpy as np
 from benchmarks import metrics
 from benchmarks.measure import Seen, look
 from benchmarks.samples import Sample
-from hand_mesh_ros.core import locate
-from hand_mesh_ros.core.aggregate import Aggregate
-from hand_mesh_ros.core.detect import HandDetector
-from hand_mesh_ros.core.hand_model import HandModel
-from hand_mesh_ros.core.mirror import mirror_points
+from hand_mesh_ros.core.cascade.aggregate import Aggregate
+from hand_mesh_ros.core.detect.detector import HandDetector
+from hand_mesh_ros.core.geometry.mirror import mirror_points
+from hand_mesh_ros.core.geometry.rays import ray_extent, translate_onto_rays
+from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
+from hand_mesh_ros.core.place import by_rays
 from hand_mesh_ros.core.topology import N_JOINTS, WRIST
 from hand_mesh_ros.core.types import HandDetection, Hypotheses
 
@@ -85,7 +86,7 @@ def view_of(pipeline: HandMeshPipeline, seen: Seen) -> View:
     hypotheses = pipeline.sampler(detection, sample.frame)
     turn = mirror_points if detection.handedness == "left" else np.asarray
     truth = turn(sample.joints_m)
-    rays, certainty = locate.rays_of(detection, sample.frame)
+    rays, certainty = by_rays.rays_of(detection, sample.frame)
     return View(
         truth_joints_m=truth,
         truth_vertices_m=None if sample.vertices_m is None else turn(sample.vertices_m),
@@ -100,7 +101,7 @@ def view_of(pipeline: HandMeshPipeline, seen: Seen) -> View:
 
 def published(hand: Aggregate, given: Keypoints) -> Answer:
     """The answer that is an aggregate, its place found from the given keypoints as the pipeline does."""
-    translation = locate.translate(hand.joints_m[None], given.rays, given.confidence)[0][0]
+    translation = translate_onto_rays(hand.joints_m[None], given.rays, given.confidence)[0][0]
     return Answer(hand.joints_m + translation, hand.vertices_m + translation)
 
 
@@ -121,7 +122,7 @@ def judge(view: View, answer: Answer, given: Keypoints) -> Figures:
         figures["root-relative MPVPE"] = float(metrics.point_errors(answer.vertices_m - offset, surface).mean())
     seen = answer.joints_m[:, :2] / answer.joints_m[:, 2:]
     apart = float(metrics.point_errors(seen, given.rays).mean())
-    radius = locate.extent(view.true_2d.rays)
+    radius = ray_extent(view.true_2d.rays)
     figures["2D error"], figures["2D error of the radius"] = apart * view.px_per_ray, apart / radius
     figures["2D error to the truth"] = float(metrics.point_errors(seen, view.true_2d.rays).mean()) / radius
     return figures

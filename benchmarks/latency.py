@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hand_mesh_ros.core import camera
+from hand_mesh_ros.core.geometry import camera
 from hand_mesh_ros.core.pipeline import STAGES, HandMeshPipeline
 from hand_mesh_ros.core.types import Frame
 

@@ -9,9 +9,9 @@ import numpy as np
 from benchmarks import metrics
 from benchmarks.samples import Sample
 from benchmarks.self_intersection import intersecting_faces
-from hand_mesh_ros.core.camera import project
-from hand_mesh_ros.core.detect import HandDetector
-from hand_mesh_ros.core.mirror import mirror_points
+from hand_mesh_ros.core.detect.detector import HandDetector
+from hand_mesh_ros.core.geometry.camera import project
+from hand_mesh_ros.core.geometry.mirror import mirror_points
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS, WRIST
 from hand_mesh_ros.core.types import HandDetection, HandEstimate

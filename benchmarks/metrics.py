@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hand_mesh_ros.core import rigid
+from hand_mesh_ros.core.geometry import rigid
 from hand_mesh_ros.core.topology import WRIST
 
 _AUC_THRESHOLDS_M = np.linspace(0, 0.050, 100)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hand_mesh_ros.core.hand_model import HandModel
-from hand_mesh_ros.core.joint_angles import joint_angles
+from hand_mesh_ros.core.hand.joint_angles import joint_angles
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
 from hand_mesh_ros.core.topology import FINGER_JOINTS, WRIST
 from hand_mesh_ros.core.types import Side
-from hand_mesh_ros.core.wrist import wrist_rotation
 
 QUANTITIES = {
     "wrist across the view": "mm",

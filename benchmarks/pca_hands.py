@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-from hand_mesh_ros.core.hand_model import HandModel
-from hand_mesh_ros.core.likeliest_hand import Pose, RayProblem, likeliest_hand
+from hand_mesh_ros.core.graph.likeliest_hand import Pose, RayProblem, likeliest_hand
+from hand_mesh_ros.core.hand.model import HandModel
 from models_train.hand_model.components import principal_components
 
 # More are never asked for.

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks import metrics
-from hand_mesh_ros.core.camera import project
-from hand_mesh_ros.core.hand_model import bone_lengths
-from hand_mesh_ros.core.locate import extent
+from hand_mesh_ros.core.geometry.camera import project
+from hand_mesh_ros.core.hand.model import bone_lengths
+from hand_mesh_ros.core.place.by_rays import extent
 from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import HandEstimate
 

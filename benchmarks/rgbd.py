@@ -15,10 +15,10 @@ import trimesh
 from scipy.spatial.transform import Rotation
 
 from benchmarks.samples import SIZE_REL_STD, Sample, flipped
-from hand_mesh_ros.apps import appearance
-from hand_mesh_ros.apps.assumed_camera import assumed_matrix
-from hand_mesh_ros.apps.render import Light, render
 from hand_mesh_ros.core.types import Frame
+from hand_mesh_ros.sources.assumed_camera import assumed_matrix
+from hand_mesh_ros.synthetic import appearance
+from hand_mesh_ros.synthetic.render import Light, render
 from models_train.data.hands import sample_hands, shipped_hand
 
 SIZE_PX, FOV_DEG = (640, 480), 60.0

@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hand_mesh_ros.core.camera import project
-from hand_mesh_ros.core.mirror import mirror_points
+from hand_mesh_ros.core.geometry.camera import project
+from hand_mesh_ros.core.geometry.mirror import mirror_points
+from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
 from hand_mesh_ros.core.types import Frame, Side
-from hand_mesh_ros.core.wrist import wrist_rotation
 
 PAD_PX = 64
 _OTHER: dict[str, Side] = {"left": "right", "right": "left"}

@@ -7,12 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hand_mesh_ros.apps.image_source import SourceConfig, open_source
-from hand_mesh_ros.apps.synthetic import LAP_S, SyntheticCamera
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
-from hand_mesh_ros.core.smooth import HandSmoother
+from hand_mesh_ros.core.track.smooth import HandSmoother
 from hand_mesh_ros.core.types import Frame, HandEstimate
+from hand_mesh_ros.sources.image_source import SourceConfig, open_source
+from hand_mesh_ros.synthetic.camera import LAP_S, SyntheticCamera
 
 RATE_HZ = 30.0
 _STILL_AT_S = 0.5  # a moment at which the synthetic hand is open and near

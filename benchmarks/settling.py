@@ -8,11 +8,11 @@ import numpy as np
 from benchmarks import rgbd
 from benchmarks.place_errors import PLACE, Error, cells
 from benchmarks.tables import table
-from hand_mesh_ros.apps.synthetic import SyntheticCamera
-from hand_mesh_ros.core.hand_model import HandModel
+from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.topology import N_JOINTS
 from hand_mesh_ros.core.types import Frame
+from hand_mesh_ros.synthetic.camera import SyntheticCamera
 from models_train.data import shape
 from models_train.data.hands import sample_build, sample_lengths, shipped_hand
 

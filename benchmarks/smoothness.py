@@ -17,10 +17,10 @@ import numpy as np
 from benchmarks import losses, smoothness_tables
 from benchmarks.sequences import RATE_HZ, Moment, at_rest, followed, moving, of_video
 from benchmarks.smoothness_tables import Scenes
-from hand_mesh_ros.apps.synthetic import SyntheticCamera
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.types import Frame
+from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
 SEEDS, IMAGES = 5, 150
 SPEEDS = {"moving": 1.0, "three times as fast": 3.0}

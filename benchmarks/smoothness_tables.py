@@ -11,7 +11,7 @@ from benchmarks.motion import QUANTITIES, Comparison, compare, jitter, lasting_t
 from benchmarks.sequences import RATE_HZ, Moment, smoothed, stillest
 from benchmarks.tables import table
 from hand_mesh_ros.core.config import PipelineConfig
-from hand_mesh_ros.core.hand_model import HandModel
+from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.topology import FINGER_JOINTS
 
 # Of the video, in images.

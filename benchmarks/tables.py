@@ -19,9 +19,9 @@ from benchmarks.accuracy import TEST_COUNT, TEST_SEED
 from benchmarks.measure import OF_ALL_HANDS, ROWS, Seen, look, measure
 from benchmarks.samples import real_samples, synthetic_samples
 from benchmarks.summary import Result
-from hand_mesh_ros.apps.overlay import OverlayLayers, draw_overlay
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
+from hand_mesh_ros.viewer.overlay import OverlayLayers, draw_overlay
 
 HYPOTHESES, STEPS = (1, 8, 16, 32), (1, 2, 4, 5, 10)
 # Images per source for the table over hypotheses and steps, spread over the set: it has twenty settings.

@@ -17,16 +17,16 @@ import numpy as np
 from benchmarks import metrics
 from benchmarks.motion import jitter
 from benchmarks.tables import table
-from hand_mesh_ros.apps.synthetic import LAP_S, SyntheticCamera
-from hand_mesh_ros.core import noise as schedule
+from hand_mesh_ros.core.cascade.joint_stage import JointSampler
+from hand_mesh_ros.core.cascade.view import JOINT_UNIT_M, HandView
 from hand_mesh_ros.core.config import PipelineConfig
-from hand_mesh_ros.core.hypothesise import JointSampler
-from hand_mesh_ros.core.mirror import mirror_points
-from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.geometry.mirror import mirror_points
+from hand_mesh_ros.core.models import noise as schedule
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import Frame, HandDetection, Hypotheses
-from hand_mesh_ros.core.view import JOINT_UNIT_M, HandView
+from hand_mesh_ros.synthetic.camera import LAP_S, SyntheticCamera
 
 _RATE_HZ = 30.0
 _STILL_AT_S = 0.5  # a moment at which the synthetic hand is open and near

@@ -13,9 +13,9 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 
-from hand_mesh_ros.core.hand_model import FILE_NAME, HandModel
-from hand_mesh_ros.core.kinematics import joint_frames, local_rotations, pose, rotation_about
-from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.hand.kinematics import joint_frames, local_rotations, pose, rotation_about
+from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.topology import BONES, FINGER_JOINTS, FINGERS
 
 PICTURE = Path(__file__).parent / "images/joint_angles.png"

@@ -13,12 +13,15 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.stats import chi2
 
-from hand_mesh_ros.core import aggregate, calibration, crop, rigid
-from hand_mesh_ros.core.calibration import Calibration, SpreadModel
+from hand_mesh_ros.core.cascade import aggregate
 from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.detect import crop
+from hand_mesh_ros.core.geometry import rigid
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import Frame, HandDetection
+from hand_mesh_ros.core.uncertainty import calibration
+from hand_mesh_ros.core.uncertainty.calibration import Calibration, SpreadModel
 from models_train import onnx_file
 from models_train.data.shards import RECIPE, StoredViews
 from models_train.data.views import Views

@@ -9,13 +9,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from hand_mesh_ros.core import hand_components, hand_model, noise
-from hand_mesh_ros.core.graph_condition import SIGHT_SIZE, line_of_sight
-from hand_mesh_ros.core.graph_diffusion import CONDITION_FILE, DENOISER_FILE
-from hand_mesh_ros.core.hand_components import UNIT_M, HandComponents
-from hand_mesh_ros.core.hand_model import HandModel
-from hand_mesh_ros.core.onnx_model import default_models_dir
-from hand_mesh_ros.core.sample import multistep
+from hand_mesh_ros.core.graph.condition import SIGHT_SIZE, line_of_sight
+from hand_mesh_ros.core.graph.diffusion import CONDITION_FILE, DENOISER_FILE
+from hand_mesh_ros.core.hand import components as hand_components
+from hand_mesh_ros.core.hand import model as hand_model
+from hand_mesh_ros.core.hand.components import UNIT_M, HandComponents
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.core.models import noise
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
+from hand_mesh_ros.core.models.sampler import multistep
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
 from models_train import losses
 from models_train.checkpoint import weights_digest

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from hand_mesh_ros.core import noise, rigid
-from hand_mesh_ros.core.hypothesise import DENOISER_FILE, ENCODER_FILE
-from hand_mesh_ros.core.sample import ddim
+from hand_mesh_ros.core.cascade.joint_stage import DENOISER_FILE, ENCODER_FILE
+from hand_mesh_ros.core.cascade.view import CONDITION_SIZE, FEATURES_SHAPE, JOINT_UNIT_M, look_at_hand
+from hand_mesh_ros.core.geometry import rigid
+from hand_mesh_ros.core.models import noise
+from hand_mesh_ros.core.models.sampler import ddim
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
-from hand_mesh_ros.core.view import CONDITION_SIZE, FEATURES_SHAPE, JOINT_UNIT_M, look_at_hand
 from models_train.checkpoint import BEST, Checkpoint, weights_digest
 from models_train.data import shards, views
 from models_train.data.shards import StoredViews

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from hand_mesh_ros.core import hand_model, noise, rigid
-from hand_mesh_ros.core.decode import DECODER_FILE, DENOISER_FILE, VIEW_ROTATION_SIZE, palm_from_hand, view_of
-from hand_mesh_ros.core.hand_model import HandModel
-from hand_mesh_ros.core.onnx_model import default_models_dir
-from hand_mesh_ros.core.sample import ddim
+from hand_mesh_ros.core.cascade.mesh_stage import DECODER_FILE, DENOISER_FILE, VIEW_ROTATION_SIZE, palm_from_hand, view_of
+from hand_mesh_ros.core.geometry import rigid
+from hand_mesh_ros.core.hand import model as hand_model
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.core.models import noise
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
+from hand_mesh_ros.core.models.sampler import ddim
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
 from models_train import losses
 from models_train.checkpoint import BEST, Checkpoint, weights_digest

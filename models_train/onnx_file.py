@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from hand_mesh_ros.core.onnx_model import METADATA_PREFIX
+from hand_mesh_ros.core.models.onnx_model import METADATA_PREFIX
 
 # Smaller initializers are biases, gains, axes: halving them saves nothing and costs precision.
 _MIN_STORED_ELEMENTS = 1024

@@ -6,7 +6,7 @@ import pytest
 from benchmarks import depth, rgbd, settling
 from benchmarks.place_errors import PLACE, SIZE, cells
 from benchmarks.rgbd import RgbdScenes, Shot, sense
-from hand_mesh_ros.core.camera import project
+from hand_mesh_ros.core.geometry.camera import project
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 
 K = np.array([[554.0, 0, 319.5], [0, 554.0, 239.5], [0, 0, 1]])

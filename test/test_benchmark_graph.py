@@ -14,7 +14,7 @@ from benchmarks.graph_sections import Counts
 from benchmarks.graph_views import FIGURES, Answer, View, found_hands, judge, view_of
 from benchmarks.samples import flipped, synthetic_samples
 from hand_mesh_ros.core.config import PipelineConfig
-from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.topology import N_JOINTS, WRIST
 from models_train.data.hands import sample_hands, shipped_hand

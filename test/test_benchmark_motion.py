@@ -6,11 +6,11 @@ import pytest
 from benchmarks import losses
 from benchmarks.motion import QUANTITIES, compare, jitter, lasting_turn, signals
 from benchmarks.sequences import RATE_HZ, Moment, followed, moving, stillest
-from hand_mesh_ros.apps.synthetic import SyntheticCamera
-from hand_mesh_ros.core.hand_model import HandModel
-from hand_mesh_ros.core.kinematics import rotation_about
+from hand_mesh_ros.core.hand.kinematics import rotation_about
+from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.types import Frame
+from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
 TIMES_S = np.arange(150) / RATE_HZ
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from benchmarks.samples import HIDDEN_M, PAD_PX, Sample, flipped, hidden_joints, real_samples, synthetic_samples
-from hand_mesh_ros.core.camera import project
-from hand_mesh_ros.core.mirror import mirror_points
+from hand_mesh_ros.core.geometry.camera import project
+from hand_mesh_ros.core.geometry.mirror import mirror_points
 from hand_mesh_ros.core.types import Frame
 from models_train.data.hands import shipped_hand
 

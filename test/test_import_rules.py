@@ -67,8 +67,8 @@ def test_core_and_training_know_no_messages(folder: str) -> None:
 
 
 def test_node_files_do_not_import_each_other() -> None:
-    nodes = sorted((ROOT / "hand_mesh_ros/ros").glob("*_node.py"))
-    modules = [f"hand_mesh_ros.ros.{path.stem}" for path in nodes]
+    nodes = sorted((ROOT / "hand_mesh_ros/ros").rglob("*_node.py"))
+    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in nodes]
     assert modules
     broken = [
         f"{path.relative_to(ROOT)} imports {name}"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import metrics
-from hand_mesh_ros.core.mirror import mirror_points
+from hand_mesh_ros.core.geometry.mirror import mirror_points
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from benchmarks.pca_hands import PcaHands, PcaSpace
-from hand_mesh_ros.core import locate
+from hand_mesh_ros.core.geometry.rays import ray_extent
 from models_train.data.hands import sample_hands, shipped_hand
 from models_train.hand_model.components import in_palm_frame
 
@@ -75,10 +75,10 @@ def test_a_hand_of_the_model_is_found_from_its_rays(hands):
     joints = model.joint_regressor @ placed
     rays = joints[:, :2] / joints[:, 2:]
     start = Rotation.from_rotvec([0.1, -0.1, 0.05]).as_matrix() @ turn
-    found, pose = pca.fit_2d(model, rays, np.ones(21), 0.001 * locate.extent(rays), start)
+    found, pose = pca.fit_2d(model, rays, np.ones(21), 0.001 * ray_extent(rays), start)
     seen = model.joint_regressor @ pose.place(found)[0]
     apart = np.linalg.norm(seen[:, :2] / seen[:, 2:] - rays, axis=-1)
-    assert apart.max() < 0.01 * locate.extent(rays)
+    assert apart.max() < 0.01 * ray_extent(rays)
     # Depth is told by the prior alone, so it is near and not exact.
     error, of_mean = (np.linalg.norm(mesh - truth, axis=-1).mean() for mesh in (found[0], pca.mean_m))
     assert error < 0.5 * of_mean

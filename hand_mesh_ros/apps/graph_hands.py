@@ -13,15 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
-from hand_mesh_ros.apps import mesh_file, photograph
-from hand_mesh_ros.core import rigid
+from hand_mesh_ros.apps import mesh_file
+from hand_mesh_ros.core.cascade.mesh_stage import palm_from_hand
 from hand_mesh_ros.core.config import PipelineConfig
-from hand_mesh_ros.core.decode import palm_from_hand
-from hand_mesh_ros.core.graph_diffusion import GraphDiffusion
-from hand_mesh_ros.core.mirror import mirror_points
-from hand_mesh_ros.core.onnx_model import ModelError, default_models_dir
-from hand_mesh_ros.core.reconstruct import Effort, HandReconstructor
+from hand_mesh_ros.core.geometry import rigid
+from hand_mesh_ros.core.geometry.mirror import mirror_points
+from hand_mesh_ros.core.graph.diffusion import GraphDiffusion
+from hand_mesh_ros.core.graph.reconstruct import Effort, HandReconstructor
+from hand_mesh_ros.core.models.onnx_model import ModelError, default_models_dir
 from hand_mesh_ros.core.topology import FINGER_JOINTS, FINGERS
+from hand_mesh_ros.sources import photograph
 
 # A vertex belongs to a finger if more than this of its skin weight does.
 _LEAST_SHARE = 0.01

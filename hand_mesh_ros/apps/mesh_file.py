@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from hand_mesh_ros.core.mirror import mirror_faces
+from hand_mesh_ros.core.geometry.mirror import mirror_faces
 from hand_mesh_ros.core.types import Side
 
 CAMERA_FRAME = "metres, x right, y down, z forward"

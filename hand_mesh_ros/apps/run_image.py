@@ -10,11 +10,12 @@ from pathlib import Path
 
 import cv2
 
-from hand_mesh_ros.apps import mesh_file, photograph
-from hand_mesh_ros.apps.overlay import draw_overlay
-from hand_mesh_ros.core.onnx_model import ModelError
+from hand_mesh_ros.apps import mesh_file
+from hand_mesh_ros.core.models.onnx_model import ModelError
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.types import HandEstimate
+from hand_mesh_ros.sources import photograph
+from hand_mesh_ros.viewer.overlay import draw_overlay
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from hand_mesh_ros.core.scale import LIMITS as SIZES
+# Sizes of human hands relative to an average adult's, children's included.
+SIZE_LIMITS = (0.5, 1.6)
 
 
 def option(
@@ -51,7 +52,7 @@ class PipelineConfig:
     # The same noise serves every frame, so that a resting hand does not flicker.
     seed: int = option(0, "seed of the sampling noise", (0, 2**31 - 1))
     user_hand_scale: float = option(
-        0.0, "size of the user's hand relative to an average adult's, from 0.5; 0 for unknown", (0.0, 1.6), live=True
+        0.0, "size of the user's hand relative to an average adult's, from 0.5; 0 for unknown", (0.0, SIZE_LIMITS[1]), live=True
     )
     one_per_side: bool = option(True, "report one left and one right hand at most, as of one person")
     predict_ms: float = option(100.0, "how long a hand that is not seen is predicted [ms]; 0 for never", (0.0, 500.0), live=True)
@@ -62,8 +63,8 @@ class PipelineConfig:
 
     def __post_init__(self) -> None:
         check(self)
-        if 0 < self.user_hand_scale < SIZES[0]:
-            low, high = SIZES
+        if 0 < self.user_hand_scale < SIZE_LIMITS[0]:
+            low, high = SIZE_LIMITS
             raise ValueError(f"user_hand_scale is {self.user_hand_scale}, allowed are 0 for unknown, and {low} to {high}")
 
 

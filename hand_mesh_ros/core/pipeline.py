@@ -9,28 +9,32 @@ from typing import Any
 
 import numpy as np
 
-from hand_mesh_ros.core import aggregate, doubt, hand_model, locate
-from hand_mesh_ros.core.aggregate import Aggregate
-from hand_mesh_ros.core.anchor import Evidence, anchor
-from hand_mesh_ros.core.association import duplicates
-from hand_mesh_ros.core.calibration import FILE_NAME as CALIBRATION_FILE
-from hand_mesh_ros.core.calibration import Calibration, Stated
+from hand_mesh_ros.core.cascade import aggregate
+from hand_mesh_ros.core.cascade.aggregate import Aggregate
+from hand_mesh_ros.core.cascade.joint_stage import JointSampler
+from hand_mesh_ros.core.cascade.mesh_stage import MeshDecoder
 from hand_mesh_ros.core.config import PipelineConfig, live_changes
-from hand_mesh_ros.core.decode import MeshDecoder
-from hand_mesh_ros.core.detect import HandDetector
-from hand_mesh_ros.core.estimate import to_estimate
-from hand_mesh_ros.core.example_view import example_view
-from hand_mesh_ros.core.fit import MeshFitter
-from hand_mesh_ros.core.hand_model import HandModel
-from hand_mesh_ros.core.hypothesise import JointSampler
-from hand_mesh_ros.core.locate import Location
-from hand_mesh_ros.core.mirror import mirror_points
-from hand_mesh_ros.core.model_id import model_id
-from hand_mesh_ros.core.onnx_model import default_models_dir
-from hand_mesh_ros.core.scale import SizeMeasure, UserScale, given_size
-from hand_mesh_ros.core.smooth import HandSmoother
-from hand_mesh_ros.core.track import Tracker
+from hand_mesh_ros.core.detect.detector import HandDetector
+from hand_mesh_ros.core.detect.example_view import example_view
+from hand_mesh_ros.core.geometry.mirror import mirror_points
+from hand_mesh_ros.core.geometry.rays import ray_extent, translate_onto_rays
+from hand_mesh_ros.core.graph.fit import MeshFitter
+from hand_mesh_ros.core.hand import model as hand_model
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.core.models.model_id import model_id
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
+from hand_mesh_ros.core.place import by_rays
+from hand_mesh_ros.core.place.by_depth import Evidence, anchor
+from hand_mesh_ros.core.place.by_rays import Location
+from hand_mesh_ros.core.place.user_size import SizeMeasure, UserScale, given_size
+from hand_mesh_ros.core.track.association import duplicates
+from hand_mesh_ros.core.track.smooth import HandSmoother
+from hand_mesh_ros.core.track.tracker import Tracker
 from hand_mesh_ros.core.types import Frame, HandDetection, HandEstimate, Hypotheses, TrackState
+from hand_mesh_ros.core.uncertainty import error_signs
+from hand_mesh_ros.core.uncertainty.calibration import FILE_NAME as CALIBRATION_FILE
+from hand_mesh_ros.core.uncertainty.calibration import Calibration, Stated
+from hand_mesh_ros.core.uncertainty.estimate import to_estimate
 
 # Of every answer; "fit" is one more where it is enabled.
 STAGES = ("detect", "joints", "mesh", "locate", "aggregate", "track")
@@ -193,17 +197,17 @@ class HandMeshPipeline:
             return to_estimate(detection, frame, hand, stated, location, skeletons_m, state, self.timings_ms)
 
     def signs_of_error(self, hand: Aggregate, detection: HandDetection, frame: Frame) -> np.ndarray:
-        """`doubt.signs` of a hand of known shape."""
-        return doubt.signs(detection, hand.joints_m, *locate.rays_of(detection, frame))
+        """`error_signs.signs` of a hand of known shape."""
+        return error_signs.signs(detection, hand.joints_m, *by_rays.rays_of(detection, frame))
 
     def locate_hand(self, hand: Aggregate, stated: Stated, detection: HandDetection, frame: Frame) -> Location:
         """Place and size of a hand of known shape and doubt."""
         joint_std_m = np.sqrt(np.trace(stated.relative_m2, axis1=1, axis2=2) / 3)
-        rays, certainty = locate.rays_of(detection, frame)
+        rays, certainty = by_rays.rays_of(detection, frame)
         gain, known = self._calibration.location_gain, self.user_scale.known
         if not frame.is_calibrated:
             known = replace(known, source="none")
-        location = locate.locate(hand.joints_m, rays, certainty, joint_std_m, known, gain)
+        location = by_rays.locate(hand.joints_m, rays, certainty, joint_std_m, known, gain)
         if frame.depth_m is None or not frame.is_calibrated:
             return location
         shape = (hand.joints_m, hand.vertices_m, self.hand_model.faces)
@@ -220,10 +224,10 @@ class HandMeshPipeline:
         with self._timed("mesh"):
             vertices_m = self._decode(hypotheses, detection)
         with self._timed("locate"):
-            rays, certainty = locate.rays_of(detection, frame)
-            translations_m, residuals = locate.translate(hypotheses.joints_m, rays, certainty)
+            rays, certainty = by_rays.rays_of(detection, frame)
+            translations_m, residuals = translate_onto_rays(hypotheses.joints_m, rays, certainty)
         with self._timed("aggregate"):
-            weights = aggregate.weigh(hypotheses.log_weight, residuals, locate.extent(rays))
+            weights = aggregate.weigh(hypotheses.log_weight, residuals, ray_extent(rays))
             hand = aggregate.aggregate(hypotheses, vertices_m, weights, detection.handedness)
         if self.fitter:
             with self._timed("fit"):

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from hand_mesh_ros.core import camera
+from hand_mesh_ros.core.geometry import camera
 from hand_mesh_ros.core.topology import N_JOINTS
 
 Side = Literal["left", "right"]

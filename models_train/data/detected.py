@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hand_mesh_ros.core import camera, crop
 from hand_mesh_ros.core.config import PipelineConfig
-from hand_mesh_ros.core.detect import HandDetector
-from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.detect.detector import HandDetector, crop
+from hand_mesh_ros.core.geometry import camera
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.topology import N_JOINTS, WRIST
 from hand_mesh_ros.core.types import Frame, HandDetection
 from models_train.data.scenes import Scene, SceneMaker

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hand_mesh_ros.core import rigid
-from hand_mesh_ros.core.decode import palm_from_hand
-from hand_mesh_ros.core.hand_model import HandModel
+from hand_mesh_ros.core.cascade.mesh_stage import palm_from_hand
+from hand_mesh_ros.core.geometry import rigid
+from hand_mesh_ros.core.hand.model import HandModel
 from models_train import joint_noise
 from models_train.data import views
 from models_train.data.hands import sample_hands

@@ -6,9 +6,10 @@ from functools import cache
 import numpy as np
 from scipy import special
 
-from hand_mesh_ros.core import hand_model, kinematics
-from hand_mesh_ros.core.hand_model import HandModel
-from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.hand import kinematics
+from hand_mesh_ros.core.hand import model as hand_model
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS
 from models_train.data import shape
 from models_train.data.anthropometry import ANNOTATED_PROPORTION_REL_STD, PROPORTION_REL_STD

@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from hand_mesh_ros.core.hand_model import bone_lengths
-from hand_mesh_ros.core.view import look_at_hand
+from hand_mesh_ros.core.cascade.view import look_at_hand
+from hand_mesh_ros.core.hand.model import bone_lengths
 from models_train import joint_noise
 from models_train.data.hands import sample_hands, shipped_hand
 from models_train.data.shards import StoredViews

@@ -8,10 +8,10 @@ import numpy as np
 import trimesh
 from scipy.spatial.transform import Rotation
 
-from hand_mesh_ros.apps import appearance
-from hand_mesh_ros.apps.render import Light, render
-from hand_mesh_ros.core import kinematics
+from hand_mesh_ros.core.hand import kinematics
 from hand_mesh_ros.core.topology import FINGERTIPS, MIDDLE_MCP
+from hand_mesh_ros.synthetic import appearance
+from hand_mesh_ros.synthetic.render import Light, render
 from models_train.data.hands import HandBatch, sample_hands, shipped_hand
 
 SIZE_PX = (256, 256)

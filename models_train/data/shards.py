@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hand_mesh_ros.core.view import Cues
+from hand_mesh_ros.core.cascade.view import Cues
 from models_train.data import views
 from models_train.data.views import Views
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from hand_mesh_ros.core import camera
+from hand_mesh_ros.core.cascade.view import Cues
+from hand_mesh_ros.core.geometry import camera
 from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS
-from hand_mesh_ros.core.view import Cues
 from models_train.data.hands import sample_joints
 
 RECIPE = "models_train.data.views: kinematic hands, all views, 0.2 to 1.3 m, modelled detector errors"

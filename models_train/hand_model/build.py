@@ -18,10 +18,10 @@ import anny
 import numpy as np
 import trimesh
 
-from hand_mesh_ros.core import kinematics
-from hand_mesh_ros.core.hand_model import HandModel
+from hand_mesh_ros.core.hand import kinematics
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
 from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS, PARENTS
-from hand_mesh_ros.core.wrist import wrist_rotation
 from models_train.data.anthropometry import mean_bone_lengths_m
 from models_train.data.shape import rest_joints, stretch
 from models_train.hand_model import hierarchy

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from scipy import linalg
 
-from hand_mesh_ros.core.decode import palm_from_hand
-from hand_mesh_ros.core.hand_components import FILE_NAME, HandComponents
-from hand_mesh_ros.core.hand_model import HandModel
-from hand_mesh_ros.core.rigid import transform
+from hand_mesh_ros.core.cascade.mesh_stage import palm_from_hand
+from hand_mesh_ros.core.geometry.rigid import transform
+from hand_mesh_ros.core.hand.components import FILE_NAME, HandComponents
+from hand_mesh_ros.core.hand.model import HandModel
 from models_train import onnx_file
 from models_train.data.hands import sample_hands, shipped_hand
 

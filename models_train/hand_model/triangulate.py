@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from hand_mesh_ros.apps.render import Light, render
-from hand_mesh_ros.core.camera import rays_from_pixels
 from hand_mesh_ros.core.config import PipelineConfig
-from hand_mesh_ros.core.detect import HandDetector
-from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.detect.detector import HandDetector
+from hand_mesh_ros.core.geometry.camera import rays_from_pixels
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.topology import JOINT_NAMES
 from hand_mesh_ros.core.types import Frame
+from hand_mesh_ros.synthetic.render import Light, render
 
 _SIZE_PX, _FOCAL_PX = 320, 600.0
 _CAMERA_MATRIX = np.array([[_FOCAL_PX, 0, 0.5 * (_SIZE_PX - 1)], [0, _FOCAL_PX, 0.5 * (_SIZE_PX - 1)], [0, 0, 1]])

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from hand_mesh_ros.core.noise import TRAINING_STEPS
+from hand_mesh_ros.core.models.noise import TRAINING_STEPS
 
 
 class TimeEmbedding(nn.Module):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from hand_mesh_ros.core.graph_condition import SIGHT_SIZE
-from hand_mesh_ros.core.hand_model import HandModel
+from hand_mesh_ros.core.graph.condition import SIGHT_SIZE
+from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.topology import N_JOINTS
 from models_train.nets.attention import TransformerBlock
 

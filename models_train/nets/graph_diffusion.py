@@ -17,8 +17,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hand_mesh_ros.core.hand_components import UNIT_M, HandComponents
-from hand_mesh_ros.core.hand_model import HandModel
+from hand_mesh_ros.core.hand.components import UNIT_M, HandComponents
+from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.topology import N_JOINTS, PARENTS
 from models_train.nets.attention import Attention
 from models_train.nets.blocks import TimeEmbedding

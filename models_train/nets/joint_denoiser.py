@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
+from hand_mesh_ros.core.cascade.view import CONDITION_SIZE, FEATURES_SHAPE
 from hand_mesh_ros.core.topology import N_JOINTS
-from hand_mesh_ros.core.view import CONDITION_SIZE, FEATURES_SHAPE
 from models_train.nets.blocks import AdaptiveBlock, TimeEmbedding
 
 _CHANNELS, _ROWS, _COLUMNS = FEATURES_SHAPE

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from hand_mesh_ros.core.hand_model import HandModel
+from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.topology import N_JOINTS
 from models_train.nets.blocks import AdaptiveBlock, TimeEmbedding
 

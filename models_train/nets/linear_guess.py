@@ -9,8 +9,8 @@ import math
 import torch
 from torch import nn
 
-from hand_mesh_ros.core.hand_components import HandComponents
-from hand_mesh_ros.core.noise import OFFSET, TRAINING_STEPS
+from hand_mesh_ros.core.hand.components import HandComponents
+from hand_mesh_ros.core.models.noise import OFFSET, TRAINING_STEPS
 
 
 class LinearGuess(nn.Module):

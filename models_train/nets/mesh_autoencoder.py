@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hand_mesh_ros.core.hand_model import HandModel
+from hand_mesh_ros.core.hand.model import HandModel
 from models_train.nets.graph import ChebyshevConv, Resample
 
 # Vertices enter and leave the net as offsets from the template in this unit, which makes them about 1.

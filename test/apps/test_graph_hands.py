@@ -8,10 +8,10 @@ import pytest
 import trimesh
 
 from hand_mesh_ros.apps.graph_hands import main
-from hand_mesh_ros.apps.synthetic import SyntheticCamera
-from hand_mesh_ros.core.hand_model import HandModel
-from hand_mesh_ros.core.rigid import align, transform
+from hand_mesh_ros.core.geometry.rigid import align, transform
+from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.topology import FINGER_JOINTS, FINGERS
+from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
 QUICK = ["--steps", "5", "--device", "cpu"]
 

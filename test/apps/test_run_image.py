@@ -8,9 +8,9 @@ import pytest
 import trimesh
 
 from hand_mesh_ros.apps.run_image import main
-from hand_mesh_ros.apps.synthetic import SyntheticCamera
-from hand_mesh_ros.core.hand_model import HandModel
-from hand_mesh_ros.core.rigid import align, transform
+from hand_mesh_ros.core.geometry.rigid import align, transform
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
 
 @pytest.mark.parametrize("side", ["right", "left"])

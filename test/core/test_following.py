@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hand_mesh_ros.apps.synthetic import LAP_S, SyntheticCamera, SyntheticView
-from hand_mesh_ros.core import crop
+from hand_mesh_ros.core.detect import crop
+from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.types import Frame, HandDetection, HandEstimate
-from hand_mesh_ros.core.wrist import wrist_rotation
+from hand_mesh_ros.synthetic.camera import LAP_S, SyntheticCamera, SyntheticView
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hand_mesh_ros.apps.synthetic import SyntheticCamera, SyntheticView
-from hand_mesh_ros.core.camera import project
-from hand_mesh_ros.core.mirror import mirror_covariances, mirror_points, mirror_rotations
-from hand_mesh_ros.core.onnx_model import ModelError
+from hand_mesh_ros.core.geometry.camera import project
+from hand_mesh_ros.core.geometry.mirror import mirror_covariances, mirror_points, mirror_rotations
+from hand_mesh_ros.core.geometry.rigid import align, transform
+from hand_mesh_ros.core.models.onnx_model import ModelError
 from hand_mesh_ros.core.pipeline import STAGES, HandMeshPipeline
-from hand_mesh_ros.core.rigid import align, transform
 from hand_mesh_ros.core.topology import BONES
 from hand_mesh_ros.core.types import DEPTH_ANCHORED, OBSERVED, OUT_OF_IMAGE, Frame, HandDetection
+from hand_mesh_ros.synthetic.camera import SyntheticCamera, SyntheticView
 
 # Moments at which the synthetic hand is open, near and in the middle of the image.
 MOMENTS_S = (0.3, 0.5, 0.7)

@@ -6,10 +6,10 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from hand_mesh_ros.apps.synthetic import SyntheticCamera
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.types import Frame, HandEstimate
+from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
 CONFIG = PipelineConfig(device="cpu", threads=1)
 LIVE = [item for item in fields(PipelineConfig) if item.metadata["live"]]

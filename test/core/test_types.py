@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hand_mesh_ros.core.camera import project
-from hand_mesh_ros.core.mirror import mirror_points
+from hand_mesh_ros.core.geometry.camera import project
+from hand_mesh_ros.core.geometry.mirror import mirror_points
 from hand_mesh_ros.core.types import Frame, HandDetection, Hypotheses, require_shape
 
 K = np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]])

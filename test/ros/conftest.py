@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from std_msgs.msg import Header
 
-from hand_mesh_ros.core.hand_model import FILE_NAME, HandModel
-from hand_mesh_ros.core.kinematics import pose, rotation_about
-from hand_mesh_ros.core.mirror import mirror_points
-from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.geometry.mirror import mirror_points
+from hand_mesh_ros.core.hand.kinematics import pose, rotation_about
+from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
+from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.topology import N_JOINTS, mesh_digest
 from hand_mesh_ros.core.types import HandEstimate
-from hand_mesh_ros.core.wrist import wrist_rotation
 
 N_VERTICES, N_SAMPLES = 12, 3
 # A loosely closed hand, as `kinematics.local_rotations` takes it.

@@ -12,10 +12,10 @@ import pytest
 from graph import Graph, end
 from sensor_msgs.msg import CameraInfo, Image
 
-from hand_mesh_ros.core.camera import project
+from hand_mesh_ros.core.geometry.camera import project
 from hand_mesh_ros.msg import HandArray
 from hand_mesh_ros.ros import qos
-from hand_mesh_ros.ros.convert_image import decode_depth, decode_rgb
+from hand_mesh_ros.ros.input.convert_image import decode_depth, decode_rgb
 
 START_S = 20.0
 N_FRAMES = 12

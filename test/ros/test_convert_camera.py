@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 
-from hand_mesh_ros.ros.convert_camera import intrinsics
-from hand_mesh_ros.ros.convert_image import ConversionError
+from hand_mesh_ros.ros.input.convert_camera import intrinsics
+from hand_mesh_ros.ros.input.convert_image import ConversionError
 
 K = np.array([[610.0, 0, 318.5], [0, 605.0, 241.25], [0, 0, 1]])
 D = [0.1, -0.2, 0.001, 0.002, 0.05]

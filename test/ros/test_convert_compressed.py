@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage
 
-from hand_mesh_ros.apps.synthetic import SyntheticCamera
-from hand_mesh_ros.ros.convert_compressed import MOST_PIXELS, decompress
-from hand_mesh_ros.ros.convert_image import ConversionError, decode_rgb
+from hand_mesh_ros.ros.input.convert_compressed import MOST_PIXELS, decompress
+from hand_mesh_ros.ros.input.convert_image import ConversionError, decode_rgb
+from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import Image
 
-from hand_mesh_ros.ros import convert_image
-from hand_mesh_ros.ros.convert_image import ConversionError, decode_depth, decode_rgb
+from hand_mesh_ros.ros.input import convert_image
+from hand_mesh_ros.ros.input.convert_image import ConversionError, decode_depth, decode_rgb
 
 HEIGHT, WIDTH = 6, 8
 

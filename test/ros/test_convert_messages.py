@@ -7,8 +7,9 @@ from sensor_msgs.msg import CameraInfo, Image, PointField
 
 from hand_mesh_ros.core.topology import JOINT_NAMES, N_JOINTS
 from hand_mesh_ros.msg import Hand
-from hand_mesh_ros.ros import convert
-from hand_mesh_ros.ros.convert_image import ConversionError
+from hand_mesh_ros.ros.input.convert_frame import to_frame
+from hand_mesh_ros.ros.input.convert_image import ConversionError
+from hand_mesh_ros.ros.output import convert_hands
 
 
 def over_the_wire(message):
@@ -30,18 +31,18 @@ def rotation_of(quaternion) -> np.ndarray:
 def test_a_frame_carries_stamp_frame_and_camera(header):
     image = Image(header=header, height=2, width=4, encoding="rgb8", step=12, data=bytes(range(24)))
     info = CameraInfo(width=4, height=2, k=[5.0, 0, 2, 0, 5, 1, 0, 0, 1])
-    frame = convert.to_frame(image, info, np.ones((2, 4), np.float32), rectified=False)
+    frame = to_frame(image, info, np.ones((2, 4), np.float32), rectified=False)
     assert frame.frame_id == "some_optical_frame"
     assert frame.stamp_s == pytest.approx(12.345678901, abs=1e-9)
     assert frame.is_calibrated
-    assert not convert.to_frame(image, None, None, rectified=False).is_calibrated
+    assert not to_frame(image, None, None, rectified=False).is_calibrated
     with pytest.raises(ConversionError, match="3x3 px, the image 4x2"):
-        convert.to_frame(image, info, np.ones((3, 3), np.float32), rectified=False)
+        to_frame(image, info, np.ones((3, 3), np.float32), rectified=False)
 
 
 def test_every_field_of_a_hand_comes_back(header, make_estimate):
     estimate = make_estimate(handedness="left", state="predicted", scale_source="depth")
-    array = over_the_wire(convert.to_hands([estimate, make_estimate()], header, "some model"))
+    array = over_the_wire(convert_hands.to_hands([estimate, make_estimate()], header, "some model"))
     hand = array.hands[0]
     assert array.header == header
     assert array.model_id == "some model"
@@ -64,7 +65,7 @@ def test_every_field_of_a_hand_comes_back(header, make_estimate):
 
 def test_covariances_are_their_upper_triangles_row_by_row(header, make_estimate):
     estimate = make_estimate()
-    hand = over_the_wire(convert.to_hand(estimate))
+    hand = over_the_wire(convert_hands.to_hand(estimate))
     for name, expected in {
         "joint_covariance": estimate.joint_covariance_m2,
         "articulation_covariance": estimate.articulation_covariance_m2,
@@ -77,7 +78,7 @@ def test_covariances_are_their_upper_triangles_row_by_row(header, make_estimate)
 def test_the_wrist_pose_is_the_rotation_and_position_it_was(make_estimate):
     for _ in range(50):
         estimate = make_estimate()
-        wrist = over_the_wire(convert.to_hand(estimate)).wrist
+        wrist = over_the_wire(convert_hands.to_hand(estimate)).wrist
         np.testing.assert_allclose(rotation_of(wrist.pose.orientation), estimate.wrist_pose[:3, :3], atol=1e-9)
         position = wrist.pose.position
         np.testing.assert_allclose([position.x, position.y, position.z], estimate.wrist_pose[:3, 3])
@@ -86,29 +87,29 @@ def test_the_wrist_pose_is_the_rotation_and_position_it_was(make_estimate):
 
 @pytest.mark.parametrize("diagonal", [(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)])
 def test_quaternions_of_half_turns(diagonal):
-    np.testing.assert_allclose(rotation_of(convert.quaternion(np.diag(diagonal))), np.diag(diagonal), atol=1e-12)
+    np.testing.assert_allclose(rotation_of(convert_hands.quaternion(np.diag(diagonal))), np.diag(diagonal), atol=1e-12)
 
 
 def test_without_a_calibrated_camera_the_wrist_position_is_nan_and_samples_say_so(header, make_estimate):
     pose = np.eye(4)
     pose[:3, 3] = np.nan
     estimate = make_estimate(wrist_pose=pose, scale_source="none")
-    hand = over_the_wire(convert.to_hand(estimate))
+    hand = over_the_wire(convert_hands.to_hand(estimate))
     assert np.isnan(hand.wrist.pose.position.z)
     assert hand.scale_source == Hand.SCALE_NONE
-    assert convert.to_hypotheses(estimate, header).root_relative
+    assert convert_hands.to_hypotheses(estimate, header).root_relative
 
 
 def test_spread_is_the_mean_distance_from_the_weighted_mean(make_estimate):
     samples = np.zeros((2, N_JOINTS, 3))
     samples[1, :, 0] = 0.04
     estimate = make_estimate(hypotheses_m=samples, weights=np.array([0.75, 0.25]), mode=np.zeros(2, int))
-    assert convert.to_hand(estimate).spread == pytest.approx((0.01 + 0.03) / 2)
+    assert convert_hands.to_hand(estimate).spread == pytest.approx((0.01 + 0.03) / 2)
 
 
 def test_meshes_keep_vertices_and_name_their_topology(header, make_estimate, surface):
     estimates = [make_estimate(), make_estimate(handedness="left", track_id="6")]
-    array = over_the_wire(convert.to_meshes(estimates, header, surface.digest))
+    array = over_the_wire(convert_hands.to_meshes(estimates, header, surface.digest))
     assert array.header == header
     for mesh, estimate in zip(array.meshes, estimates):
         assert (mesh.id, mesh.topology_id) == (estimate.track_id, surface.digest)
@@ -117,7 +118,7 @@ def test_meshes_keep_vertices_and_name_their_topology(header, make_estimate, sur
 
 
 def test_the_topology_holds_what_meshes_leave_out(surface):
-    topology = over_the_wire(convert.to_topology(surface))
+    topology = over_the_wire(convert_hands.to_topology(surface))
     np.testing.assert_array_equal(np.reshape(topology.triangles, (-1, 3)), surface.faces)
     np.testing.assert_array_equal(topology.fingertip_vertices, surface.fingertip_vertices)
     assert topology.vertex_count == len(surface.template_m)
@@ -128,7 +129,7 @@ def test_the_topology_holds_what_meshes_leave_out(surface):
 
 def test_hypotheses_come_back(header, make_estimate):
     estimate = make_estimate()
-    message = over_the_wire(convert.to_hypotheses(estimate, header))
+    message = over_the_wire(convert_hands.to_hypotheses(estimate, header))
     assert message.n == 3
     np.testing.assert_allclose(np.reshape(message.joints, (3, N_JOINTS, 3)), estimate.hypotheses_m, rtol=1e-6)
     np.testing.assert_allclose(message.weights, estimate.weights)
@@ -138,7 +139,7 @@ def test_hypotheses_come_back(header, make_estimate):
 
 def test_the_cloud_holds_every_joint_of_every_sample_of_every_hand(header, make_estimate):
     estimates = [make_estimate(), make_estimate()]
-    cloud = over_the_wire(convert.to_joint_cloud(estimates, header))
+    cloud = over_the_wire(convert_hands.to_joint_cloud(estimates, header))
     types = {PointField.FLOAT32: "<f4", PointField.UINT8: "u1", PointField.UINT16: "<u2"}
     layout = np.dtype(
         {
@@ -164,7 +165,7 @@ def test_sensor_msgs_py_reads_the_cloud(header, make_estimate):
     reason = "sensor_msgs_py comes with a full ROS installation only"
     point_cloud2 = pytest.importorskip("sensor_msgs_py.point_cloud2", reason=reason)
     estimate = make_estimate()
-    points = point_cloud2.read_points(over_the_wire(convert.to_joint_cloud([estimate], header)))
+    points = point_cloud2.read_points(over_the_wire(convert_hands.to_joint_cloud([estimate], header)))
     assert points.dtype.names == ("x", "y", "z", "joint", "hand", "sample", "weight")
     positions = np.stack([points[axis] for axis in "xyz"], axis=-1).reshape(-1, N_JOINTS, 3)
     np.testing.assert_allclose(positions, estimate.hypotheses_m, rtol=1e-6)
@@ -173,6 +174,6 @@ def test_sensor_msgs_py_reads_the_cloud(header, make_estimate):
 
 
 def test_no_hands_make_empty_messages_under_the_images_header(header, surface):
-    assert convert.to_hands([], header, "m").header == header
-    assert convert.to_meshes([], header, surface.digest).meshes == []
-    assert convert.to_joint_cloud([], header).width == 0
+    assert convert_hands.to_hands([], header, "m").header == header
+    assert convert_hands.to_meshes([], header, surface.digest).meshes == []
+    assert convert_hands.to_joint_cloud([], header).width == 0

@@ -13,13 +13,13 @@ from graph import Graph
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64, Header
 
-from hand_mesh_ros.core.hand_model import HandModel
-from hand_mesh_ros.core.kinematics import rotation_about
-from hand_mesh_ros.core.operator_frame import operator_joints
+from hand_mesh_ros.core.hand.kinematics import rotation_about
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.core.robot.operator_frame import operator_joints
 from hand_mesh_ros.core.types import HandEstimate
 from hand_mesh_ros.ros.endpoints import Endpoints
-from hand_mesh_ros.ros.hand_shapes import HandShapes
-from hand_mesh_ros.ros.robot_outputs import RobotOutputs, load_joint_limits
+from hand_mesh_ros.ros.output.hand_shapes import HandShapes
+from hand_mesh_ros.ros.output.robot_outputs import RobotOutputs, load_joint_limits
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 OPEN = np.zeros((5, 4))

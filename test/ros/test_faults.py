@@ -19,12 +19,13 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
-from hand_mesh_ros.apps.synthetic import SyntheticCamera
-from hand_mesh_ros.core.hand_model import HandModel
+from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.msg import HandArray, HandHypotheses, HandMeshArray
-from hand_mesh_ros.ros import convert, qos
+from hand_mesh_ros.ros import qos
+from hand_mesh_ros.ros.input.convert_frame import to_frame
+from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
 SIZE = (320, 240)
 RELIABLE = QoSProfile(depth=1)
@@ -120,7 +121,7 @@ def test_an_image_of_4k_is_answered(view):
     scale = 3840 / SIZE[0]
     image = image_of(cv2.resize(view.rgb, (3840, 2880), interpolation=cv2.INTER_LINEAR))
     info = CameraInfo(width=3840, height=2880, k=(np.diag([scale, scale, 1]) @ view.k).ravel())
-    (hand,) = HandMeshPipeline.default("cpu").estimate(convert.to_frame(image, info, None, rectified=False))
+    (hand,) = HandMeshPipeline.default("cpu").estimate(to_frame(image, info, None, rectified=False))
     assert np.max(hand.keypoints_px) > max(SIZE)
     (small,) = HandMeshPipeline.default("cpu").estimate(Frame(view.rgb, view.k))
     assert np.linalg.norm(hand.joints_m - small.joints_m, axis=-1).mean() < 0.03

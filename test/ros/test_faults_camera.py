@@ -13,9 +13,9 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 from std_msgs.msg import Header
 
-from hand_mesh_ros.apps.synthetic import SyntheticCamera
-from hand_mesh_ros.core.hand_model import HandModel
+from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.msg import Hand
+from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
 SIZE = (320, 240)
 RELIABLE = QoSProfile(depth=1)

@@ -11,12 +11,12 @@ from graph_client import LONG, WAIT_S, Client
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
 
-from hand_mesh_ros.apps.synthetic import SyntheticCamera, SyntheticView
-from hand_mesh_ros.core import rigid
-from hand_mesh_ros.core.hand_model import HandModel
+from hand_mesh_ros.core.geometry import rigid
+from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.topology import N_JOINTS
 from hand_mesh_ros.msg import Hand, HandArray
 from hand_mesh_ros.srv import GenerateHands
+from hand_mesh_ros.synthetic.camera import SyntheticCamera, SyntheticView
 
 SIZE = (320, 240)
 

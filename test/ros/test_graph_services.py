@@ -12,11 +12,11 @@ from action_msgs.msg import GoalStatus
 from graph import end
 from graph_client import LONG, Client
 
-from hand_mesh_ros.core import kinematics
-from hand_mesh_ros.core.graph_diffusion import CONDITION_FILE, DENOISER_FILE
-from hand_mesh_ros.core.hand_model import HandModel
-from hand_mesh_ros.core.mirror import mirror_in_wrist_frame
-from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.geometry.mirror import mirror_in_wrist_frame
+from hand_mesh_ros.core.graph.diffusion import CONDITION_FILE, DENOISER_FILE
+from hand_mesh_ros.core.hand import kinematics
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS
 from hand_mesh_ros.msg import Hand
 from hand_mesh_ros.srv import GenerateHands, InpaintHand

@@ -10,16 +10,16 @@ from rclpy.client import Client
 from shape_msgs.msg import SolidPrimitive
 from std_msgs.msg import Header
 
-from hand_mesh_ros.core.capsules import HandCapsules, distances_m
-from hand_mesh_ros.core.hand_model import HandModel
-from hand_mesh_ros.core.mirror import mirror_points
+from hand_mesh_ros.core.geometry.mirror import mirror_points
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.core.robot.capsules import HandCapsules, distances_m
 from hand_mesh_ros.core.topology import BONES
 from hand_mesh_ros.core.types import HandEstimate
 from hand_mesh_ros.msg import Hand
-from hand_mesh_ros.ros import collision_objects, hand_shapes
-from hand_mesh_ros.ros.collision_objects import CollisionObjects
 from hand_mesh_ros.ros.endpoints import Endpoints
-from hand_mesh_ros.ros.hand_shapes import HandShapes, to_primitives
+from hand_mesh_ros.ros.output import collision_objects, hand_shapes
+from hand_mesh_ros.ros.output.collision_objects import CollisionObjects
+from hand_mesh_ros.ros.output.hand_shapes import HandShapes, to_primitives
 from hand_mesh_ros.srv import GetHandShape
 
 

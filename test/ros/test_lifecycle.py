@@ -14,11 +14,11 @@ from graph import Graph, end
 from manager import ANSWER_S, Manager
 from rclpy.qos import QoSProfile
 
-from hand_mesh_ros.apps.synthetic import SyntheticCamera
-from hand_mesh_ros.core.hand_model import HandModel
-from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.msg import Hand
 from hand_mesh_ros.srv import CalibrateScale, GenerateHands
+from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
 SIZE = (320, 240)
 RELIABLE = QoSProfile(depth=1)

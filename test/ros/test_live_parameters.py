@@ -17,12 +17,12 @@ from rclpy.parameter import Parameter, parameter_value_to_python
 from rclpy.qos import QoSProfile
 from visualization_msgs.msg import MarkerArray
 
-from hand_mesh_ros.apps.synthetic import SyntheticCamera
 from hand_mesh_ros.core.config import PipelineConfig
-from hand_mesh_ros.core.hand_model import HandModel
+from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.msg import Hand, HandArray, HandHypotheses
 from hand_mesh_ros.ros import qos
 from hand_mesh_ros.ros.parameters import NodeConfig
+from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
 SIZE = (320, 240)
 RELIABLE = QoSProfile(depth=1)

@@ -5,7 +5,7 @@ import pytest
 from visualization_msgs.msg import Marker
 
 from hand_mesh_ros.core.topology import BONES, N_JOINTS
-from hand_mesh_ros.ros.markers import HandMarkers
+from hand_mesh_ros.ros.output.markers import HandMarkers
 
 
 def added(array) -> list[Marker]:

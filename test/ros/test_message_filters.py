@@ -8,12 +8,12 @@ from camera import Camera, image_of
 from graph import Graph
 from sensor_msgs.msg import Image
 
-from hand_mesh_ros.apps.synthetic import SyntheticCamera
-from hand_mesh_ros.core.hand_model import HandModel
+from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.msg import HandArray, HandMeshArray
 from hand_mesh_ros.ros import qos
-from hand_mesh_ros.ros.convert import stamp_ns
-from hand_mesh_ros.ros.intake import Intake
+from hand_mesh_ros.ros.input.intake import Intake
+from hand_mesh_ros.ros.stamp import stamp_ns
+from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
 message_filters = pytest.importorskip("message_filters", reason="message_filters comes with a full ROS installation only")
 

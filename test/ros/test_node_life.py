@@ -10,7 +10,7 @@ from graph import Graph, end
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 
-from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.msg import Hand, HandArray, HandMeshArray
 
 START_S = 30.0

@@ -13,11 +13,11 @@ from graph import Graph, end
 from sensor_msgs.msg import Image, PointCloud2
 from visualization_msgs.msg import Marker, MarkerArray
 
-from hand_mesh_ros.apps.synthetic import SyntheticCamera
-from hand_mesh_ros.core.hand_model import FILE_NAME, HandModel
-from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.msg import Hand, HandHypotheses, HandMeshArray, MeshTopology
 from hand_mesh_ros.ros import qos
+from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
 # 230 kB: fits the shared memory that Fast DDS gives a process without a profile.
 SIZE = (320, 240)

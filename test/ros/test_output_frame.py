@@ -17,15 +17,17 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 from tf_messages import SECOND, matrix_of, motion, stamped
 
-from hand_mesh_ros.apps.synthetic import SyntheticCamera
-from hand_mesh_ros.core.camera import project
-from hand_mesh_ros.core.hand_model import FILE_NAME, HandModel
-from hand_mesh_ros.core.onnx_model import default_models_dir
-from hand_mesh_ros.core.wrist import wrist_rotation
+from hand_mesh_ros.core.geometry.camera import project
+from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
+from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.msg import Hand, HandArray, HandMeshArray
-from hand_mesh_ros.ros import convert, output_frame, qos
-from hand_mesh_ros.ros.output_frame import OutputFrame
-from hand_mesh_ros.ros.transform_buffer import Sample, TransformBuffer, TransformError
+from hand_mesh_ros.ros import qos
+from hand_mesh_ros.ros.input.transform_buffer import Sample, TransformBuffer, TransformError
+from hand_mesh_ros.ros.output import output_frame
+from hand_mesh_ros.ros.output.output_frame import OutputFrame
+from hand_mesh_ros.ros.stamp import stamp_ns
+from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
 pytest.importorskip("tf2_msgs", reason="make setup builds it")
 from tf2_msgs.msg import TFMessage
@@ -71,8 +73,8 @@ class Robot:
 
     def tell_arm(self, header: Header) -> None:
         """Publishes where the arm was a moment before and after an image."""
-        stamp_ns = convert.stamp_ns(header)
-        around = (stamp_ns - MARGIN_NS, stamp_ns + MARGIN_NS)
+        taken_ns = stamp_ns(header)
+        around = (taken_ns - MARGIN_NS, taken_ns + MARGIN_NS)
         self._moving.publish(TFMessage(transforms=[stamped(BASE, ARM, self.base_from_arm(moment), moment) for moment in around]))
 
     def seen(self, frame_id: str = CAMERA) -> HandArray:
@@ -139,9 +141,9 @@ def reprojection_px(hand: Hand, camera_from_frame: np.ndarray, k: np.ndarray) ->
 def test_hands_are_where_the_camera_was_when_it_took_the_image(robot):
     hands = robot.seen()
     assert hands.header.frame_id == BASE
-    stamp_ns = convert.stamp_ns(hands.header)
+    taken_ns = stamp_ns(hands.header)
     hand = hands.hands[0]
-    then, later = (np.linalg.inv(robot.base_from_arm(moment) @ ARM_FROM_CAMERA) for moment in (stamp_ns, stamp_ns + 50_000_000))
+    then, later = (np.linalg.inv(robot.base_from_arm(moment) @ ARM_FROM_CAMERA) for moment in (taken_ns, taken_ns + 50_000_000))
     assert reprojection_px(hand, then, robot.k) == pytest.approx(hand.reprojection_rmse_px, abs=0.02)
     assert abs(reprojection_px(hand, later, robot.k) - hand.reprojection_rmse_px) > 1
     joints, wrist = np.reshape(hand.joints, (21, 3)), matrix_of(hand.wrist.pose.position, hand.wrist.pose.orientation)

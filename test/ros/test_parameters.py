@@ -13,11 +13,11 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from hand_mesh_ros.apps.image_source import SourceConfig
 from hand_mesh_ros.core.config import PipelineConfig
-from hand_mesh_ros.ros.camera_node import CameraConfig
 from hand_mesh_ros.ros.parameters import NodeConfig, changed, declare
-from hand_mesh_ros.ros.viewer_node import ViewerConfig
+from hand_mesh_ros.ros.tools.camera_node import CameraConfig
+from hand_mesh_ros.ros.tools.viewer_node import ViewerConfig
+from hand_mesh_ros.sources.image_source import SourceConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = (NodeConfig, PipelineConfig)

@@ -15,12 +15,12 @@ from std_msgs.msg import Header
 rosbag2 = pytest.importorskip("rosbags.rosbag2", reason="pip install rosbags")
 from rosbags.typesys import Stores, get_typestore  # noqa: E402
 
-from hand_mesh_ros.apps.synthetic import SyntheticCamera  # noqa: E402
-from hand_mesh_ros.core.hand_model import HandModel  # noqa: E402
+from hand_mesh_ros.core.hand.model import HandModel  # noqa: E402
 from hand_mesh_ros.core.pipeline import HandMeshPipeline  # noqa: E402
 from hand_mesh_ros.core.types import Frame  # noqa: E402
 from hand_mesh_ros.msg import Hand, HandArray, HandHypotheses, HandMeshArray, MeshTopology  # noqa: E402
-from hand_mesh_ros.ros.process_bag import main  # noqa: E402
+from hand_mesh_ros.ros.tools.process_bag import main  # noqa: E402
+from hand_mesh_ros.synthetic.camera import SyntheticCamera  # noqa: E402
 
 SIZE, N_IMAGES, PERIOD_S, START_S = (320, 240), 5, 0.1, 1000
 TOPICS = {"image": "/cam/image_raw", "camera_info": "/cam/camera_info", "depth": "/cam/depth"}

@@ -13,17 +13,18 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Header
 
-from hand_mesh_ros.apps.synthetic import SyntheticCamera
-from hand_mesh_ros.core.grasp import grasp_cues
-from hand_mesh_ros.core.hand_model import HandModel
-from hand_mesh_ros.core.joint_angles import ANGLE_NAMES
-from hand_mesh_ros.core.operator_frame import operator_joints
+from hand_mesh_ros.core.hand.joint_angles import ANGLE_NAMES
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.core.robot.choose import RobotHands
+from hand_mesh_ros.core.robot.grasp import grasp_cues
+from hand_mesh_ros.core.robot.operator_frame import operator_joints
 from hand_mesh_ros.core.types import HandEstimate
 from hand_mesh_ros.msg import GraspCues, Hand, HandArray
-from hand_mesh_ros.ros import package_files, robot_outputs
+from hand_mesh_ros.ros import package_files
 from hand_mesh_ros.ros.endpoints import Endpoints
-from hand_mesh_ros.ros.robot_hands import RobotHands
-from hand_mesh_ros.ros.robot_outputs import TOPICS, RobotOutputs, load_joint_limits
+from hand_mesh_ros.ros.output import robot_outputs
+from hand_mesh_ros.ros.output.robot_outputs import TOPICS, RobotOutputs, load_joint_limits
+from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
 ANGLES = np.deg2rad([[20, 15, 10, 25], [6, 30, 60, 40], [2, 35, 65, 45], [-4, 40, 70, 50], [-8, 45, 75, 50]])
 KINDS = {"wrist": PoseWithCovarianceStamped, "joints_operator": PoseArray, "joint_states": JointState, "grasp": GraspCues}

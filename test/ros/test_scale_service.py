@@ -9,8 +9,8 @@ import pytest
 from graph import Graph, end
 from rclpy.client import Client
 
-from hand_mesh_ros.core.hand_lengths import HAND_LENGTH
-from hand_mesh_ros.core.hand_model import HandModel, bone_lengths
+from hand_mesh_ros.core.hand.model import HandModel, bone_lengths
+from hand_mesh_ros.core.place.hand_lengths import HAND_LENGTH
 from hand_mesh_ros.msg import Hand, HandArray
 from hand_mesh_ros.srv import CalibrateScale
 

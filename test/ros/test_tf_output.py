@@ -14,11 +14,14 @@ from std_msgs.msg import Header
 from tf_messages import matrix_of
 
 from hand_mesh_ros.core.types import HandEstimate
-from hand_mesh_ros.ros import convert, qos, tf_output, transforms
+from hand_mesh_ros.ros import qos
 from hand_mesh_ros.ros.endpoints import Endpoints
-from hand_mesh_ros.ros.tf_output import WristFrames
-from hand_mesh_ros.ros.transform_buffer import TransformError
-from hand_mesh_ros.ros.transforms import TFMessage
+from hand_mesh_ros.ros.input import transforms
+from hand_mesh_ros.ros.input.transform_buffer import TransformError
+from hand_mesh_ros.ros.input.transforms import TFMessage
+from hand_mesh_ros.ros.output import tf_output
+from hand_mesh_ros.ros.output.tf_output import WristFrames
+from hand_mesh_ros.ros.stamp import stamp_ns
 
 PREFIX = f"bench_{os.getpid()}_"
 MARKS = count()
@@ -78,7 +81,7 @@ def test_each_side_is_a_frame_at_the_images_stamp_in_the_images_frame(publish, m
 def test_a_listener_to_tf_finds_the_wrist_at_the_images_time(graph, publish, make_hand, header):
     endpoints = Endpoints(graph.node)
     hand, listener = make_hand("left"), transforms.listen(endpoints)
-    question = (header.frame_id, f"{PREFIX}left_hand", convert.stamp_ns(header))
+    question = (header.frame_id, f"{PREFIX}left_hand", stamp_ns(header))
     try:
         deadline = time.monotonic() + 30
         while True:  # what is sent before the listener is known is lost

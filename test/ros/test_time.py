@@ -13,9 +13,9 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from hand_mesh_ros.apps.synthetic import SyntheticCamera
-from hand_mesh_ros.core.hand_model import HandModel
+from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.msg import HandArray
+from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
 SIZE = (320, 240)
 START_S = 40.0

@@ -7,9 +7,10 @@ import pytest
 from graph import Graph
 from tf_messages import SECOND, motion, stamped
 
-from hand_mesh_ros.ros import convert, transforms
 from hand_mesh_ros.ros.endpoints import Endpoints
-from hand_mesh_ros.ros.transform_buffer import Sample, TransformBuffer, TransformError
+from hand_mesh_ros.ros.input import transforms
+from hand_mesh_ros.ros.input.transform_buffer import Sample, TransformBuffer, TransformError
+from hand_mesh_ros.ros.output import convert_hands
 
 T0 = 1_700_000_000 * SECOND
 
@@ -36,7 +37,7 @@ def buffer(request: pytest.FixtureRequest) -> Iterator[TransformBuffer]:
 
 
 def sample(parent: str, parent_from_child: np.ndarray, sign: float = 1.0) -> Sample:
-    turn = convert.quaternion(parent_from_child[:3, :3])
+    turn = convert_hands.quaternion(parent_from_child[:3, :3])
     return Sample(parent, parent_from_child[:3, 3], sign * np.array([turn.x, turn.y, turn.z, turn.w]))
 
 

@@ -5,9 +5,9 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Quaternion, TransformStamped, Vector3
 from std_msgs.msg import Header
 
-from hand_mesh_ros.core.kinematics import rotation_about
-from hand_mesh_ros.ros import convert
-from hand_mesh_ros.ros.transform_buffer import to_matrix
+from hand_mesh_ros.core.hand.kinematics import rotation_about
+from hand_mesh_ros.ros.input.transform_buffer import to_matrix
+from hand_mesh_ros.ros.output import convert_hands
 
 SECOND = 1_000_000_000
 _AXIS = np.array([2.0, -1.0, 2.0]) / 3
@@ -25,7 +25,7 @@ def stamped(parent: str, child: str, parent_from_child: np.ndarray, stamp_ns: in
     stamp = Time(sec=stamp_ns // SECOND, nanosec=stamp_ns % SECOND)
     message = TransformStamped(header=Header(stamp=stamp, frame_id=parent), child_frame_id=child)
     message.transform.translation = Vector3(**dict(zip("xyz", parent_from_child[:3, 3].tolist())))
-    message.transform.rotation = convert.quaternion(parent_from_child[:3, :3])
+    message.transform.rotation = convert_hands.quaternion(parent_from_child[:3, :3])
     return message
 
 

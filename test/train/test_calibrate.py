@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hand_mesh_ros.core.doubt import SIGNS
+from hand_mesh_ros.core.uncertainty.error_signs import SIGNS
 from models_train.calibrate import Residuals, fit, inflation
 
 

@@ -9,17 +9,17 @@ import pytest
 import torch
 from stored_hands import stage_one_pairs
 
-from hand_mesh_ros.core import hypothesise
-from hand_mesh_ros.core.decode import DECODER_FILE, DENOISER_FILE
-from hand_mesh_ros.core.hand_model import FILE_NAME, HandModel
-from hand_mesh_ros.core.onnx_model import ModelError, OnnxModel, default_models_dir
+from hand_mesh_ros.core.cascade import joint_stage
+from hand_mesh_ros.core.cascade.mesh_stage import DECODER_FILE, DENOISER_FILE
+from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
+from hand_mesh_ros.core.models.onnx_model import ModelError, OnnxModel, default_models_dir
 from models_train import export_onnx, joint_task, mesh_tasks, onnx_file
 from models_train.nets.mesh_autoencoder import AutoencoderSize
 from models_train.task import Export, TrainConfig
 
 SIZE = AutoencoderSize(latent=16, channels=(4, 8, 8, 8), hidden=32)
 # What torch and ONNX Runtime may differ by, half-precision storage included.
-ALLOWED = {hypothesise.ENCODER_FILE: 1e-2, hypothesise.DENOISER_FILE: 1e-3, DECODER_FILE: 5e-5, DENOISER_FILE: 1e-2}
+ALLOWED = {joint_stage.ENCODER_FILE: 1e-2, joint_stage.DENOISER_FILE: 1e-3, DECODER_FILE: 5e-5, DENOISER_FILE: 1e-2}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_onnx_runtime_agrees_with_torch(exports, models, name):
 
 
 def test_the_joint_and_the_mesh_stage_name_the_encoder_whose_views_they_understand(exports):
-    encoder, joints = exports[hypothesise.ENCODER_FILE], exports[hypothesise.DENOISER_FILE]
+    encoder, joints = exports[joint_stage.ENCODER_FILE], exports[joint_stage.DENOISER_FILE]
     assert encoder.metadata["view_space"] == joints.metadata["view_space"]
     # This mesh stage was built on another joint stage than the one exported here.
     assert exports[DENOISER_FILE].metadata["view_space"] != encoder.metadata["view_space"]

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from hand_mesh_ros.core import guidance, hand_components, kinematics
-from hand_mesh_ros.core.guidance import ProjectionTarget
-from hand_mesh_ros.core.hand_components import HandComponents
-from hand_mesh_ros.core.hand_directions import HandDirections
-from hand_mesh_ros.core.hand_model import FILE_NAME, HandModel
-from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.graph import guidance
+from hand_mesh_ros.core.graph.directions import HandDirections
+from hand_mesh_ros.core.graph.guidance import ProjectionTarget
+from hand_mesh_ros.core.hand import components as hand_components
+from hand_mesh_ros.core.hand import kinematics
+from hand_mesh_ros.core.hand.components import HandComponents
+from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.topology import N_JOINTS
 
 RNG = np.random.default_rng(0)

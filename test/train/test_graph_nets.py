@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from hand_mesh_ros.core import hand_components
-from hand_mesh_ros.core.graph_condition import SIGHT_SIZE
-from hand_mesh_ros.core.hand_components import UNIT_M, HandComponents
-from hand_mesh_ros.core.hand_model import FILE_NAME, HandModel
-from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.graph.condition import SIGHT_SIZE
+from hand_mesh_ros.core.hand import components as hand_components
+from hand_mesh_ros.core.hand.components import UNIT_M, HandComponents
+from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS, WRIST
 from models_train import graph_task, train_loop
 from models_train.data import graph_samples

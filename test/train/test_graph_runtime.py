@@ -8,16 +8,18 @@ import onnx
 import pytest
 import torch
 
-from hand_mesh_ros.core import hand_components, kinematics, rigid
+from hand_mesh_ros.core.cascade.mesh_stage import palm_from_hand
 from hand_mesh_ros.core.config import PipelineConfig
-from hand_mesh_ros.core.decode import palm_from_hand
-from hand_mesh_ros.core.graph_condition import GraphCondition
-from hand_mesh_ros.core.graph_diffusion import CONDITION_FILE, DENOISER_FILE, GraphDiffusion
-from hand_mesh_ros.core.guidance import ProjectionTarget
-from hand_mesh_ros.core.hand_components import UNIT_M, HandComponents
-from hand_mesh_ros.core.hand_directions import HandDirections
-from hand_mesh_ros.core.hand_model import FILE_NAME, HandModel
-from hand_mesh_ros.core.onnx_model import ModelError, default_models_dir
+from hand_mesh_ros.core.geometry import rigid
+from hand_mesh_ros.core.graph.condition import GraphCondition
+from hand_mesh_ros.core.graph.diffusion import CONDITION_FILE, DENOISER_FILE, GraphDiffusion
+from hand_mesh_ros.core.graph.directions import HandDirections
+from hand_mesh_ros.core.graph.guidance import ProjectionTarget
+from hand_mesh_ros.core.hand import components as hand_components
+from hand_mesh_ros.core.hand import kinematics
+from hand_mesh_ros.core.hand.components import UNIT_M, HandComponents
+from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
+from hand_mesh_ros.core.models.onnx_model import ModelError, default_models_dir
 from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS
 from models_train import export_onnx, graph_task, onnx_file
 from models_train.nets.condition_tokens import TokenSize

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hand_mesh_ros.core.hand_model import bone_lengths
+from hand_mesh_ros.core.hand.model import bone_lengths
 from hand_mesh_ros.core.topology import FINGER_JOINTS, MIDDLE_MCP, PARENTS, WRIST
 from models_train.data import hands, shape
 from models_train.data.anthropometry import PROPORTION_REL_STD, mean_bone_lengths_m

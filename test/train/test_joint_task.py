@@ -7,9 +7,9 @@ import pytest
 import torch
 from stored_hands import write_joint_stage, write_shard
 
-from hand_mesh_ros.core.hand_model import bone_lengths
+from hand_mesh_ros.core.cascade.view import CONDITION_SIZE, FEATURES_SHAPE, JOINT_UNIT_M
+from hand_mesh_ros.core.hand.model import bone_lengths
 from hand_mesh_ros.core.topology import N_JOINTS
-from hand_mesh_ros.core.view import CONDITION_SIZE, FEATURES_SHAPE, JOINT_UNIT_M
 from models_train import joint_task, train_loop
 from models_train.checkpoint import CheckpointError
 from models_train.data import views

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from hand_mesh_ros.core import noise
-from hand_mesh_ros.core.hand_components import HandComponents
-from hand_mesh_ros.core.sample import ddim, multistep
+from hand_mesh_ros.core.hand.components import HandComponents
+from hand_mesh_ros.core.models import noise
+from hand_mesh_ros.core.models.sampler import ddim, multistep
 from models_train.nets.linear_guess import LinearGuess, alpha_bar_of
 
 UNIT_M = 0.1

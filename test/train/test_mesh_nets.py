@@ -7,9 +7,9 @@ import pytest
 import torch
 from stored_hands import stage_one_pairs
 
-from hand_mesh_ros.core.decode import VIEW_ROTATION_SIZE
-from hand_mesh_ros.core.hand_model import FILE_NAME, HandModel
-from hand_mesh_ros.core.onnx_model import default_models_dir
+from hand_mesh_ros.core.cascade.mesh_stage import VIEW_ROTATION_SIZE
+from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from models_train import losses, mesh_tasks, train_loop
 from models_train.data.pairs import NoisyTruthPairs
 from models_train.nets.graph import ChebyshevConv, Resample

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from hand_mesh_ros.core.onnx_model import ModelError, OnnxModel
+from hand_mesh_ros.core.models.onnx_model import ModelError, OnnxModel
 from models_train import onnx_file
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from stored_hands import stage_one_pairs
 
-from hand_mesh_ros.core.hand_model import bone_lengths
+from hand_mesh_ros.core.hand.model import bone_lengths
 from models_train import joint_noise
 from models_train.data.hands import shipped_hand
 from models_train.data.pairs import MixedPairs, NoisyTruthPairs, Pairs, StageOnePairs

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from hand_mesh_ros.apps import appearance
-from hand_mesh_ros.core import camera
-from hand_mesh_ros.core.hand_model import bone_lengths
+from hand_mesh_ros.core.geometry import camera
+from hand_mesh_ros.core.hand.model import bone_lengths
+from hand_mesh_ros.synthetic import appearance
 from models_train.data import scenes
 from models_train.data.hands import shipped_hand
 from models_train.data.scenes import Scene, SceneMaker

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from stored_hands import write_shard
 
-from hand_mesh_ros.core import camera
-from hand_mesh_ros.core.view import Cues
+from hand_mesh_ros.core.cascade.view import Cues
+from hand_mesh_ros.core.geometry import camera
 from models_train.data import detected
 from models_train.data.shards import StoredViews
 

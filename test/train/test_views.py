@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from hand_mesh_ros.core.camera import sight_from_camera
-from hand_mesh_ros.core.hand_model import bone_lengths
+from hand_mesh_ros.core.cascade.view import CONDITION_SIZE, Cues, look_at_hand
+from hand_mesh_ros.core.geometry.camera import sight_from_camera
+from hand_mesh_ros.core.hand.model import bone_lengths
 from hand_mesh_ros.core.topology import MIDDLE_MCP, N_JOINTS, WRIST
-from hand_mesh_ros.core.view import CONDITION_SIZE, Cues, look_at_hand
 from models_train.data import views
 from models_train.data.hands import sample_joints, shipped_hand
 

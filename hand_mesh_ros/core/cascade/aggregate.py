@@ -1,0 +1,150 @@
+"""From many hypotheses to one hand: weights, modes, the mean of the main mode and how far its hypotheses lie apart.
+
+A mean over two clearly different explanations is not a hand, so hypotheses are first grouped; only the heaviest group, mode 0, is
+averaged. The spread is not yet the error: `calibration` makes that of it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hand_mesh_ros.core.geometry import rigid
+from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
+from hand_mesh_ros.core.topology import BONES, WRIST
+from hand_mesh_ros.core.types import Hypotheses, Side
+
+# Mean joint distance of two hypotheses, same centre and axes, above which they are different explanations [m]. The samples of
+# one explanation lie 5 to 15 mm apart, the two depth flips of one finger alone already 20 to 40 mm / 4 fingers' share.
+MODE_DISTANCE_M = 0.025
+# The samples were already conditioned on the keypoints, so missing them counts little: distances of this share of the hand's
+# extent in the image lower the log weight by one half.
+_RESIDUAL_SHARE = 0.06
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far the hypotheses of the main mode lie apart: unbiased sample covariances, zero for a single one."""
+
+    n_samples: float  # effective number: that of equally weighted samples which tell as much
+    articulation_m2: np.ndarray  # (21, 3, 3) after similarity alignment of the hand
+    relative_m2: np.ndarray  # (21, 3, 3) about the hand's centre, with its rotation and size
+    rotation: np.ndarray  # (3, 3) rad^2 of the wrist frame, about the camera's axes
+    vertices_m2: np.ndarray  # (V,) per axis, after similarity alignment
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """The main mode of a hand's hypotheses; camera axes, wrist in the origin, average adult size."""
+
+    joints_m: np.ndarray  # (21, 3)
+    vertices_m: np.ndarray  # (V, 3)
+    spread: Spread
+    weights: np.ndarray  # (K,) sum to 1
+    mode: np.ndarray  # (K,) int, 0 the heaviest
+    is_fitted: bool = False  # joints and vertices were moved by the 2D fit
+
+
+def weigh(log_weight: np.ndarray, residual: np.ndarray, extent: float) -> np.ndarray:
+    """Weights of hypotheses, (K,), that sum to 1.
+
+    Args:
+        log_weight: (K,) of the sampler.
+        residual: (K,) distance to the keypoints in the plane z = 1; inf excludes a hypothesis.
+        extent: of the hand in the same plane, `rays.ray_extent`.
+
+    Raises:
+        ValueError: if every hypothesis is excluded.
+    """
+    total = log_weight - 0.5 * (residual / (_RESIDUAL_SHARE * max(extent, 1e-6))) ** 2
+    if not np.max(total) > -np.inf:
+        raise ValueError(f"none of {len(total)} hypotheses can be placed: residuals {residual.tolist()}")
+    weights = np.exp(total - np.max(total))
+    return weights / weights.sum()
+
+
+def find_modes(joints_m: np.ndarray, weights: np.ndarray, distance_m: float = MODE_DISTANCE_M) -> np.ndarray:
+    """Mode of each hypothesis, (K,) int, 0 the heaviest.
+
+    Around the hypothesis with the heaviest neighbourhood everything nearer than `distance_m` is one mode; the same again for the
+    rest. Skeletons are compared in camera axes, since a hand that is tilted to or from the camera is what differs most often.
+
+    Args:
+        joints_m: (K, 21, 3).
+        weights: (K,).
+        distance_m: mean distance of the joints.
+    """
+    centred = joints_m - joints_m.mean(1, keepdims=True)
+    distance = np.linalg.norm(centred[:, None] - centred[None], axis=-1).mean(-1)
+    is_near = (distance < distance_m) | np.eye(len(joints_m), dtype=bool)
+    label = np.full(len(joints_m), -1)
+    while np.any(label < 0):
+        free = label < 0
+        mass = (is_near & free) @ weights
+        leader = int(np.argmax(np.where(free, mass, -1.0)))
+        label[is_near[leader] & free] = label.max() + 1
+    heaviest_first = np.argsort(-np.bincount(label, weights), kind="stable")
+    return np.argsort(heaviest_first)[label]
+
+
+def aggregate(hypotheses: Hypotheses, vertices_m: np.ndarray, weights: np.ndarray, side: Side) -> Aggregate:
+    """Mean and spread of the main mode.
+
+    Args:
+        hypotheses: skeletons of one hand; only their joints are used.
+        vertices_m: (K, V, 3) their meshes, same axes and origin.
+        weights: (K,) that sum to 1.
+        side: of the hand.
+    """
+    mode = find_modes(hypotheses.joints_m, weights)
+    main = mode == 0
+    share = weights[main] / weights[main].sum()
+    skeletons, meshes = hypotheses.joints_m[main].astype(np.float64), vertices_m[main]
+    joints, vertices = _mean(skeletons, meshes, share)
+    spread = _spread(skeletons, meshes, joints, vertices, share, side)
+    wrist = joints[WRIST]
+    return Aggregate(joints - wrist, vertices - wrist, spread, weights, mode)
+
+
+def _mean(skeletons: np.ndarray, meshes: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean skeleton (21, 3) and mesh (V, 3) of hypotheses that are turned onto their mean first.
+
+    A plain mean over directions is shorter than what it averages: turning takes away the common part, the scale the rest.
+    """
+    plain = np.tensordot(share, skeletons, axes=1)
+    rotation, translation, _ = rigid.align(skeletons, plain)
+    joints = np.tensordot(share, rigid.transform(skeletons, rotation, translation), axes=1)
+    vertices = np.tensordot(share, rigid.transform(meshes, rotation, translation), axes=1)
+    growth = share @ _size(skeletons) / _size(joints)
+    return joints * growth, vertices * growth
+
+
+def _size(joints: np.ndarray) -> np.ndarray:
+    """Sum of the bone lengths, (...,)."""
+    return np.linalg.norm(joints[..., BONES[:, 1], :] - joints[..., BONES[:, 0], :], axis=-1).sum(-1)
+
+
+def _spread(
+    skeletons: np.ndarray, meshes: np.ndarray, joints: np.ndarray, vertices: np.ndarray, share: np.ndarray, side: Side
+) -> Spread:
+    n_samples = 1 / np.sum(share**2)
+    # A mean from the same samples lies nearer to them than the true one.
+    unbiased = n_samples / (n_samples - 1) if n_samples > 1.5 else 0.0
+    onto_mean = rigid.align(skeletons, joints, with_scale=True)
+    aligned = rigid.transform(skeletons, *onto_mean) - joints
+    relative = skeletons - skeletons.mean(1, keepdims=True) - (joints - joints.mean(0))
+    turned = rotation_vectors(skeletons, joints, side)
+    vertex_variance = np.einsum("k,kvc->v", share, (rigid.transform(meshes, *onto_mean) - vertices) ** 2) / 3
+    return Spread(
+        n_samples=float(n_samples),
+        articulation_m2=unbiased * np.einsum("k,kjr,kjs->jrs", share, aligned, aligned),
+        relative_m2=unbiased * np.einsum("k,kjr,kjs->jrs", share, relative, relative),
+        rotation=unbiased * np.einsum("k,kr,ks->rs", share, turned, turned),
+        vertices_m2=unbiased * vertex_variance,
+    )
+
+
+def rotation_vectors(skeletons: np.ndarray, joints: np.ndarray, side: Side) -> np.ndarray:
+    """Rotation vectors, (K, 3) radians about the camera's axes, from one skeleton's wrist frame to those of others (K, 21, 3)."""
+    turn = wrist_rotation(skeletons, side) @ wrist_rotation(joints, side).T
+    # The antisymmetric part is the rotation vector to first order.
+    return 0.5 * np.stack([turn[:, 2, 1] - turn[:, 1, 2], turn[:, 0, 2] - turn[:, 2, 0], turn[:, 1, 0] - turn[:, 0, 1]], -1)

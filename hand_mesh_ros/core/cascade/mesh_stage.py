@@ -1,0 +1,111 @@
+"""From skeletons to meshes: latent diffusion conditioned on the skeleton, then the mesh decoder.
+
+Both models work in the palm frame, where the wrist and the finger bases lie as in the rest pose: turning a skeleton turns its
+mesh, exactly.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.geometry import rigid
+from hand_mesh_ros.core.hand import model as hand_model
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.core.models.noise import SCHEDULE
+from hand_mesh_ros.core.models.onnx_model import ModelError, OnnxModel
+from hand_mesh_ros.core.models.sampler import ddim
+from hand_mesh_ros.core.topology import N_JOINTS, PALM_JOINTS, joint_order_digest
+from hand_mesh_ros.core.types import Sight, require_shape
+
+DENOISER_FILE, DECODER_FILE = "mesh_denoiser.onnx", "mesh_decoder.onnx"
+VIEW_ROTATION_SIZE = 6
+
+
+def palm_from_hand(joints_m: np.ndarray, hand: HandModel) -> tuple[np.ndarray, np.ndarray]:
+    """Rotation (..., 3, 3) and translation (..., 3) that lay the palm of skeletons (..., 21, 3) onto that of the rest pose."""
+    rotation, translation, _ = rigid.align(joints_m[..., PALM_JOINTS, :], hand.joints_m[PALM_JOINTS])
+    return rotation, translation
+
+
+def view_of(embedding: np.ndarray, palm_from_virtual: np.ndarray) -> np.ndarray:
+    """What the mesh stage sees of views, (..., W + 6) float32: their embeddings, and how the palms are turned in them.
+
+    Args:
+        embedding: (..., W) by the joint stage's encoder.
+        palm_from_virtual: (..., 3, 3) rotation from the virtual camera of the view; its first two rows tell all of it.
+    """
+    rows = palm_from_virtual[..., :2, :].reshape(*palm_from_virtual.shape[:-2], VIEW_ROTATION_SIZE)
+    return np.concatenate([np.broadcast_to(embedding, (*rows.shape[:-1], embedding.shape[-1])), rows], -1).astype(np.float32)
+
+
+class MeshDecoder:
+    """Meshes of right hands from their skeletons."""
+
+    def __init__(self, models_dir: Path, config: PipelineConfig, view_space: str) -> None:
+        """Loads the hand model, the denoiser and the decoder.
+
+        Args:
+            models_dir: folder of the model files.
+            config: settings of the pipeline.
+            view_space: of the encoder that embeds the views, as its metadata tell.
+
+        Raises:
+            ModelError: if one of them is missing, damaged, or made for another of them.
+        """
+        self._hand = HandModel.load(models_dir / hand_model.FILE_NAME)
+        self.reconfigure(config)
+        common = {"joint_order": joint_order_digest(), "topology": self._hand.digest}
+        self._decoder = OnnxModel(models_dir / DECODER_FILE, {"kind": "mesh_decoder", **common}, config.device, config.threads)
+        expected = {"kind": "mesh_denoiser", "schedule": SCHEDULE, "latent_space": self._fact("latent_space"), **common}
+        expected["view_space"] = view_space
+        self._denoiser = OnnxModel(models_dir / DENOISER_FILE, expected, config.device, config.threads)
+        self.latent_size = int(self._fact("latent_size"))
+        self._view_size = int(self._denoiser.input_shape("view")[1])
+
+    def reconfigure(self, config: PipelineConfig) -> None:
+        """Goes on with another number of steps."""
+        self._steps, self._seed = config.mesh_steps, config.seed
+
+    def __call__(self, joints_m: np.ndarray, sight: Sight | None = None, noise: np.ndarray | None = None) -> np.ndarray:
+        """Vertices in the frame of the skeletons, (K, V, 3) float32 metres, in the order of the hand model.
+
+        Args:
+            joints_m: (K, 21, 3) of right hands of average adult size, K at least 1.
+            sight: the view that they were sampled from, if it is to be looked at.
+            noise: (K, latent_size) standard normal that the latents start from; None for that of the configured seed.
+
+        Raises:
+            ValueError: if an array has the wrong shape or a joint is not finite.
+        """
+        require_shape("joints_m", joints_m, (None, N_JOINTS, 3))
+        if not len(joints_m) or not np.all(np.isfinite(joints_m)):
+            raise ValueError(f"joints_m of {len(joints_m)} skeletons: at least one is needed, and finite numbers only")
+        if noise is None:
+            noise = np.random.default_rng(self._seed).standard_normal((len(joints_m), self.latent_size))
+        require_shape("noise", noise, (len(joints_m), self.latent_size))
+        rotation, translation = palm_from_hand(joints_m, self._hand)
+        given = np.ones((len(joints_m), 2), np.float32)
+        if sight is None:
+            given[:, 1], view = 0, np.zeros((len(joints_m), self._view_size), np.float32)
+        else:
+            view = view_of(sight.embedding, rotation @ sight.virtual_from_hand.T)
+        in_palm = rigid.transform(joints_m, rotation, translation).astype(np.float32)
+        latent = self._sample({"joints_m": in_palm, "view": view, "given": given}, noise.astype(np.float32))
+        vertices_m = self._decoder(latent=latent)["vertices_m"]
+        # The palm alone sets the frame coarsely; all joints together say better how the finished mesh lies on the skeleton.
+        rotation, translation, _ = rigid.align(self._hand.joint_regressor @ vertices_m, joints_m)
+        return rigid.transform(vertices_m, rotation, translation).astype(np.float32)
+
+    def _sample(self, condition: dict[str, np.ndarray], noise: np.ndarray) -> np.ndarray:
+        def denoise(noisy_latent: np.ndarray, time: float) -> np.ndarray:
+            times = np.full(len(noisy_latent), time, np.float32)
+            return self._denoiser(noisy_latent=noisy_latent, time=times, **condition)["latent"]
+
+        return ddim(denoise, noise, self._steps)
+
+    def _fact(self, name: str) -> str:
+        value = self._decoder.metadata.get(name)
+        if value is None:
+            raise ModelError(f"model file {self._decoder.path} does not state its {name}; export it again")
+        return value

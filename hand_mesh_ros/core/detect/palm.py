@@ -1,0 +1,146 @@
+"""Palms in a whole image: letterboxed input, anchors, decoding, weighted non-maximum suppression.
+
+The model sees a 192x192 px image and answers for 2016 anchors: two at every cell of a 24x24 grid, six at every cell of a 12x12
+grid. Each answer is a box and seven keypoints relative to its anchor's centre. Method: Zhang et al. 2020, MediaPipe Hands.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from hand_mesh_ros.core.models.onnx_model import OnnxModel
+
+INPUT_PX = 192
+# (cells along a side, anchors in each cell), in the order of the model's answers.
+_GRIDS = ((24, 2), (12, 6))
+_SAME_PALM_IOU = 0.3
+_AVERAGED = 4
+# The joints, as numbered in `topology`, that the seven keypoints of a palm stand for.
+KEYPOINT_JOINTS = np.array([0, 5, 9, 13, 17, 1, 2])
+WRIST, MIDDLE_MCP = 0, 2
+
+
+@dataclass(frozen=True)
+class Palm:
+    """A palm in the image."""
+
+    box_px: np.ndarray  # (4,) x, y of the top-left corner, width, height
+    keypoints_px: np.ndarray  # (7, 2): wrist, MCPs of index to little, thumb CMC and MCP
+    score: float  # in 0..1
+
+
+class PalmDetector:
+    """The palm model and what surrounds it."""
+
+    def __init__(self, models_dir: Path, device: str = "auto", threads: int = 0) -> None:
+        """Loads `palm_detection.onnx`.
+
+        Raises:
+            ModelError: saying what is wrong with the file or the device.
+        """
+        self._model = OnnxModel(models_dir / "palm_detection.onnx", {"kind": "palm_detection"}, device, threads)
+        self._anchors_px = anchors_px()
+
+    def __call__(self, rgb: np.ndarray, min_score: float) -> list[Palm]:
+        """Palms with at least `min_score` in an image (H, W, 3) uint8, best first."""
+        image, image_from_input = letterbox(rgb)
+        answers = self._model(image=image)
+        boxes, keypoints, scores = decode(answers["boxes"], answers["scores"], self._anchors_px, min_score)
+        boxes, keypoints, scores = suppress(boxes, keypoints, scores)
+        gain, shift = image_from_input
+        return [
+            Palm(np.concatenate([(box[:2] * gain + shift), (box[2:] - box[:2]) * gain]), points * gain + shift, float(score))
+            for box, points, score in zip(boxes, keypoints, scores)
+        ]
+
+
+def anchors_px() -> np.ndarray:
+    """(2016, 2) centres of the anchors in the model's input, pixel centres at integers."""
+    layers = []
+    for cells, repeats in _GRIDS:
+        centres = (np.arange(cells) + 0.5) * (INPUT_PX / cells) - 0.5
+        x, y = np.meshgrid(centres, centres)
+        layers.append(np.repeat(np.stack([x, y], -1).reshape(-1, 2), repeats, axis=0))
+    return np.concatenate(layers).astype(np.float32)
+
+
+def letterbox(rgb: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """The image centred on black in the model's input, and the way back.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+
+    Returns:
+        (192, 192, 3) uint8, and (gain (2,), shift (2,)): image pixel = gain * input pixel + shift.
+    """
+    size = np.array([rgb.shape[1], rgb.shape[0]])
+    inner = np.maximum(1, np.rint(size * (INPUT_PX / size.max()))).astype(int)
+    corner = (INPUT_PX - inner) // 2
+    # Averaging all pixels of a large image takes milliseconds, sampling it aliases: sample first, then average 4x4.
+    finer = _AVERAGED * inner
+    if size.max() > finer.max():
+        rgb = cv2.resize(rgb, tuple(finer.tolist()), interpolation=cv2.INTER_LINEAR)
+    shrinks = size.max() > INPUT_PX
+    canvas = np.zeros((INPUT_PX, INPUT_PX, 3), np.uint8)
+    window = canvas[corner[1] : corner[1] + inner[1], corner[0] : corner[0] + inner[0]]
+    window[...] = cv2.resize(rgb, tuple(inner.tolist()), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    gain = size / inner
+    return canvas, (gain, gain * (0.5 - corner) - 0.5)
+
+
+def decode(
+    boxes: np.ndarray, scores: np.ndarray, anchors: np.ndarray, min_score: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Boxes and keypoints of the anchors that score at least `min_score`.
+
+    Args:
+        boxes: (A, 18) centre, size and seven keypoints, relative to the anchor, in input pixels.
+        scores: (A,) in 0..1.
+        anchors: (A, 2) centres in input pixels.
+        min_score: answers below it are left out; answers that are not finite always are.
+
+    Returns:
+        corners (N, 4) as x0, y0, x1, y1; keypoints (N, 7, 2); scores (N,).
+    """
+    kept = np.flatnonzero((scores >= min_score) & np.isfinite(boxes).all(1))
+    boxes, anchors = boxes[kept], anchors[kept]
+    centre, half = boxes[:, :2] + anchors, 0.5 * boxes[:, 2:4]
+    keypoints = boxes[:, 4:].reshape(-1, len(KEYPOINT_JOINTS), 2) + anchors[:, None]
+    return np.concatenate([centre - half, centre + half], axis=1), keypoints, scores[kept]
+
+
+def suppress(boxes: np.ndarray, keypoints: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One answer a palm: the mean, weighted by score, of all that overlap the best one; best first.
+
+    Args:
+        boxes: (N, 4) as x0, y0, x1, y1.
+        keypoints: (N, 7, 2).
+        scores: (N,).
+
+    Returns:
+        The same three, (M, 4), (M, 7, 2), (M,), M <= N; the score is that of the best answer of each palm.
+    """
+    if not len(boxes):
+        return boxes, keypoints, scores
+    values = np.concatenate([boxes, keypoints.reshape(len(boxes), -1)], axis=1)
+    left = np.argsort(-scores, kind="stable")
+    merged, best = [], []
+    while left.size:
+        same = overlap(boxes[left[0]], boxes[left]) > _SAME_PALM_IOU
+        same[0] = True  # also a box without area takes itself away, so the loop ends
+        group = left[same]
+        merged.append(np.average(values[group], axis=0, weights=scores[group]))
+        best.append(scores[left[0]])
+        left = left[~same]
+    table = np.array(merged)
+    return table[:, :4], table[:, 4:].reshape(len(table), -1, 2), np.array(best)
+
+
+def overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Intersection over union, (N,), of one box (4,) with others (N, 4), all as x0, y0, x1, y1."""
+    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
+    common = np.prod(np.maximum(sides, 0), axis=1)
+    total = np.prod(box[2:] - box[:2]) + np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) - common
+    return common / np.maximum(total, 1e-9)

@@ -1,0 +1,219 @@
+"""Condition-aligned guidance of the graph diffusion: pulls a guess of the clean mesh towards what is given of the hand.
+
+HHMR (Li et al., CVPR 2024), eq. 4: the guess x moves along the gradient of |F(x) - c|^2, with F the joint regressor (3D
+skeleton, or part of one), the joints' projection into a camera (2D skeleton) or a selection of vertices (part of a mesh). The
+plain gradient needs a step size tuned for each F, and it moves nothing but the few vertices that F looks at. So the guess is
+moved to the least of
+
+    |F(x + dx) - c|^2 / noise_std^2 + |dx|_K^2 / prior_std^2
+
+where K is a covariance of hands: for given vertices it says that neighbours move together, so that the surface stays smooth, and
+one step solves it; for joints and rays it is that of the principal components, for rays solved together with the hand's pose by
+damped Gauss-Newton steps. All of it is in closed form on the clean guess; nothing is differentiated through the network.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import numpy as np
+
+from hand_mesh_ros.core.graph.directions import HandDirections, spread_of
+from hand_mesh_ros.core.graph.likeliest_hand import Pose, RayProblem, likeliest_hand, solve_pose
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.core.models import noise as schedule
+from hand_mesh_ros.core.models.sampler import Denoise
+from hand_mesh_ros.core.topology import N_JOINTS
+from hand_mesh_ros.core.types import require_shape
+
+# How far a guess may be off, per vertex, and how exactly it has to fit what is given in three dimensions.
+_PRIOR_STD_M, _EXACT_STD_M = 0.01, 0.0002
+# Joints that are not nearer than this to the camera's plane count.
+_NEAR_M = 0.03
+
+
+class Target(Protocol):
+    """What a mesh is to agree with; all functions take meshes (n, V, 3) in metres in the palm frame."""
+
+    def value(self, vertices_m: np.ndarray) -> np.ndarray:
+        """|F(x) - c|^2 of each mesh, (n,)."""
+        ...
+
+    def gradient(self, vertices_m: np.ndarray) -> np.ndarray:
+        """Its gradient, (n, V, 3)."""
+        ...
+
+    def improve(self, vertices_m: np.ndarray, kept: float = 0.0) -> np.ndarray:
+        """Meshes after one step, (n, V, 3), where they were guessed from samples of alpha_bar `kept`."""
+        ...
+
+
+class LinearTarget:
+    """Given places of weighted sums of vertices: joints, some joints, or some vertices."""
+
+    def __init__(
+        self,
+        hand: HandModel,
+        operator: np.ndarray,
+        places_m: np.ndarray,
+        weights: np.ndarray,
+        directions: HandDirections | None = None,
+    ) -> None:
+        """Prepares the step; prefer `joint_target` and `vertex_target`.
+
+        Args:
+            hand: for its mesh hierarchy.
+            operator: (m, V) the sums.
+            places_m: (m, 3), or (n, m, 3) if each mesh has its own.
+            weights: (m,) confidences; 0 where nothing is given.
+            directions: in which the whole hand is moved before its surface is moved locally, as far as noise leaves them open;
+                None for the local step alone.
+        """
+        self._directions = directions
+        root = np.sqrt(np.asarray(weights, np.float64))[:, None]
+        self._rows = root * operator
+        self._places = root * np.where(root > 0, places_m, 0.0)
+        spread = spread_of(hand, self._rows)
+        gram = self._rows @ spread + (_EXACT_STD_M / _PRIOR_STD_M) ** 2 * np.eye(len(operator))
+        self._gain = np.linalg.solve(gram, spread.T).T
+
+    def value(self, vertices_m: np.ndarray) -> np.ndarray:
+        return (self._residual(vertices_m) ** 2).sum((-1, -2))
+
+    def gradient(self, vertices_m: np.ndarray) -> np.ndarray:
+        return 2 * self._rows.T @ self._residual(vertices_m)
+
+    def improve(self, vertices_m: np.ndarray, kept: float = 0.0) -> np.ndarray:
+        if self._directions is not None:
+            vertices_m = vertices_m + self._along_directions(vertices_m, kept)
+        return vertices_m - self._gain @ self._residual(vertices_m)
+
+    def _along_directions(self, vertices_m: np.ndarray, kept: float) -> np.ndarray:
+        """The likeliest move, (n, V, 3), of a Gaussian guess that is given the places."""
+        freedom = self._directions.freedom(None, 0.0, kept)
+        is_free = freedom > 0
+        basis_m = freedom[is_free, None, None] * self._directions.basis_m[is_free]
+        slopes = np.moveaxis(self._rows @ basis_m, 0, -1).reshape(-1, len(basis_m)) / _EXACT_STD_M
+        pull = -slopes.T @ (self._residual(vertices_m).reshape(len(vertices_m), -1).T / _EXACT_STD_M)
+        coefficients = np.linalg.solve(slopes.T @ slopes + np.eye(len(basis_m)), pull)
+        return np.tensordot(coefficients.T, basis_m, axes=1)
+
+    def _residual(self, vertices_m: np.ndarray) -> np.ndarray:
+        return self._rows @ vertices_m - self._places
+
+
+def joint_target(
+    hand: HandModel, joints_m: np.ndarray, weights: np.ndarray, directions: HandDirections | None = None
+) -> LinearTarget:
+    """Operator J, or M J for part of a skeleton.
+
+    Args:
+        hand: for its joint regressor.
+        joints_m: (21, 3) or (n, 21, 3) in the palm frame.
+        weights: (21,) confidences; 0 for joints that are not given, which may be NaN.
+        directions: as in `LinearTarget`.
+    """
+    require_shape("weights", weights, (N_JOINTS,))
+    return LinearTarget(hand, hand.joint_regressor, joints_m, weights, directions)
+
+
+def vertex_target(hand: HandModel, vertices_m: np.ndarray, given: np.ndarray) -> LinearTarget:
+    """Operator M: part of a mesh.
+
+    Args:
+        hand: for its mesh.
+        vertices_m: (V, 3) in the palm frame.
+        given: (V,) bool, True for the vertices that count; the others may be NaN.
+
+    Raises:
+        ValueError: if no vertex is given, or an array has the wrong shape.
+    """
+    n_vertices = len(hand.template_m)
+    require_shape("vertices_m", vertices_m, (n_vertices, 3))
+    require_shape("given", given, (n_vertices,))
+    if not np.any(given):
+        raise ValueError(f"none of the {n_vertices} vertices is given; generate a hand instead")
+    rows = np.flatnonzero(given)
+    return LinearTarget(hand, np.eye(n_vertices)[rows], vertices_m[rows], np.ones(len(rows)))
+
+
+class ProjectionTarget:
+    """Operator Pi J: rays on which a camera sees the joints. Where the hand is in that camera is solved for at every step.
+
+    The surface may move along the principal components of hands, which keeps it a hand while it follows rays that leave open how
+    far the joints are.
+    """
+
+    def __init__(
+        self,
+        directions: HandDirections,
+        rays: np.ndarray,
+        weights: np.ndarray,
+        ray_std: float,
+        camera_from_palm: np.ndarray,
+        prior_std_m: float | None = None,
+        turn_std_rad: float = np.inf,
+        local_std_m: float = 0.0,
+    ) -> None:
+        """Prepares the steps.
+
+        Args:
+            directions: how the surface may move.
+            rays: (21, 2) undistorted x/z, y/z.
+            weights: (21,) confidence of each; 0 for joints that are not seen.
+            ray_std: standard deviation of a ray of weight 1, per axis.
+            camera_from_palm: (n, 3, 3) first guess of the rotations.
+            prior_std_m: how far vertices of a guess may be off; the smaller, the less it follows rays that contradict it. None,
+                for samples from pure noise: what the noise leaves open.
+            turn_std_rad: how far the rotations may be off; infinite if they are a start only, 0 to keep them.
+            local_std_m: how far the skin about each joint may be off by itself.
+        """
+        self._directions, self._regressor = directions, directions.regressor
+        self._prior_std_m, self._local_std_m = prior_std_m, local_std_m
+        self._rays, self._weights = np.asarray(rays, np.float64), np.asarray(weights, np.float64)
+        self._ray_std, self._turn_std_rad = ray_std, turn_std_rad
+        self._rotation = np.asarray(camera_from_palm, np.float64)
+
+    def pose(self, vertices_m: np.ndarray) -> Pose:
+        """Where in the camera the meshes, as they are, explain the rays best."""
+        joints_m = self._regressor @ vertices_m
+        return solve_pose(joints_m, self._rays, self._weights, self._rotation, self._ray_std, self._turn_std_rad)
+
+    def value(self, vertices_m: np.ndarray, pose: Pose | None = None) -> np.ndarray:
+        """Weighted sum of squared distances in the plane z = 1, (n,); None for the best pose."""
+        residual, _ = self._linearised(vertices_m, pose or self.pose(vertices_m))
+        return (residual**2).sum((-1, -2))
+
+    def gradient(self, vertices_m: np.ndarray, pose: Pose | None = None) -> np.ndarray:
+        """Where rotations are free this is the gradient of the best value, too: there a change of the pose does not matter."""
+        residual, slopes = self._linearised(vertices_m, pose or self.pose(vertices_m))
+        return 2 * self._regressor.T @ np.einsum("nja,njac->njc", residual, slopes)
+
+    def improve(self, vertices_m: np.ndarray, kept: float = 0.0) -> np.ndarray:
+        """The likeliest meshes, given the rays and that `vertices_m` are guesses."""
+        freedom = self._directions.freedom(self._prior_std_m, self._local_std_m, kept)
+        is_free = freedom > 0
+        freedom = freedom[is_free]
+        problems = self._problems(vertices_m, freedom[:, None, None] * self._directions.of_joints_m[is_free])
+        coefficients = np.stack([freedom * likeliest_hand(problem)[0] for problem in problems])
+        return vertices_m + np.tensordot(coefficients, self._directions.basis_m[is_free], axes=1)
+
+    def _problems(self, vertices_m: np.ndarray, directions_m: np.ndarray) -> Iterator[RayProblem]:
+        seen = (self._rays, self._weights, self._ray_std)
+        for joints_m, rotation in zip(self._regressor @ vertices_m, self._rotation, strict=True):
+            yield RayProblem(joints_m, directions_m, *seen, rotation, self._turn_std_rad)
+
+    def _linearised(self, vertices_m: np.ndarray, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
+        """Weighted residuals (n, 21, 2) and their derivatives (n, 21, 2, 3) by the joints in the palm frame."""
+        placed = pose.place(self._regressor @ vertices_m)
+        root = np.where(placed[..., 2] > _NEAR_M, np.sqrt(self._weights), 0.0)
+        depth = np.maximum(placed[..., 2], _NEAR_M)
+        seen = placed[..., :2] / depth[..., None]
+        slopes = np.zeros((*seen.shape, 3))
+        slopes[..., 0, 0] = slopes[..., 1, 1] = 1 / depth
+        slopes[..., 2] = -seen / depth[..., None]
+        return root[..., None] * (seen - self._rays), root[..., None, None] * (slopes @ pose.rotation[:, None])
+
+
+def guided(denoise: Denoise, improve: Callable[[np.ndarray, float], np.ndarray]) -> Denoise:
+    """`denoise` whose guesses are improved, by a function that is told the alpha_bar of what they were made from."""
+    return lambda noisy, time: improve(denoise(noisy, time), float(schedule.alpha_bar(time)))

@@ -1,0 +1,171 @@
+"""The graph diffusion in a process of its own, of low priority: what takes seconds here delays nothing in the process that asks.
+
+A thread would: between two calls of the network it holds Python's lock, and with low priority on a busy machine it may hold it
+for long. A job goes over as the name of a method with its arguments; its steps come back, then its outcome or exception.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.graph.reconstruct import HandReconstructor
+from hand_mesh_ros.core.models.onnx_model import ModelError
+from hand_mesh_ros.core.models.sampler import Cancelled, Report
+
+# Among processes that all want the processor this one gets about a tenth of the share of an ordinary one.
+_NICENESS = 10
+# How often it is asked whether a job is still wanted [s].
+_PATIENCE_S = 0.1
+_CLOSED = "the process of the graph diffusion is closed"
+_STEP, _DONE, _FAILED, _CANCEL = "step", "done", "failed", "cancel"
+
+
+class ProcessLost(RuntimeError):
+    """The process has ended without an answer."""
+
+
+class GraphProcess:
+    """Runs jobs of a `HandReconstructor`, one at a time. The process starts with the first job, and again if it was lost."""
+
+    def __init__(self, models_dir: Path, config: PipelineConfig) -> None:
+        """Starts nothing yet.
+
+        Args:
+            models_dir: folder of the model files.
+            config: how they run; may be replaced by one for the jobs to come that differs in `live` fields.
+        """
+        self._models_dir, self.config = models_dir, config
+        self._lock = threading.Lock()
+        self._running: tuple[subprocess.Popen, Connection] | None = None
+        self._is_closed = False
+
+    def run(self, name: str, *arguments: Any, report: Report, watch: Callable[[], None]) -> Any:
+        """Outcome of a job.
+
+        Args:
+            name: "reconstruct", or a method of `GraphDiffusion` that takes a `report`.
+            arguments: of it, without the report.
+            report: told of every step.
+            watch: called several times a second; like `report` it may raise, which ends the job after the step at hand.
+
+        Raises:
+            ModelError: if a model file is missing, damaged or foreign; the next job looks again.
+            ProcessLost: if it has ended; the next job starts it again.
+            Exception: what the job, `report` or `watch` raises.
+        """
+        process, connection = self._started()
+        try:
+            connection.send((name, arguments, self.config))
+            kind, content = _followed(connection, report, watch)
+        except (EOFError, ConnectionError) as error:
+            self._end()
+            if self._is_closed:
+                raise Cancelled(_CLOSED) from error
+            code = process.returncode
+            raise ProcessLost(f"the process of the graph diffusion was lost (exit code {code}); ask again") from error
+        if kind == _FAILED:
+            raise content
+        return content
+
+    def close(self) -> None:
+        """Ends the process at once, also in the middle of a job; from any thread."""
+        with self._lock:
+            self._is_closed = True
+        self._end()
+
+    def _started(self) -> tuple[subprocess.Popen, Connection]:
+        with self._lock:
+            if self._is_closed:
+                raise Cancelled(_CLOSED)
+            if self._running is None or self._running[0].poll() is not None:
+                ours, theirs = Pipe()
+                # It finds the package where this process has found it.
+                environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+                command = [sys.executable, "-m", "hand_mesh_ros.core.graph.process", str(theirs.fileno())]
+                self._running = subprocess.Popen(command, env=environment, pass_fds=(theirs.fileno(),)), ours
+                theirs.close()
+                ours.send(self._models_dir)
+            return self._running
+
+    def _end(self) -> None:
+        with self._lock:
+            if self._running is not None:
+                self._running[0].kill()
+                self._running[0].wait()
+            self._running = None
+
+
+def _followed(connection: Connection, report: Report, watch: Callable[[], None]) -> tuple[str, Any]:
+    """How the job at hand ends. Where `report` or `watch` raises it is cancelled, and that is raised again after its end."""
+    try:
+        return _ended(connection, report, watch)
+    except (EOFError, ConnectionError):
+        raise
+    except Exception:
+        connection.send((_CANCEL, (), None))
+        _ended(connection, lambda _step, _steps: None, lambda: None)
+        raise
+
+
+def _ended(connection: Connection, report: Report, watch: Callable[[], None]) -> tuple[str, Any]:
+    while True:
+        while not connection.poll(_PATIENCE_S):
+            watch()
+        kind, content = connection.recv()
+        if kind != _STEP:
+            return kind, content
+        report(*content)
+
+
+def _serve(connection: Connection) -> None:
+    """Does jobs until the other side is gone."""
+    models_dir = connection.recv()
+    reconstructor: HandReconstructor | None = None
+
+    def report(step: int, steps: int) -> None:
+        connection.send((_STEP, (step, steps)))
+        if connection.poll():
+            connection.recv()
+            raise Cancelled
+
+    while True:
+        name, arguments, config = connection.recv()
+        if name == _CANCEL:  # of a job that was done before this came
+            continue
+        try:
+            reconstructor = reconstructor or HandReconstructor(models_dir, config)
+            reconstructor.reconfigure(config)
+            job = reconstructor if name == "reconstruct" else getattr(reconstructor.graph, name)
+            answer = _DONE, job(*arguments, report=report)
+        except (EOFError, ConnectionError):
+            raise
+        except (Cancelled, ModelError, ValueError) as error:
+            answer = _FAILED, error
+        except Exception as error:  # others may not survive the way over
+            traceback.print_exc()
+            answer = _FAILED, RuntimeError(f"{type(error).__name__}: {error}")
+        connection.send(answer)
+
+
+def main() -> None:
+    """Entry point of the process; the connection's file descriptor is its argument."""
+    # Ctrl-C reaches all processes of a terminal; this one ends with the one that asks.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(_NICENESS)
+    try:
+        _serve(Connection(int(sys.argv[1])))
+    except (EOFError, ConnectionError):
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Single images by the graph diffusion: every hand that is seen, as weighed hypotheses of its whole surface.
+
+It takes the time that the chain for streams (`pipeline`) does not have: many hypotheses, many steps, nothing remembered.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hand_mesh_ros.core.cascade import aggregate
+from hand_mesh_ros.core.cascade.joint_stage import JointSampler
+from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.detect.detector import HandDetector
+from hand_mesh_ros.core.geometry.mirror import mirror_points
+from hand_mesh_ros.core.geometry.rays import ray_extent, translate_onto_rays
+from hand_mesh_ros.core.graph.diffusion import GraphDiffusion
+from hand_mesh_ros.core.models.sampler import Report
+from hand_mesh_ros.core.place import by_rays
+from hand_mesh_ros.core.topology import WRIST
+from hand_mesh_ros.core.types import Frame, HandDetection, ScaleSource
+from hand_mesh_ros.core.uncertainty.estimate import reprojection_px
+
+# How far a fit lets vertices follow the keypoints at each step; more follows their errors (on rendered hands).
+_PULL_M = 0.004
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How thoroughly each hand is looked at."""
+
+    n: int  # hypotheses
+    steps: int  # denoising steps
+    seed: int = 0  # of the noise
+    fit: bool = False  # draw the joints onto the keypoints at every step
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Hypotheses of one hand as it is, in the camera frame; relative to each one's wrist where `scale_source` is "none"."""
+
+    detection: HandDetection
+    vertices_m: np.ndarray  # (n, V, 3) float32
+    joints_m: np.ndarray  # (n, 21, 3)
+    weights: np.ndarray  # (n,) sum to 1: agreement with the keypoints and of the skeletons with each other
+    reprojection_px: np.ndarray  # (n,) root mean square distance of joints and keypoints in the image
+    scale_source: ScaleSource
+
+
+class HandReconstructor:
+    """Detector, joint sampler and graph diffusion of its own; not safe to call from two threads at once."""
+
+    def __init__(self, models_dir: Path, config: PipelineConfig) -> None:
+        """Loads the models.
+
+        Raises:
+            ModelError: if one is missing, damaged, foreign, or cannot run on `config.device`.
+        """
+        self._config = config
+        # First, since its files are the ones that may not be there.
+        self.graph = GraphDiffusion(models_dir, config)
+        self._detector = HandDetector(models_dir, config)
+        self._sampler = JointSampler(models_dir, config)
+
+    def reconfigure(self, config: PipelineConfig) -> None:
+        """Goes on with other settings, as `HandMeshPipeline.reconfigure`."""
+        self._config = config
+        self._detector.reconfigure(config)
+        self._sampler.reconfigure(config)
+
+    def __call__(self, frame: Frame, effort: Effort, report: Report | None = None) -> list[Reconstruction]:
+        """Hands of an image, at most `config.max_hands`.
+
+        Args:
+            frame: image and camera; depth is not used. With `config.mirrored_input` it is turned back first.
+            effort: for each hand.
+            report: told of every step of all hands together; may raise to end the work.
+        """
+        if self._config.mirrored_input:
+            frame = frame.mirrored()
+        detections = self._detector.detect(frame)
+
+        def report_of(index: int) -> Callable[[int, int], None] | None:
+            return report and (lambda step, steps: report(index * steps + step, len(detections) * steps))
+
+        return [self._hand(detection, frame, effort, report_of(index)) for index, detection in enumerate(detections)]
+
+    def _hand(self, detection: HandDetection, frame: Frame, effort: Effort, report: Report | None) -> Reconstruction:
+        hypotheses = self._sampler(detection, frame)
+        told = np.arange(effort.n) % len(hypotheses.joints_m)
+        rays, certainty = by_rays.rays_of(detection, frame)
+        features = detection.features if self._config.image_features else None
+        # The graph diffusion knows right hands only.
+        turned = mirror_points if detection.handedness == "left" else np.copy
+        skeletons_m, right_rays = turned(hypotheses.joints_m[told]), turned(rays)
+        vertices_m, residual = self._drawn(skeletons_m, right_rays, certainty, features, effort, report)
+        weights = aggregate.weigh(hypotheses.log_weight[told], residual, ray_extent(rays))
+        vertices_m = turned(vertices_m)
+        joints_m = self.graph.hand.joint_regressor @ vertices_m
+        reprojection = np.array([reprojection_px(skeleton_m, detection.keypoints_px, frame) for skeleton_m in joints_m])
+        size, source = (self._config.user_hand_scale, "user") if self._config.user_hand_scale else (1.0, "prior")
+        root_m = 0.0 if frame.is_calibrated else joints_m[:, [WRIST]]
+        vertices_m, joints_m = (size * (points_m - root_m).astype(np.float32) for points_m in (vertices_m, joints_m))
+        return Reconstruction(detection, vertices_m, joints_m, weights, reprojection, source if frame.is_calibrated else "none")
+
+    def _drawn(
+        self,
+        skeletons_m: np.ndarray,
+        rays: np.ndarray,
+        certainty: np.ndarray,
+        features: np.ndarray | None,
+        effort: Effort,
+        report: Report | None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Right hands (n, V, 3) placed in the camera, and their distances (n,) from the rays in the plane z = 1."""
+        graph, n, steps, seed = self.graph, effort.n, effort.steps, effort.seed
+        if effort.fit:
+            condition, camera_from_palm = graph.condition_of(skeletons_m, rays, certainty, features)
+            # The skeletons know the hand's rotation better than noisy rays do.
+            how = {"prior_std_m": _PULL_M, "turn_std_rad": 0.0}
+            fit = graph.fit_2d(condition, camera_from_palm, rays, certainty, steps, seed, report=report, **how)
+            return fit.vertices_m, fit.residual
+        vertices_m = graph.reconstruct(skeletons_m, rays, certainty, features, n, steps, seed, report)
+        translation, residual = translate_onto_rays(graph.hand.joint_regressor @ vertices_m, rays, certainty)
+        return vertices_m + translation[:, None], residual

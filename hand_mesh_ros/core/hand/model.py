@@ -1,0 +1,91 @@
+"""The parametric hand: template surface, skin weights, rest joints and the mesh hierarchy, read from one file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hand_mesh_ros.core.models.onnx_model import ModelError, reading
+from hand_mesh_ros.core.topology import BONES, N_JOINTS, PALM_JOINTS, WRIST, joint_order_digest, mesh_digest
+from hand_mesh_ros.core.types import require_shape
+
+FILE_NAME = "hand_model.npz"
+
+
+@dataclass(frozen=True)
+class HandModel:
+    """A right hand of average adult size, flat, in the wrist frame: x out of the palm, y to the thumb, z along the fingers."""
+
+    template_m: np.ndarray  # (V, 3) float32
+    faces: np.ndarray  # (F, 3) int32, counter-clockwise from outside
+    joints_m: np.ndarray  # (21, 3) float32, where the landmark convention puts them; wrist in the origin
+    skin_weights: np.ndarray  # (V, 21) float32; column k moves with the bone that ends in joint k, column 0 with the palm
+    joint_regressor: np.ndarray  # (21, V) float32: joints of any posed hand from its vertices
+    flexion_axes: np.ndarray  # (5, 3, 3) float32 [finger, joint]: unit axes; a positive angle bends towards the palm
+    abduction_axes: np.ndarray  # (5, 3) float32, at the base; positive: to the thumb side, the thumb itself out of the palm
+    fingertip_vertices: np.ndarray  # (5,) int32: the skin points nearest to the tip joints
+    down: tuple[np.ndarray, ...]  # per level (V_coarse, V_fine): vertices of the next coarser mesh
+    up: tuple[np.ndarray, ...]  # per level (V_fine, V_coarse): the way back
+    laplacian: tuple[np.ndarray, ...]  # per level (V, V): symmetric normalised graph Laplacian, eigenvalues in 0..2
+    licence: str
+
+    def __post_init__(self) -> None:
+        n_vertices = len(self.template_m)
+        require_shape("template_m", self.template_m, (n_vertices, 3))
+        require_shape("joints_m", self.joints_m, (N_JOINTS, 3))
+        require_shape("skin_weights", self.skin_weights, (n_vertices, N_JOINTS))
+        require_shape("joint_regressor", self.joint_regressor, (N_JOINTS, n_vertices))
+        require_shape("fingertip_vertices", self.fingertip_vertices, (5,))
+        if self.faces.min() < 0 or self.faces.max() >= n_vertices:
+            raise ValueError(f"faces name vertices {self.faces.min()}..{self.faces.max()}, the mesh has {n_vertices}")
+
+    @property
+    def digest(self) -> str:
+        return mesh_digest(len(self.template_m), self.faces)
+
+    @property
+    def bone_lengths_m(self) -> np.ndarray:
+        """(20,) in the order of topology.BONES."""
+        return bone_lengths(self.joints_m)
+
+    @classmethod
+    def load(cls, path: Path) -> "HandModel":
+        """Reads a hand model.
+
+        Raises:
+            ModelError: if the file is missing, damaged, or made for another joint order.
+        """
+        with reading("hand model", path):
+            with np.load(path, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            joint_order = str(arrays.pop("joint_order"))
+            levels = {name: _levels(arrays, name) for name in ("down", "up", "laplacian")}
+            licence = str(arrays.pop("licence"))
+            model = cls(**arrays, **levels, licence=licence)
+        if joint_order != joint_order_digest():
+            raise ModelError(f"hand model {path} has joint order {joint_order}, expected {joint_order_digest()}; build it again")
+        return model
+
+    def save(self, path: Path) -> None:
+        """Writes the file that `load` reads."""
+        arrays = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        for name in ("down", "up", "laplacian"):
+            arrays.update({f"{name}_{level}": matrix for level, matrix in enumerate(getattr(self, name))})
+        np.savez_compressed(path, **arrays, licence=np.array(self.licence), joint_order=np.array(joint_order_digest()))
+
+
+def bone_lengths(joints_m: np.ndarray) -> np.ndarray:
+    """Lengths of the 20 bones, (..., 20), of skeletons (..., 21, 3)."""
+    return np.linalg.norm(joints_m[..., BONES[:, 1], :] - joints_m[..., BONES[:, 0], :], axis=-1)
+
+
+def _levels(arrays: dict[str, np.ndarray], name: str) -> tuple[np.ndarray, ...]:
+    found = []
+    while f"{name}_{len(found)}" in arrays:
+        found.append(arrays.pop(f"{name}_{len(found)}"))
+    return tuple(found)
+
+
+def palm_length(joints: np.ndarray) -> float:
+    """Longest distance from the wrist to a finger base of joints (21, 2) or (21, 3)."""
+    return float(np.linalg.norm(joints[PALM_JOINTS[1:]] - joints[WRIST], axis=1).max())

@@ -1,0 +1,114 @@
+"""ONNX Runtime session that knows what it expects of a model file and refuses a stranger."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import onnxruntime
+
+# Exported models carry their facts as metadata properties under this prefix.
+METADATA_PREFIX = "hand_mesh_ros."
+_PROVIDERS = {
+    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
+    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
+    "cpu": ("CPUExecutionProvider",),
+}
+
+
+class ModelError(RuntimeError):
+    """A model file is missing, damaged, foreign, or the asked device cannot run it."""
+
+
+@contextmanager
+def reading(title: str, path: Path) -> Iterator[None]:
+    """Around the reading of a file of arrays.
+
+    Raises:
+        ModelError: if the file is missing, or what is read of it cannot be used.
+    """
+    if not path.is_file():
+        raise ModelError(f"{title} {path} is missing; restore it from the package or set models_dir")
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+        raise ModelError(f"{title} {path} cannot be read: {error}") from error
+
+
+def default_models_dir() -> Path:
+    """Folder of the shipped models: `HAND_MESH_ROS_MODELS` if set, else beside the sources, else the installed share folder.
+
+    Raises:
+        ModelError: naming the places looked at.
+    """
+    named = os.environ.get("HAND_MESH_ROS_MODELS")
+    root = Path(__file__).resolve().parents[3]
+    prefixes = [Path(prefix) for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix]
+    installed = [parent / "share/hand_mesh_ros/models" for parent in (*Path(__file__).resolve().parents, *prefixes)]
+    candidates = [Path(named)] if named else [root / "models", *installed]
+    for candidate in candidates:
+        if (candidate / "MANIFEST").is_file():
+            return candidate
+    tried = "\n  ".join(dict.fromkeys(map(str, candidates)))
+    raise ModelError(f"no model folder with a MANIFEST found; set HAND_MESH_ROS_MODELS or models_dir. Looked at\n  {tried}")
+
+
+class OnnxModel:
+    """A loaded model: call it with named inputs, get named outputs."""
+
+    def __init__(self, path: Path, expected: dict[str, str], device: str = "auto", threads: int = 0) -> None:
+        """Loads a model.
+
+        Args:
+            path: the .onnx file.
+            expected: metadata that the file must carry, without the prefix: for example {"kind": "joint_denoiser"}.
+            device: "auto" (CUDA where ONNX Runtime has it, else the CPU), "cpu", "cuda" or "tensorrt".
+            threads: threads within one operator; 0 lets ONNX Runtime choose.
+
+        Raises:
+            ModelError: saying what is wrong with the file or the device, and what to do.
+        """
+        if not path.is_file():
+            raise ModelError(f"model file {path} is missing; restore it from the package or set models_dir")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=_providers(device))
+        except Exception as error:  # ONNX Runtime's own exception types are not public
+            raise ModelError(f"model file {path} cannot be loaded ({path.stat().st_size} bytes): {error}") from error
+        stored = self._session.get_modelmeta().custom_metadata_map
+        self.metadata = {
+            key.removeprefix(METADATA_PREFIX): value for key, value in stored.items() if key.startswith(METADATA_PREFIX)
+        }
+        for key, value in expected.items():
+            if self.metadata.get(key) != value:
+                raise ModelError(f"model file {path} has {key} '{self.metadata.get(key)}', expected '{value}'; export it again")
+        self.path = path
+        self.input_names = [item.name for item in self._session.get_inputs()]
+        self.output_names = [item.name for item in self._session.get_outputs()]
+
+    @property
+    def provider(self) -> str:
+        """Name of the execution provider that really runs the model."""
+        return self._session.get_providers()[0]
+
+    def input_shape(self, name: str) -> list[int | str]:
+        """Shape of an input; free dimensions are names."""
+        return next(item.shape for item in self._session.get_inputs() if item.name == name)
+
+    def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Runs the model; inputs and outputs by their names in the file."""
+        return dict(zip(self.output_names, self._session.run(None, inputs)))
+
+
+def _providers(device: str) -> list[str]:
+    available = onnxruntime.get_available_providers()
+    if device == "auto":
+        device = "cuda" if "CUDAExecutionProvider" in available else "cpu"
+    wanted = _PROVIDERS[device]
+    if wanted[0] not in available:
+        raise ModelError(f"device '{device}' needs ONNX Runtime's {wanted[0]}, this one has {available}; install onnxruntime-gpu")
+    return [provider for provider in wanted if provider in available]

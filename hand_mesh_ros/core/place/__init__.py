@@ -1,0 +1,1 @@
+"""A hand of average size comes in, with rays and depth. Its `Location` goes out: place, size and turn in the camera."""

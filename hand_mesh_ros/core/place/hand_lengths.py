@@ -1,0 +1,67 @@
+"""From a length that somebody measured on a hand to the size of the hand."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from hand_mesh_ros.core.config import SIZE_LIMITS
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.core.place.user_size import Scale
+from hand_mesh_ros.core.topology import INDEX_MCP, LITTLE_MCP, MIDDLE_MCP
+
+# Skin this near to a knuckle belongs to it [m].
+_KNUCKLE_REACH_M = 0.02
+# Somebody with a ruler errs by this much [m].
+_RULER_STD_M = 0.002
+
+
+@dataclass(frozen=True)
+class HandLength:
+    """A length of the flat hand."""
+
+    name: str
+    on_model: Callable[[HandModel], float]  # metres, on the average hand
+    # Relative standard deviation over hands of one size, by how much proportions differ: over 3000 hands of
+    # `models_train.data.hands.sample_hands`, which follow Buryanov and Kotiuk 2010.
+    proportion_std: float
+
+    def scale(self, hand: HandModel, length_m: float) -> Scale:
+        """The size of a hand on which this is `length_m`.
+
+        Raises:
+            ValueError: if no human hand is like that.
+        """
+        average_m = self.on_model(hand)
+        factor = length_m / average_m
+        if not (math.isfinite(factor) and SIZE_LIMITS[0] <= factor <= SIZE_LIMITS[1]):
+            low_m, high_m = (limit * average_m for limit in SIZE_LIMITS)
+            raise ValueError(f"a {self.name} of {length_m:g} m is not human: give metres, {low_m:.3f} to {high_m:.3f}")
+        return Scale(factor, math.hypot(self.proportion_std, _RULER_STD_M / length_m), "user")
+
+
+def _hand_length(hand: HandModel) -> float:
+    """From the wrist, which is the origin, along the fingers."""
+    return float(hand.template_m[:, 2].max())
+
+
+def _middle_finger(hand: HandModel) -> float:
+    tip = hand.template_m[np.argmax(hand.template_m[:, 2])]
+    return float(np.linalg.norm(tip - hand.joints_m[MIDDLE_MCP]))
+
+
+def _palm_width(hand: HandModel) -> float:
+    """Across the knuckles of index and little finger, with the skin beside them."""
+    index, little = hand.joints_m[INDEX_MCP], hand.joints_m[LITTLE_MCP]
+    width = float(np.linalg.norm(index - little))
+    outwards = (index - little) / width
+    for knuckle, sign in ((index, 1.0), (little, -1.0)):
+        from_knuckle = hand.template_m - knuckle
+        width += float((sign * from_knuckle @ outwards)[np.linalg.norm(from_knuckle, axis=-1) < _KNUCKLE_REACH_M].max())
+    return width
+
+
+HAND_LENGTH = HandLength("hand length", _hand_length, 0.035)
+MIDDLE_FINGER = HandLength("middle finger", _middle_finger, 0.050)
+PALM_WIDTH = HandLength("palm width", _palm_width, 0.055)

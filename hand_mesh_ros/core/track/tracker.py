@@ -1,0 +1,170 @@
+"""Identity of hands from image to image: their names, which of them count, and what becomes of one that is not seen.
+
+A hand is "new" in the first image that reports it, "tracked" in the following ones, "predicted" for a short time while it is not
+seen, and then lost: no more is said of it. The detector holds on to the side of a hand that it follows until several images in a
+row contradict; here the side of a hand outlives a moment in which it is not seen.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hand_mesh_ros.core.track.association import is_near, palm_centre
+from hand_mesh_ros.core.types import HandDetection, TrackState
+
+# Fewer images of a hand do not tell where it moves, or that it is one: then nothing is predicted.
+_IMAGES_TO_PREDICT = 3
+# Weight of the newest image in the running means: of the support (score times probability of the side) and of the velocity.
+_SUPPORT_RATE, _VELOCITY_RATE = 0.2, 0.5
+# Weight of the side found for a hand that comes back, as in the detector.
+_SIDE_RATE = 0.2
+# A second hand of one side takes it over if it was seen in this many images and its support is larger by this margin.
+_IMAGES_TO_TAKE_OVER, _TAKE_OVER_MARGIN = 5, 0.15
+
+
+@dataclass(frozen=True)
+class _Track:
+    detection: HandDetection  # as last seen, or moved on while it is not seen; with its id
+    seen: HandDetection
+    seen_s: float
+    images: int = 1  # in which it was seen
+    velocity_px: tuple[float, float] = (0.0, 0.0)  # per second
+    support: float = 0.0
+    is_reported: bool = False
+    is_seen: bool = True
+
+
+class Tracker:
+    """Gives every hand an id that stays while it is followed, and is never given again."""
+
+    def __init__(self, max_hands: int = 8, predict_s: float = 0.0, one_per_side: bool = False) -> None:
+        """Begins with no hand.
+
+        Args:
+            max_hands: reported at most; a hand that is seen goes before one that is not.
+            predict_s: how long a hand that is not seen is reported as predicted; 0 for never.
+            one_per_side: report one left and one right hand at most. The hand that had a side first keeps it until it is lost or
+                another one has clearly more support; that one waits meanwhile, followed but not reported.
+        """
+        self._max_hands, self._one_per_side = max_hands, one_per_side
+        self.predict_s = predict_s
+        self._given = 0
+        self._tracks: list[_Track] = []
+
+    @property
+    def following(self) -> Sequence[HandDetection]:
+        """Hands to look for in the next image, with their ids: seen ones first, then those that are predicted."""
+        return tuple(track.detection for track in sorted(self._tracks, key=lambda track: not track.is_seen))
+
+    @property
+    def is_missing_one(self) -> bool:
+        """Whether a hand is predicted: then it may come back anywhere near."""
+        return not all(track.is_seen for track in self._tracks)
+
+    def update(self, detections: Sequence[HandDetection], stamp_s: float = 0.0) -> list[tuple[HandDetection, TrackState]]:
+        """The hands of the next image with their ids and states; ids of the image before that are not among them are lost.
+
+        Args:
+            detections: hands of the image, those of `following` that were found with their ids.
+            stamp_s: of the image. Where it does not advance, nothing is predicted.
+        """
+        known = {track.detection.track_id: track for track in self._tracks}
+        missed = [name for name in known if name not in {detection.track_id for detection in detections}]
+        predicted = {name: self._moved_on(known[name], stamp_s) for name in missed if self._is_predictable(known[name], stamp_s)}
+        seen: list[_Track] = []
+        for detection in detections:
+            last = known.get(detection.track_id)
+            if not detection.track_id and (expected := _expected(detection, predicted.values())):
+                name = expected.detection.track_id
+                if expected.seen.handedness != detection.handedness:
+                    predicted[name] = _contradicted(expected, detection)
+                    continue
+                last = known[name]
+                del predicted[name]
+            seen.append(self._seen(detection, last, stamp_s))
+        room = max(self._max_hands - len(seen), 0)
+        reported = self._reported([*seen, *list(predicted.values())[:room]])
+        named = {track.detection.track_id for track in reported}
+        waiting = [track for track in seen if track.detection.track_id not in named and not track.is_reported]
+        self._tracks = [*(replace(track, is_reported=True) for track in reported), *waiting]
+        return [(track.detection, _state(track)) for track in reported]
+
+    def drop(self, track_id: str) -> None:
+        """Follows a hand no longer."""
+        self._tracks = [track for track in self._tracks if track.detection.track_id != track_id]
+
+    def forget(self) -> None:
+        """Follows nothing any more: the next image starts afresh, with new ids."""
+        self._tracks = []
+
+    def _moved_on(self, track: _Track, stamp_s: float) -> _Track:
+        shift = np.multiply(track.velocity_px, np.clip(stamp_s - track.seen_s, 0, self.predict_s)).astype(np.float32)
+        return replace(track, detection=replace(track.detection, keypoints_px=track.seen.keypoints_px + shift), is_seen=False)
+
+    def _seen(self, detection: HandDetection, last: _Track | None, stamp_s: float) -> _Track:
+        support = detection.score * detection.handedness_prob
+        if last is None:
+            if not detection.track_id:
+                self._given += 1
+                detection = replace(detection, track_id=str(self._given))
+            return _Track(detection, detection, stamp_s, support=support)
+        detection, dt_s = replace(detection, track_id=last.detection.track_id), stamp_s - last.seen_s
+        velocity = np.zeros(2)
+        if dt_s > 0:
+            newest = (palm_centre(detection) - palm_centre(last.seen)) / dt_s
+            velocity = np.add(last.velocity_px, _VELOCITY_RATE * (newest - last.velocity_px))
+        return replace(
+            last,
+            detection=detection,
+            seen=detection,
+            seen_s=stamp_s,
+            images=last.images + 1,
+            velocity_px=(float(velocity[0]), float(velocity[1])),
+            support=last.support + _SUPPORT_RATE * (support - last.support),
+            is_seen=True,
+        )
+
+    def _is_predictable(self, track: _Track, stamp_s: float) -> bool:
+        return track.is_reported and track.images >= _IMAGES_TO_PREDICT and 0 < stamp_s - track.seen_s <= self.predict_s
+
+    def _reported(self, tracks: Sequence[_Track]) -> list[_Track]:
+        if not self._one_per_side:
+            return list(tracks)
+        holders = [_holder([track for track in tracks if track.seen.handedness == side]) for side in ("left", "right")]
+        return [track for track in tracks if any(track is holder for holder in holders)]
+
+
+def _expected(detection: HandDetection, missing: Iterable[_Track]) -> _Track | None:
+    """The nearest of the hands that are not seen, if it may be this one; its own side goes before the other."""
+    candidates = [track for track in missing if is_near(detection, track.detection)]
+
+    def unlikeness(track: _Track) -> tuple[bool, float]:
+        distance = float(np.linalg.norm(palm_centre(detection) - palm_centre(track.detection)))
+        return track.seen.handedness != detection.handedness, distance
+
+    return min(candidates, key=unlikeness, default=None)
+
+
+def _contradicted(track: _Track, found: HandDetection) -> _Track:
+    """A hand that seems to be back with the other side: not yet believed, but the detector looks there for the known side."""
+    known = track.detection
+    probability = (1 - _SIDE_RATE) * known.handedness_prob + _SIDE_RATE * (1 - found.handedness_prob)
+    # The crop of `known` says in which view its side is looked for.
+    return replace(track, detection=replace(known, keypoints_px=found.keypoints_px, handedness_prob=probability))
+
+
+def _holder(tracks: Sequence[_Track]) -> _Track | None:
+    """Which of the hands of one side has it."""
+    if not tracks:
+        return None
+    holder = max(tracks, key=lambda track: (track.is_reported, track.images if track.is_reported else 0, track.support))
+    rivals = [track for track in tracks if track.is_seen and track.images >= _IMAGES_TO_TAKE_OVER]
+    best = max(rivals, key=lambda track: track.support, default=holder)
+    return best if best.support > holder.support + _TAKE_OVER_MARGIN else holder
+
+
+def _state(track: _Track) -> TrackState:
+    if not track.is_seen:
+        return "predicted"
+    return "tracked" if track.is_reported else "new"

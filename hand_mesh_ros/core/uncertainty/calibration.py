@@ -1,0 +1,155 @@
+"""From the spread of hypotheses to the covariance of the error, as measured on hands that were not trained on.
+
+Samples of a model spread less or more than their mean errs, and eight of them say little about a covariance. So a covariance is
+stated in two parts. How large: the mean square error of the hand, log-linear in the mean spread and in the signs of error
+(`doubt`). How it is distributed over joints and directions: by the spread, with a gain and a residual for each joint, as in
+nonhomogeneous Gaussian regression (Gneiting, Raftery, Westveld and Goldman 2005). `models_train.calibrate` fits both.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hand_mesh_ros.core.cascade.aggregate import Spread
+from hand_mesh_ros.core.models.onnx_model import ModelError
+from hand_mesh_ros.core.topology import N_JOINTS
+from hand_mesh_ros.core.uncertainty.error_signs import SIGNS
+
+FILE_NAME = "calibration.json"
+# The typical spread weighs as much as this many samples.
+_TYPICAL_SAMPLES = 4.0
+_LEAST = 1e-12
+
+
+@dataclass(frozen=True)
+class SpreadModel:
+    """Covariances of J quantities in D dimensions from their sample covariances."""
+
+    log_size: np.ndarray  # (2 + signs,) constant, then per log of the mean spread and per sign of error
+    typical_signs: np.ndarray  # (signs,) of hands on average, for signs that cannot be told
+    typical: np.ndarray  # (J,) variance per axis of samples, on average over hands
+    gain: np.ndarray  # (J,) of the spread relative to its mean over the hand
+    residual: np.ndarray  # (J,) what no spread shows, relative to the mean square error of the hand
+
+    def covariance(self, sample: np.ndarray, n_samples: float, signs: np.ndarray) -> np.ndarray:
+        """Stated covariances, of the shape of `sample`.
+
+        Args:
+            sample: (J, D, D) unbiased sample covariances, or (J,) variances; J any number if the model has one for all.
+            n_samples: how many samples they are from, 1 or more; fewer count less against the typical spread.
+            signs: (signs,) of error, as by `error_signs.signs`.
+        """
+        unit = np.eye(sample.shape[-1]) if sample.ndim > 1 else 1.0
+        gain, residual, typical = (
+            values.reshape(-1, *[1] * (sample.ndim - 1)) for values in (self.gain, self.residual, self.typical)
+        )
+        spread = shrunk(sample, n_samples, typical * unit)
+        mean = mean_variance(spread)
+        return self.mean_square(mean, signs) * (gain * spread / mean + residual * unit)
+
+    def mean_square(self, mean_spread: float, signs: np.ndarray) -> float:
+        """Expected mean square error per axis, for the mean variance of the spread and the signs of error."""
+        told = np.where(np.isfinite(signs), signs, self.typical_signs)
+        return float(np.exp(self.log_size @ [1.0, np.log(mean_spread), *told]))
+
+
+def shrunk(sample: np.ndarray, n_samples: np.ndarray | float, typical: np.ndarray) -> np.ndarray:
+    """Sample covariances drawn towards typical ones of their shape, the more the fewer samples they are from."""
+    share = (n_samples - 1) / (n_samples - 1 + _TYPICAL_SAMPLES)
+    return share * sample + (1 - share) * typical
+
+
+def mean_variance(spread: np.ndarray) -> float:
+    """Mean over quantities and axes of covariances (J, D, D) or variances (J,)."""
+    variances = np.trace(spread, axis1=1, axis2=2) / spread.shape[-1] if spread.ndim > 1 else spread
+    return float(variances.mean()) + _LEAST
+
+
+@dataclass(frozen=True)
+class Stated:
+    """Covariances of the errors of one hand of average adult size, camera axes."""
+
+    articulation_m2: np.ndarray  # (21, 3, 3) after similarity alignment
+    relative_m2: np.ndarray  # (21, 3, 3) about the hand's centre
+    rotation: np.ndarray  # (3, 3) rad^2 of the wrist frame
+    vertices_m2: np.ndarray  # (V,) per axis, after similarity alignment
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Spread models of everything that is published with an uncertainty."""
+
+    articulation: SpreadModel  # 21 joints after similarity alignment of the hand, m^2
+    relative: SpreadModel  # 21 joints about the hand's centre, in camera axes, m^2
+    rotation: SpreadModel  # 1: the wrist frame, rad^2
+    vertices: SpreadModel  # 1 for all vertices after similarity alignment, m^2 per axis
+    location_gain: float  # of the covariance that `by_rays` computes
+
+    def state(self, spread: Spread, signs: np.ndarray) -> Stated:
+        """What the spread of its hypotheses and the signs of error, (4,), say of the errors of a hand."""
+        told = (spread.n_samples, signs)
+        return Stated(
+            articulation_m2=self.articulation.covariance(spread.articulation_m2, *told),
+            relative_m2=self.relative.covariance(spread.relative_m2, *told),
+            rotation=self.rotation.covariance(spread.rotation[None], *told)[0],
+            vertices_m2=self.vertices.covariance(spread.vertices_m2, *told),
+        )
+
+    @classmethod
+    def load(cls, path: Path, models: str) -> "Calibration":
+        """Reads what was fitted.
+
+        Args:
+            path: the file.
+            models: digest of the models in use, `HandMeshPipeline.model_id`.
+
+        Raises:
+            ModelError: if the file is missing, damaged, or fitted for other models.
+        """
+        advice = "fit it with python -m models_train.calibrate"
+        try:
+            content = json.loads(path.read_text())
+            fitted_for = content["models"]
+            parts = {name: _model(content[name], size) for name, size in SIZES.items()}
+            location_gain = float(content["location_gain"])
+        except FileNotFoundError as error:
+            raise ModelError(f"calibration file {path} is missing; {advice}") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"calibration file {path} is damaged: {error!r}; {advice}") from error
+        if fitted_for != models:
+            raise ModelError(f"calibration file {path} was fitted for models {fitted_for}, these are {models}; {advice}")
+        return cls(**parts, location_gain=location_gain)
+
+    def to_json(self, models: str) -> str:
+        """Content of the file, for models with this digest."""
+        parts = {name: {key: _rounded(values) for key, values in vars(getattr(self, name)).items()} for name in SIZES}
+        return json.dumps({"models": models, **parts, "location_gain": float(f"{self.location_gain:.4g}")}) + "\n"
+
+
+SIZES = {"articulation": N_JOINTS, "relative": N_JOINTS, "rotation": 1, "vertices": 1}
+
+
+def uncalibrated() -> Calibration:
+    """Takes the spread for the error; what a fit starts from."""
+    nothing, log_size = np.zeros(len(SIGNS)), np.array([0.0, 1.0, *[0.0] * len(SIGNS)])
+    plain = {
+        name: SpreadModel(log_size, nothing, np.zeros(size), np.ones(size), np.full(size, 1e-6)) for name, size in SIZES.items()
+    }
+    return Calibration(**plain, location_gain=1.0)
+
+
+def _model(values: dict[str, Any], size: int) -> SpreadModel:
+    lengths = {"log_size": 2 + len(SIGNS), "typical_signs": len(SIGNS), "typical": size, "gain": size, "residual": size}
+    arrays = {key: np.asarray(values[key], np.float64) for key in lengths}
+    for key, array in arrays.items():
+        is_sound = array.shape == (lengths[key],) and np.all(np.isfinite(array))
+        if not is_sound or (lengths[key] == size and np.any(array < 0)):
+            raise ValueError(f"{key} must be {lengths[key]} finite numbers, is {array.tolist()}")
+    return SpreadModel(**arrays)
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return [float(f"{value:.4g}") for value in values]

@@ -1,0 +1,1 @@
+"""Messages come in. `Frame` records go out, with their depth, calibration and transforms."""

@@ -1,0 +1,72 @@
+"""sensor_msgs/CameraInfo to the intrinsics of the image at hand: binning, region of interest, scaling, distortion."""
+
+import numpy as np
+from sensor_msgs.msg import CameraInfo
+
+from hand_mesh_ros.ros.input.convert_image import ConversionError
+
+_DISTORTION_LENGTHS = (4, 5, 8, 12, 14)
+# Width and height of a scaled image may be rounded to whole or even pixels; beyond this its shape is another one.
+_SHAPE_TOLERANCE = 0.02
+
+
+def intrinsics(info: CameraInfo, width: int, height: int, rectified: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """Camera matrix, (3, 3), and distortion coefficients (None for none) of an image of `width` x `height` px.
+
+    The matrix is all zero for a camera that nobody calibrated. CameraInfo describes the full sensor; the image may be a region of
+    it, binned, or resized by somebody who did not touch CameraInfo. Pixel centres are integers, so u + 1/2 scales, not u.
+
+    Args:
+        info: of the camera that took the image.
+        width: of the image.
+        height: of the image.
+        rectified: take P, without distortion; else K with D.
+
+    Raises:
+        ConversionError: if numbers are not finite, the image has another shape than the camera, or the lens model is unknown.
+    """
+    matrix = np.asarray(info.k, float).reshape(3, 3).copy()
+    if rectified and info.p[0] > 0:
+        matrix = np.asarray(info.p, float).reshape(3, 4)[:, :3].copy()
+    if not np.isfinite(matrix).all():
+        raise ConversionError(f"camera_info holds a camera matrix that is not finite: {matrix.tolist()}")
+    if not (matrix[0, 0] > 0 and matrix[1, 1] > 0):
+        return np.zeros((3, 3)), None
+    x_offset, y_offset, region_width, region_height = _region(info, width, height)
+    scale_x, scale_y = width / region_width, height / region_height
+    if abs(scale_x / scale_y - 1) > _SHAPE_TOLERANCE:
+        raise ConversionError(
+            f"image is {width}x{height} px, camera_info describes {region_width}x{region_height} px of another shape: "
+            "publish the camera_info of this image, or its roi"
+        )
+    matrix[0, 2] -= x_offset
+    matrix[1, 2] -= y_offset
+    half_pixel = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    matrix = np.linalg.inv(half_pixel) @ np.diag([scale_x, scale_y, 1.0]) @ half_pixel @ matrix
+    return matrix, None if rectified else _distortion(info)
+
+
+def _region(info: CameraInfo, width: int, height: int) -> tuple[int, int, int, int]:
+    """x, y, width, height, in full-resolution pixels, of what the image shows."""
+    region = info.roi
+    if region.width and region.height:
+        return region.x_offset, region.y_offset, region.width, region.height
+    # Some drivers leave the size zero; then the matrix can only mean this image. Binning needs no reading: it is part of the
+    # ratio between the image's size and the region's.
+    full_width = info.width or width * max(info.binning_x, 1)
+    full_height = info.height or height * max(info.binning_y, 1)
+    return 0, 0, full_width, full_height
+
+
+def _distortion(info: CameraInfo) -> np.ndarray | None:
+    coefficients = np.asarray(info.d, float)
+    if not coefficients.any():
+        return None
+    if not np.isfinite(coefficients).all():
+        raise ConversionError(f"camera_info holds distortion coefficients that are not finite: {coefficients.tolist()}")
+    if info.distortion_model not in ("", "plumb_bob", "rational_polynomial") or coefficients.size not in _DISTORTION_LENGTHS:
+        raise ConversionError(
+            f"distortion model '{info.distortion_model}' with {coefficients.size} coefficients is not supported; "
+            "rectify the image and set the parameter rectified"
+        )
+    return coefficients

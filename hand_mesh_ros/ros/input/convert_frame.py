@@ -1,0 +1,31 @@
+"""From the messages of a camera to the record that the pipeline takes."""
+
+import numpy as np
+from sensor_msgs.msg import CameraInfo, Image
+
+from hand_mesh_ros.core.types import Frame
+from hand_mesh_ros.ros.input.convert_camera import intrinsics
+from hand_mesh_ros.ros.input.convert_image import ConversionError, decode_rgb
+from hand_mesh_ros.ros.stamp import stamp_ns
+
+
+def to_frame(image: Image, info: CameraInfo | None, depth_m: np.ndarray | None, rectified: bool) -> Frame:
+    """The record that the pipeline takes.
+
+    Args:
+        image: colours in any encoding of `decode_rgb`.
+        info: of the same camera, or None for a camera that is not calibrated.
+        depth_m: (H, W) float32 registered to the image, or None.
+        rectified: as in `intrinsics`.
+
+    Raises:
+        ConversionError: saying which number does not fit.
+    """
+    rgb = decode_rgb(image)
+    height, width = rgb.shape[:2]
+    if depth_m is not None and depth_m.shape != (height, width):
+        raise ConversionError(
+            f"depth is {depth_m.shape[1]}x{depth_m.shape[0]} px, the image {width}x{height}: register it to the image"
+        )
+    matrix, distortion = (np.zeros((3, 3)), None) if info is None else intrinsics(info, width, height, rectified)
+    return Frame(rgb, matrix, depth_m, distortion, stamp_ns(image.header) * 1e-9, image.header.frame_id)

@@ -1,0 +1,109 @@
+"""Subscriptions of the node. Callbacks store what came and return; what does not come can be explained."""
+
+import threading
+from collections.abc import Callable
+from functools import partial
+
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from hand_mesh_ros.ros import qos
+from hand_mesh_ros.ros.endpoints import Endpoints
+from hand_mesh_ros.ros.input.intake import Intake
+from hand_mesh_ros.ros.stamp import stamp_ns
+
+
+class Inputs:
+    """Image, calibration and depth as they arrive."""
+
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        intake: Intake[Image | CompressedImage],
+        image_qos: str,
+        image_transport: str,
+        on_image: Callable[[], None],
+        refuse: Callable[[str, str], None],
+    ) -> None:
+        """Subscribes.
+
+        Args:
+            endpoints: of the node that subscribes.
+            intake: where images and depth are handed over.
+            image_qos: as in `qos.image_intake`; parameters `qos_overrides...` come before it.
+            image_transport: "raw", or "compressed": then images are those of the topic below the (remapped) one of the raw ones.
+            on_image: called for each message on the image topic, good or bad.
+            refuse: called with the input's name and the reason for a message that is not handed over.
+        """
+        self.camera_info: CameraInfo | None = None  # the newest
+        self._camera_info_came = threading.Event()
+        self._node, self._intake, self._on_image, self._refuse = endpoints.node, intake, on_image, refuse
+        self._conflicts: dict[str, str] = {}
+        self._subscriptions: dict[str, Subscription] = {}
+        base = self._node.resolve_topic_name("image")
+        kinds = {"raw": (Image, base), "compressed": (CompressedImage, f"{base}/compressed")}
+        image_kind, image_topic = kinds.pop(image_transport)
+        self._other_transport, (_, self._other_topic) = kinds.popitem()
+        # The image last: what belongs to it is matched, and of messages that wait together taken, before it.
+        for name, topic, kind, callback, profile in (
+            ("camera_info", "camera_info", CameraInfo, self._info_came, "sensor_data"),
+            ("depth", "depth", Image, self._depth_came, image_qos),
+            ("image", image_topic, image_kind, self._image_came, image_qos),
+        ):
+            events = qos.SubscriptionEventCallbacks(incompatible_qos=partial(self._offered_another_qos, name))
+            subscription = endpoints.subscription(kind, topic, callback, qos.image_intake(profile), events)
+            self._subscriptions[name] = subscription
+
+    def topic(self, name: str) -> str:
+        """Full topic name of an input, after remapping."""
+        return self._subscriptions[name].topic_name
+
+    def reliability(self, name: str) -> str:
+        """What an input asks of its publishers, for example "best_effort"."""
+        return self._subscriptions[name].qos_profile.reliability.name.lower()
+
+    def wait_for_camera_info(self, timeout_s: float) -> None:
+        """Returns as soon as there has been a CameraInfo."""
+        self._camera_info_came.wait(timeout_s)
+
+    def publishers(self) -> dict[str, int]:
+        """How many publishers each input has."""
+        return {name: self._node.count_publishers(self.topic(name)) for name in self._subscriptions}
+
+    def why_no_image(self) -> str:
+        """The likeliest reason for silence on the image topic."""
+        topic = self.topic("image")
+        if not self._node.count_publishers(topic):
+            hint = f", but {self._other_topic} has: set the parameter image_transport to {self._other_transport}"
+            return f"no image: {topic} has no publisher{hint if self._node.count_publishers(self._other_topic) else ''}"
+        if "image" in self._conflicts:
+            return f"no image: the publisher of {topic} offers another {self._conflicts['image']}; set the parameter image_qos"
+        return (
+            f"no image arrives on {topic} although it has a publisher; images larger than the sender's shared memory segment are "
+            "lost with best effort: start the driver with FASTDDS_DEFAULT_PROFILES_FILE=config/fastdds_images.xml "
+            "or set image_qos to reliable"
+        )
+
+    def _image_came(self, image: Image | CompressedImage) -> None:
+        self._on_image()
+        if stamp := stamp_ns(image.header):
+            self._intake.put_image(image, stamp)
+        else:
+            self._refuse("image", "its stamp is zero; the driver must stamp its images")
+
+    def _info_came(self, info: CameraInfo) -> None:
+        self.camera_info = info
+        self._camera_info_came.set()
+
+    def _depth_came(self, depth: Image) -> None:
+        if stamp := stamp_ns(depth.header):
+            self._intake.put_depth(depth, stamp)
+        else:
+            self._refuse("depth", "its stamp is zero; it cannot be paired with an image")
+
+    def _offered_another_qos(self, name: str, event: object) -> None:
+        self._conflicts[name] = qos.policy_name(event.last_policy_kind)
+        self._node.get_logger().warning(
+            f"a publisher on {self.topic(name)} offers another {self._conflicts[name]} than asked ({self.reliability(name)}): "
+            "nothing will arrive from it; set the parameter image_qos"
+        )

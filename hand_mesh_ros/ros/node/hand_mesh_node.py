@@ -1,0 +1,197 @@
+"""The node: its life from `configure` to `shutdown`, its parameters, its diagnostics. Its work while active is `Perception`."""
+
+import traceback
+from collections.abc import Callable, Sequence
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+
+from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.hand.joint_angles import JointLimits
+from hand_mesh_ros.core.models.onnx_model import ModelError
+from hand_mesh_ros.core.pipeline import HandMeshPipeline
+from hand_mesh_ros.ros import diagnostics, parameters, process, qos
+from hand_mesh_ros.ros.node import memory
+from hand_mesh_ros.ros.node.perception import Perception
+from hand_mesh_ros.ros.output import robot_outputs
+from hand_mesh_ros.ros.services.graph_services import GraphServices
+from hand_mesh_ros.ros.services.scale_service import ScaleService
+
+# Of which the text tells enough; others come with their traceback.
+_EXPECTED = (ModelError, ValueError, OSError)
+
+
+class HandMeshNode(LifecycleNode):
+    """Configured it has loaded its models, active it answers images, deactivated it holds no weights.
+
+    What goes wrong in a transition is in log and diagnostics, and the node lives on: it may be tried again.
+    """
+
+    def __init__(self) -> None:
+        """Declares the parameters.
+
+        Raises:
+            ValueError, rclpy.exceptions.ParameterException: for a parameter that does not fit.
+        """
+        super().__init__("hand_mesh_node")
+        self._config = parameters.declare(self, parameters.NodeConfig)
+        self._pipeline_config = parameters.declare(self, PipelineConfig)
+        self.add_on_set_parameters_callback(self._change)
+        self._pipeline: HandMeshPipeline | None = None  # from configure to cleanup
+        self._limits: JointLimits | None = None
+        self._perception: Perception | None = None  # while active
+        self._scale_service = ScaleService(self)
+        self._graph_services = GraphServices(self, self._config.rectified)
+        self._health = diagnostics.Health()
+        self._reach("unconfigured")
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
+        # A steady clock: silence must be reported also while simulated time stands still.
+        self.create_timer(1.0, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def start(self) -> None:
+        """Configures and activates, where `autostart` says so."""
+        if self._config.autostart and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def close(self) -> None:
+        """Ends all work and waits for the image at hand; safe to call in any state."""
+        # First, so that it does not try to answer requests that nobody will hear of.
+        self._graph_services.destroy()
+        self._release()
+
+    def on_configure(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Loads the models; fails, and may be tried again, if a file is missing or damaged."""
+        advice = f"correct this and configure it again: ros2 lifecycle set {self.get_fully_qualified_name()} configure"
+        trouble = "models or joint limits cannot be loaded"
+        return self._attempt(self._configure, "inactive", trouble, advice)
+
+    def on_activate(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Warms the models up, announces topics and answers images; fails without leaving anything of that."""
+        advice = "correct this, a parameter by a new start, and activate it again"
+        return self._attempt(self._activate, "active", "the node cannot be activated", advice)
+
+    def on_deactivate(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Answers the image at hand, then takes back the topics and lets the models go."""
+        return self._attempt(self._release, "inactive")
+
+    def on_cleanup(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Forgets what was given and learnt since configure."""
+        return self._attempt(self._forget, "unconfigured")
+
+    def on_shutdown(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Ends all work for good; the process goes on until it is told to end."""
+        return self._attempt(self._forget, "finalized")
+
+    def on_error(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Comes after a transition that neither succeeded nor left things as they were: begins anew."""
+        return self._attempt(self._forget, "unconfigured")
+
+    def _attempt(self, step: Callable[[], None], reached: str, trouble: str = "", advice: str = "") -> TransitionCallbackReturn:
+        """A transition. Where its failure may be expected, `trouble` and `advice` are what to say of it.
+
+        rclpy says nothing of what a transition raises.
+        """
+        try:
+            step()
+        except Exception as error:
+            if not self.context.ok():  # told to end in the middle of it: nothing can be made or announced any more
+                return TransitionCallbackReturn.FAILURE
+            self._health.failure = f"{trouble or 'an error on the way to ' + reached}: {error}"
+            self.get_logger().fatal(f"{self._health.failure}\nThe node stays alive without work; {advice or 'it begins anew'}")
+            if not isinstance(error, _EXPECTED):
+                self.get_logger().fatal(traceback.format_exc())
+            return TransitionCallbackReturn.FAILURE if trouble else TransitionCallbackReturn.ERROR
+        self._health.failure = ""
+        self._reach(reached)
+        return TransitionCallbackReturn.SUCCESS
+
+    def _reach(self, state: str) -> None:
+        self._state = state
+        self._health.rest = "" if state == "active" else f"at rest: {state}"
+
+    def _configure(self) -> None:
+        pipeline, limits = HandMeshPipeline(self._pipeline_config), robot_outputs.load_joint_limits()
+        self._pipeline, self._limits = pipeline, limits
+        self.get_logger().info(f"models {pipeline.model_id} loaded; licence: {pipeline.hand_model.licence}")
+
+    def _activate(self) -> None:
+        pipeline = self._pipeline
+        try:
+            # The first time they are still there from configure.
+            if pipeline.detector is None:
+                pipeline.load()
+            pipeline.reconfigure(self._pipeline_config)
+            pipeline.warm_up()
+            self._health.begin()
+            on_answer = self._scale_service.image_answered
+            self._perception = Perception(self, self._config, pipeline, self._limits, self._health, on_answer)
+        except Exception:
+            self._release()
+            raise
+        self._scale_service.serve(pipeline)
+        self._graph_services.activate(self._pipeline_config, pipeline.hand_model)
+        self._health.facts = {
+            "tf": self._perception.tf_state,
+            "model": pipeline.model_id,
+            "licence": pipeline.hand_model.licence,
+            "device": pipeline.config.device,
+        }
+
+    def _release(self) -> None:
+        """Ends what `_activate` began, as far as it came."""
+        perception, self._perception = self._perception, None
+        if perception is not None:
+            perception.destroy()
+        self._scale_service.serve(None)
+        self._graph_services.deactivate()
+        if self._pipeline is not None:
+            self._pipeline.unload()
+        memory.give_back()
+
+    def _forget(self) -> None:
+        self._release()
+        self._pipeline = self._limits = None
+        self._health.facts = {}
+
+    def _change(self, changes: Sequence[Parameter]) -> SetParametersResult:
+        """Takes new values of parameters that are not read-only, all or none; rclpy asks this before it stores them."""
+        try:
+            config = parameters.changed(self._config, changes)
+            pipeline_config = parameters.changed(self._pipeline_config, changes)
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        self._config, self._pipeline_config = config, pipeline_config
+        if self._perception is not None:
+            self._perception.reconfigure(config, pipeline_config)
+        elif self._pipeline is not None:
+            self._pipeline.reconfigure(pipeline_config)
+        self._graph_services.reconfigure(pipeline_config)
+        return SetParametersResult(successful=True)
+
+    def _diagnose(self) -> None:
+        silence, counters = "", {}
+        if self._perception is not None:
+            silence, counters = self._perception.why_no_image(), self._perception.counters()
+        level, message, values = self._health.summary(silence, {"lifecycle": self._state, **counters})
+        name = f"{self.get_fully_qualified_name().lstrip('/')}: hands"
+        stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(diagnostics.to_message(stamp, name, level, message, values))
+
+
+def make_node() -> HandMeshNode:
+    """The node at work, or alive with the reason why it cannot work in its diagnostics, or waiting for a lifecycle manager."""
+    node = HandMeshNode()
+    node.start()
+    return node
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point of the executable."""
+    return process.run(make_node, args)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

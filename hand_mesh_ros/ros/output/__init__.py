@@ -1,0 +1,1 @@
+"""`HandEstimate` records come in. Messages on topics go out."""

@@ -1,0 +1,184 @@
+"""From the records of the core to the messages of msg/ and PointCloud2.
+
+Arrays enter messages as array.array from a buffer: assigning numpy to an unbounded field walks it element by element.
+"""
+
+from array import array
+from collections.abc import Sequence
+
+import numpy as np
+from geometry_msgs.msg import Point, PoseWithCovariance, Quaternion
+from sensor_msgs.msg import PointCloud2, PointField
+from std_msgs.msg import Header
+
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.core.topology import JOINT_NAMES, N_JOINTS, PARENTS
+from hand_mesh_ros.core.types import HandEstimate
+from hand_mesh_ros.msg import Hand, HandArray, HandHypotheses, HandMesh, HandMeshArray, MeshTopology
+
+SIDES = {"left": Hand.SIDE_LEFT, "right": Hand.SIDE_RIGHT}
+STATES = {
+    "new": Hand.STATE_NEW,
+    "tracked": Hand.STATE_TRACKED,
+    "predicted": Hand.STATE_PREDICTED,
+    "lost": Hand.STATE_LOST,
+}
+SCALE_SOURCES = {"none": Hand.SCALE_NONE, "prior": Hand.SCALE_PRIOR, "depth": Hand.SCALE_DEPTH, "user": Hand.SCALE_USER}
+_UPPER_TRIANGLE = np.triu_indices(3)
+CLOUD_POINT = np.dtype(
+    {
+        "names": ["x", "y", "z", "joint", "hand", "sample", "weight"],
+        "formats": ["<f4", "<f4", "<f4", "u1", "u1", "<u2", "<f4"],
+        "offsets": [0, 4, 8, 12, 13, 14, 16],
+        "itemsize": 20,
+    }
+)
+_FIELD_TYPES = {"<f4": PointField.FLOAT32, "|u1": PointField.UINT8, "<u2": PointField.UINT16}
+_CLOUD_FIELDS = [
+    PointField(name=name, offset=CLOUD_POINT.fields[name][1], datatype=_FIELD_TYPES[CLOUD_POINT[name].str], count=1)
+    for name in CLOUD_POINT.names
+]
+
+
+def to_hand(estimate: HandEstimate) -> Hand:
+    """One entry of HandArray."""
+    low, high = estimate.keypoints_px.min(0), estimate.keypoints_px.max(0)
+    mean = np.einsum("k,kjc->jc", estimate.weights, estimate.hypotheses_m)
+    spread = np.linalg.norm(estimate.hypotheses_m - mean, axis=-1).mean() if len(estimate.weights) else np.nan
+    return Hand(
+        id=estimate.track_id,
+        side=SIDES[estimate.handedness],
+        side_prob=float(estimate.handedness_prob),
+        score=float(estimate.score),
+        state=STATES[estimate.state],
+        wrist=to_pose(estimate.wrist_pose, estimate.wrist_covariance),
+        joints=fixed(estimate.joints_m),
+        joint_covariance=fixed(upper_triangles(estimate.joint_covariance_m2)),
+        articulation_covariance=fixed(upper_triangles(estimate.articulation_covariance_m2)),
+        joint_confidence=fixed(estimate.joint_confidence),
+        joint_flags=np.ascontiguousarray(estimate.joint_flags, np.uint8),
+        keypoints_px=fixed(estimate.keypoints_px),
+        keypoint_confidence=fixed(estimate.keypoint_conf),
+        bbox_px=fixed(np.concatenate([low, high - low])),
+        scale_source=SCALE_SOURCES[estimate.scale_source],
+        scale_rel_std=float(estimate.scale_rel_std),
+        reprojection_rmse_px=float(estimate.reprojection_px),
+        spread=float(spread),
+        n_modes=estimate.n_modes,
+    )
+
+
+def to_hands(estimates: Sequence[HandEstimate], header: Header, model_id: str) -> HandArray:
+    """All hands of one image; the caller adds latency and counters."""
+    return HandArray(header=header, hands=[to_hand(estimate) for estimate in estimates], model_id=model_id)
+
+
+def to_meshes(estimates: Sequence[HandEstimate], header: Header, topology_id: str) -> HandMeshArray:
+    """The surfaces of all hands of one image."""
+    meshes = [
+        HandMesh(
+            id=estimate.track_id,
+            side=SIDES[estimate.handedness],
+            topology_id=topology_id,
+            vertices=floats(estimate.vertices_m),
+            vertex_std=floats(estimate.vertex_std_m),
+        )
+        for estimate in estimates
+    ]
+    return HandMeshArray(header=header, meshes=meshes)
+
+
+def to_topology(model: HandModel) -> MeshTopology:
+    """What never changes between meshes."""
+    return MeshTopology(
+        topology_id=model.digest,
+        vertex_count=len(model.template_m),
+        triangles=array("I", np.ascontiguousarray(model.faces, np.uint32).tobytes()),
+        joint_names=list(JOINT_NAMES),
+        joint_parents=PARENTS.astype(np.int8),
+        fingertip_vertices=np.asarray(model.fingertip_vertices, np.uint32),
+        licence=model.licence,
+    )
+
+
+def to_hypotheses(estimate: HandEstimate, header: Header) -> HandHypotheses:
+    """The joint samples of one hand."""
+    return HandHypotheses(
+        header=header,
+        id=estimate.track_id,
+        side=SIDES[estimate.handedness],
+        n=len(estimate.weights),
+        joints=floats(estimate.hypotheses_m),
+        weights=floats(estimate.weights),
+        mode=array("H", np.ascontiguousarray(estimate.mode, np.uint16).tobytes()),
+        root_relative=estimate.scale_source == "none",
+    )
+
+
+def to_joint_cloud(estimates: Sequence[HandEstimate], header: Header) -> PointCloud2:
+    """The joints of all hypotheses of all hands; `hand` is the index in HandArray.hands."""
+    clouds = [np.zeros(0, CLOUD_POINT)]
+    for index, estimate in enumerate(estimates):
+        cloud = np.zeros((len(estimate.weights), N_JOINTS), CLOUD_POINT)
+        for axis, name in enumerate("xyz"):
+            cloud[name] = estimate.hypotheses_m[..., axis]
+        cloud["joint"] = np.arange(N_JOINTS)
+        cloud["hand"] = index
+        cloud["sample"] = np.arange(len(cloud))[:, None]
+        cloud["weight"] = np.asarray(estimate.weights)[:, None]
+        clouds.append(cloud.ravel())
+    points = np.concatenate(clouds)
+    return PointCloud2(
+        header=header,
+        height=1,
+        width=len(points),
+        fields=_CLOUD_FIELDS,
+        is_bigendian=False,
+        point_step=CLOUD_POINT.itemsize,
+        row_step=CLOUD_POINT.itemsize * len(points),
+        data=array("B", points.tobytes()),
+        is_dense=bool(all(np.isfinite(points[name]).all() for name in "xyz")),
+    )
+
+
+def quaternion(rotation: np.ndarray) -> Quaternion:
+    """The rotation, (3, 3), as a unit quaternion with w >= 0.
+
+    The dominant eigenvector of Bar-Itzhack's symmetric matrix: no case distinction, and the nearest rotation if rounding bent it.
+    """
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = np.asarray(rotation, float)
+    symmetric = np.array(
+        [
+            [xx - yy - zz, xy + yx, xz + zx, zy - yz],
+            [xy + yx, yy - xx - zz, yz + zy, xz - zx],
+            [xz + zx, yz + zy, zz - xx - yy, yx - xy],
+            [zy - yz, xz - zx, yx - xy, xx + yy + zz],
+        ]
+    )
+    x, y, z, w = np.linalg.eigh(symmetric)[1][:, -1]
+    sign = -1.0 if w < 0 else 1.0
+    return Quaternion(x=sign * x, y=sign * y, z=sign * z, w=sign * w)
+
+
+def to_pose(camera_from_wrist: np.ndarray, covariance: np.ndarray) -> PoseWithCovariance:
+    """A pose (4, 4) with its covariance (6, 6) in REP-103 order; what is NaN stays NaN."""
+    message = PoseWithCovariance(covariance=np.ascontiguousarray(covariance, np.float64).ravel())
+    x, y, z = map(float, camera_from_wrist[:3, 3])
+    message.pose.position = Point(x=x, y=y, z=z)
+    message.pose.orientation = quaternion(camera_from_wrist[:3, :3])
+    return message
+
+
+def upper_triangles(covariances: np.ndarray) -> np.ndarray:
+    """(..., 3, 3) to (..., 6): xx, xy, xz, yy, yz, zz."""
+    return covariances[..., _UPPER_TRIANGLE[0], _UPPER_TRIANGLE[1]]
+
+
+def fixed(values: np.ndarray) -> np.ndarray:
+    """Flat float32 for a fixed-length field, which rclpy keeps as the numpy array that it is given."""
+    return np.ascontiguousarray(values, np.float32).ravel()
+
+
+def floats(values: np.ndarray) -> array:
+    """Flat float32 for a field of any length."""
+    return array("f", np.ascontiguousarray(values, np.float32).tobytes())

@@ -1,0 +1,1 @@
+"""Services and the action beside the stream of images: requests come in, answers go out."""

@@ -1,0 +1,104 @@
+"""The seam between requests to the graph diffusion and the core: limits, given parts, and the answers.
+
+A left hand is the mirror image of a right one before and after; in its own wrist frame that turns y around.
+"""
+
+from typing import TypeVar
+
+import numpy as np
+
+from hand_mesh_ros.action import ReconstructHand
+from hand_mesh_ros.core.geometry.mirror import mirror_in_wrist_frame
+from hand_mesh_ros.core.graph.reconstruct import Reconstruction
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.core.topology import JOINT_NAMES, N_JOINTS
+from hand_mesh_ros.msg import Hand, ReconstructedHand
+from hand_mesh_ros.ros.output.convert_hands import SCALE_SOURCES, SIDES, fixed, floats
+from hand_mesh_ros.srv import GenerateHands, InpaintHand
+
+Drawn = TypeVar("Drawn", GenerateHands.Response, InpaintHand.Response)
+
+MOST_HANDS, MOST_STEPS = 64, 1000
+# No part of a hand is farther from its wrist [m]; a point that is comes in another frame or unit.
+_REACH_M = 0.3
+
+
+def check_request(request: GenerateHands.Request | InpaintHand.Request | ReconstructHand.Goal) -> None:
+    """Raises ValueError, naming the field, the number and what is allowed, if one is out of range."""
+    for name, most in (("n", MOST_HANDS), ("steps", MOST_STEPS)):
+        value = getattr(request, name)
+        if not 1 <= value <= most:
+            raise ValueError(f"{name} is {value}, allowed are 1 to {most}")
+    if hasattr(request, "side") and request.side not in SIDES.values():
+        raise ValueError(f"side is {request.side}, allowed are {Hand.SIDE_LEFT} (left) and {Hand.SIDE_RIGHT} (right)")
+
+
+def given_part(request: InpaintHand.Request, hand: HandModel) -> tuple[np.ndarray, np.ndarray]:
+    """Points of a right hand and which of them are given: (V, 3) and (V,) of its surface, or (21, 3) and (21,) of its joints.
+
+    Raises:
+        ValueError: if not exactly one of the two is given, its length is not that of the hand, or a given point cannot be one.
+    """
+    has_vertices, has_joints = any(request.vertices_given), any(request.joints_given)
+    if has_vertices == has_joints:
+        told = "both vertices and joints are given" if has_vertices else "neither a vertex nor a joint is given"
+        raise ValueError(f"{told}; set vertices_given or joints_given for a part of one of them")
+    if has_vertices:
+        n_vertices = len(hand.template_m)
+        for name, wanted in (("vertices", 3 * n_vertices), ("vertices_given", n_vertices)):
+            if len(getattr(request, name)) != wanted:
+                found = len(getattr(request, name))
+                raise ValueError(f"{name} has {found} entries, a surface of {n_vertices} vertices needs {wanted}")
+        given, points_m = np.asarray(request.vertices_given, bool), np.asarray(request.vertices, np.float64).reshape(-1, 3)
+        names = [f"vertex {index}" for index in range(n_vertices)]
+    else:
+        given, points_m = np.asarray(request.joints_given, bool), np.asarray(request.joints, np.float64).reshape(N_JOINTS, 3)
+        names = [f"joint {name}" for name in JOINT_NAMES]
+    distance = np.linalg.norm(points_m, axis=-1)
+    wrong = np.flatnonzero(given & ~(distance <= _REACH_M))  # so it is written because NaN is wrong too
+    if wrong.size:
+        first = wrong[0]
+        raise ValueError(
+            f"{names[first]} is given at {points_m[first].tolist()}, allowed are finite points within {_REACH_M} m of the wrist; "
+            "the frame is that of the wrist, the unit metres"
+        )
+    return (mirror_in_wrist_frame(points_m) if request.side == Hand.SIDE_LEFT else points_m), given
+
+
+def to_response(response: Drawn, vertices_m: np.ndarray, side: int, hand: HandModel) -> Drawn:
+    """The response with the hands in it.
+
+    Args:
+        response: to be filled.
+        vertices_m: (n, V, 3) of right hands, palm frame.
+        side: Hand.SIDE_* wanted.
+        hand: whose surface it is.
+
+    Raises:
+        ValueError: if a number is not finite.
+    """
+    if not np.all(np.isfinite(vertices_m)):
+        raise ValueError("the graph diffusion made numbers that are not finite; is the given part one of a hand?")
+    if side == Hand.SIDE_LEFT:
+        vertices_m = mirror_in_wrist_frame(vertices_m)
+    response.success, response.topology_id = True, hand.digest
+    response.side, response.n = side, len(vertices_m)
+    response.vertices, response.joints = floats(vertices_m), floats(hand.joint_regressor @ vertices_m)
+    return response
+
+
+def to_reconstructed_hand(found: Reconstruction) -> ReconstructedHand:
+    """One entry of ReconstructHand's result."""
+    detection = found.detection
+    return ReconstructedHand(
+        side=SIDES[detection.handedness],
+        side_prob=float(detection.handedness_prob),
+        score=float(detection.score),
+        keypoints_px=fixed(detection.keypoints_px),
+        scale_source=SCALE_SOURCES[found.scale_source],
+        n=len(found.weights),
+        vertices=floats(found.vertices_m),
+        joints=floats(found.joints_m),
+        weights=floats(found.weights),
+        reprojection_rmse_px=floats(found.reprojection_px),
+    )

@@ -1,0 +1,170 @@
+"""The graph diffusion on request: hands drawn, completed, and reconstructed from single images, beside the stream of images.
+
+The work is done in a process of its own and shares nothing with the chain that answers the stream but the processor, of which it
+takes what is left. Callbacks await a thread that waits for that process, so that the executor goes on meanwhile.
+"""
+
+import traceback
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from rclpy.action import ActionServer, CancelResponse
+from rclpy.action.server import ServerGoalHandle
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.node import Node
+
+from hand_mesh_ros.action import ReconstructHand
+from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.graph.process import GraphProcess, ProcessLost
+from hand_mesh_ros.core.graph.reconstruct import Effort
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.core.models.onnx_model import ModelError, default_models_dir
+from hand_mesh_ros.core.models.sampler import Cancelled
+from hand_mesh_ros.ros.input.convert_frame import to_frame
+from hand_mesh_ros.ros.services import convert_graph
+from hand_mesh_ros.ros.services.background import Background, Busy
+from hand_mesh_ros.srv import GenerateHands, InpaintHand
+
+Request = GenerateHands.Request | InpaintHand.Request | ReconstructHand.Goal
+Answer = TypeVar("Answer", GenerateHands.Response, InpaintHand.Response, ReconstructHand.Result)
+
+
+class GraphServices:
+    """The services `~/generate` and `~/inpaint` and the action `~/reconstruct`.
+
+    They are there as long as the node, and answered while it is active: rclpy ends with an exception if a service is gone when
+    an answer that was awaited comes.
+    """
+
+    def __init__(self, node: Node, rectified: bool) -> None:
+        """Offers them.
+
+        Args:
+            node: that offers them.
+            rectified: images to reconstruct from are rectified, as in `NodeConfig`.
+        """
+        self._node, self._rectified = node, rectified
+        self._hand: HandModel | None = None
+        self._process: GraphProcess | None = None  # while requests are answered
+        self._background = Background(node, "graph diffusion")
+        # While a callback awaits, its group counts as busy. The node's own group would then answer nothing else.
+        group = ReentrantCallbackGroup()
+        node.create_service(GenerateHands, "~/generate", self._generate, callback_group=group)
+        node.create_service(InpaintHand, "~/inpaint", self._inpaint, callback_group=group)
+        self._action = ActionServer(
+            node,
+            ReconstructHand,
+            "~/reconstruct",
+            self._reconstruct,
+            callback_group=group,
+            cancel_callback=lambda _: CancelResponse.ACCEPT,
+        )
+
+    def activate(self, config: PipelineConfig, hand: HandModel) -> None:
+        """Answers requests from now on; the process starts and loads its models when the first one comes.
+
+        Args:
+            config: where the models are and how they run; `seed`, `n_hypotheses` and steps of the answer come with each request.
+            hand: the hand model in the models' folder.
+        """
+        self._hand = hand
+        self._process = GraphProcess(Path(config.models_dir) if config.models_dir else default_models_dir(), config)
+
+    def reconfigure(self, config: PipelineConfig) -> None:
+        """Answers requests that come from now on with other settings, of which those that are not `live` are the same."""
+        if self._process is not None:
+            self._process.config = config
+
+    def deactivate(self) -> None:
+        """Ends the process at once; requests are answered that the node is not active, also those at work."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.close()
+
+    def destroy(self) -> None:
+        """Ends them with the node; a request at work stays unanswered."""
+        self._background.close(self.deactivate)
+        self._action.destroy()
+
+    async def _generate(self, request: GenerateHands.Request, response: GenerateHands.Response) -> GenerateHands.Response:
+        return await self._answer(request, partial(self._generated, request, response), response)
+
+    async def _inpaint(self, request: InpaintHand.Request, response: InpaintHand.Response) -> InpaintHand.Response:
+        return await self._answer(request, partial(self._inpainted, request, response), response)
+
+    async def _reconstruct(self, goal: ServerGoalHandle) -> ReconstructHand.Result:
+        result = ReconstructHand.Result()
+        result = await self._answer(goal.request, partial(self._reconstructed, goal, result), result)
+        if goal.is_cancel_requested:
+            goal.canceled()
+        elif result.success:
+            goal.succeed()
+        else:
+            goal.abort()
+        return result
+
+    async def _answer(self, request: Request, job: Callable[[GraphProcess], Answer], answer: Answer) -> Answer:
+        """The answer that the job fills in the background, or the reason why not. Never raises: that would end the node."""
+        process = self._process
+        try:
+            convert_graph.check_request(request)
+            if process is None:
+                raise ValueError("the node is not active: activate it first")
+            return await self._background.submit(partial(job, process))
+        except Cancelled as error:
+            answer.message = str(error) if process is self._process else "the node was deactivated meanwhile: ask again"
+            return answer
+        except (ValueError, ModelError, Busy, ProcessLost) as error:
+            answer.message = str(error)
+        except Exception as error:  # the last line of defence: one request that breaks a model must not end the node
+            answer.message = f"{type(error).__name__} while working on it: {error}"
+            self._node.get_logger().error(traceback.format_exc())
+        self._node.get_logger().warning(f"{type(request).__name__} not answered: {answer.message}")
+        return answer
+
+    # What follows runs in the background thread.
+
+    def _generated(
+        self, request: GenerateHands.Request, response: GenerateHands.Response, process: GraphProcess
+    ) -> GenerateHands.Response:
+        effort = request.n, request.seed, request.steps
+        vertices_m = process.run("generate", *effort, report=_no_report, watch=_no_watch)
+        return convert_graph.to_response(response, vertices_m, request.side, self._hand)
+
+    def _inpainted(
+        self, request: InpaintHand.Request, response: InpaintHand.Response, process: GraphProcess
+    ) -> InpaintHand.Response:
+        part = convert_graph.given_part(request, self._hand)
+        effort = request.n, request.seed, request.steps
+        name = "inpaint_mesh" if any(request.vertices_given) else "inpaint_skeleton"
+        vertices_m = process.run(name, *part, *effort, report=_no_report, watch=_no_watch)
+        return convert_graph.to_response(response, vertices_m, request.side, self._hand)
+
+    def _reconstructed(
+        self, goal: ServerGoalHandle, result: ReconstructHand.Result, process: GraphProcess
+    ) -> ReconstructHand.Result:
+        def report(step: int, steps: int) -> None:
+            goal.publish_feedback(ReconstructHand.Feedback(step=step, steps=steps))
+
+        def watch() -> None:
+            if goal.is_cancel_requested:
+                raise Cancelled("cancelled by the client")
+
+        request = goal.request
+        watch()  # it may have waited for long
+        frame = to_frame(request.image, request.camera_info, None, self._rectified)
+        effort = Effort(request.n, request.steps, request.seed, request.fit)
+        found = process.run("reconstruct", frame, effort, report=report, watch=watch)
+        result.success, result.header, result.topology_id = True, request.image.header, self._hand.digest
+        result.hands = [convert_graph.to_reconstructed_hand(hand) for hand in found]
+        return result
+
+
+def _no_report(_step: int, _steps: int) -> None:
+    """A service says nothing before its answer."""
+
+
+def _no_watch() -> None:
+    """A service cannot be cancelled."""

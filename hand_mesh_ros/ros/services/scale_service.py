@@ -1,0 +1,118 @@
+"""The service `~/calibrate_scale`: the size of the user's hands from a length, or from some seconds of depth."""
+
+import threading
+import time
+from collections.abc import Sequence
+
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.task import Future
+
+from hand_mesh_ros.core.pipeline import HandMeshPipeline
+from hand_mesh_ros.core.place.hand_lengths import HAND_LENGTH, MIDDLE_FINGER, PALM_WIDTH
+from hand_mesh_ros.core.place.user_size import Scale, SizeMeasure, UserScale
+from hand_mesh_ros.srv import CalibrateScale
+
+_LENGTHS = {
+    CalibrateScale.Request.HAND_LENGTH: HAND_LENGTH,
+    CalibrateScale.Request.MIDDLE_FINGER: MIDDLE_FINGER,
+    CalibrateScale.Request.PALM_WIDTH: PALM_WIDTH,
+}
+_SECONDS = (1.0, 60.0)
+# Fewer images could all be of one wrong shape.
+_LEAST_IMAGES = 5
+
+
+class ScaleService:
+    """Sets the user scale of the pipeline at work. Requests are answered in the executor, images come from the worker's thread.
+
+    It is there as long as the node: rclpy ends with an exception if a service is gone when an answer that was awaited comes.
+    """
+
+    def __init__(self, node: Node) -> None:
+        """Offers the service; without a pipeline it answers that there is none."""
+        self._node = node
+        self._pipeline: HandMeshPipeline | None = None
+        self._watch: _Watch | None = None
+        self._over = Future()  # done when the watch ends
+        # A group of its own: a request that waits for images must not keep other callbacks from running.
+        self._group = ReentrantCallbackGroup()
+        node.create_service(CalibrateScale, "~/calibrate_scale", self._answer, callback_group=self._group)
+
+    def serve(self, pipeline: HandMeshPipeline | None) -> None:
+        """Sets the size of this pipeline from now on; a request that waits for images of another one is answered at once."""
+        self._pipeline = pipeline
+        self._over.set_result(None)
+
+    def image_answered(self) -> None:
+        """Takes in what the last image told of the size."""
+        if self._watch is not None:
+            self._watch.step(self._pipeline.sizes_seen)
+
+    async def _answer(self, request: CalibrateScale.Request, response: CalibrateScale.Response) -> CalibrateScale.Response:
+        pipeline = self._pipeline
+        try:
+            if pipeline is None:
+                raise ValueError("the node is not active: activate it first")
+            if request.method == CalibrateScale.Request.DEPTH:
+                scale, response.images = await self._seen_by_depth(request.seconds, pipeline)
+            elif request.method in _LENGTHS:
+                scale = _LENGTHS[request.method].scale(pipeline.hand_model, request.length)
+            else:
+                raise ValueError(f"method is {request.method}, 0 (DEPTH) to 3 (PALM_WIDTH) are known")
+        except ValueError as error:
+            response.message = str(error)
+            return response
+        pipeline.user_scale = UserScale(scale)
+        response.success, response.scale, response.scale_rel_std = True, scale.factor, scale.rel_std
+        response.message = f"hands are {scale.factor:.3f} times the average size, known to {100 * scale.rel_std:.1f} %"
+        self._node.get_logger().info(f"{response.message}, by {scale.source}")
+        return response
+
+    async def _seen_by_depth(self, seconds: float, pipeline: HandMeshPipeline) -> tuple[Scale, int]:
+        """What depth says in the coming seconds, and in how many images.
+
+        Raises:
+            ValueError: if that is not possible, or if depth says too little.
+        """
+        if not _SECONDS[0] <= seconds <= _SECONDS[1]:
+            raise ValueError(f"seconds is {seconds:g}, {_SECONDS[0]:g} to {_SECONDS[1]:g} are possible")
+        if self._watch is not None:
+            raise ValueError("another calibration is under way: wait for its answer")
+        self._watch, self._over = _Watch(), Future()
+        over = self._over
+        # A steady clock: simulated time may stand still.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        timer = self._node.create_timer(seconds, lambda: over.set_result(None), callback_group=self._group, clock=steady)
+        try:
+            await over
+            if pipeline is not self._pipeline:
+                raise ValueError("the node was deactivated meanwhile: ask again")
+            return self._watch.result()
+        finally:
+            self._watch = None
+            self._node.destroy_timer(timer)
+
+
+class _Watch:
+    """What the images of one calibration tell."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._scale, self._images = UserScale(), 0
+
+    def step(self, measures: Sequence[SizeMeasure]) -> None:
+        with self._lock:
+            self._images += 1
+            self._scale.step(measures, time.monotonic())
+
+    def result(self) -> tuple[Scale, int]:
+        with self._lock:
+            known, used = self._scale.known, self._scale.images
+            if used < _LEAST_IMAGES or known.source != "depth":
+                raise ValueError(
+                    f"in {used} of {self._images} images depth told the size of a hand, {_LEAST_IMAGES} are needed at least: "
+                    "show a hand, 0.3 to 1 m away, to a calibrated camera whose depth is registered to the image"
+                )
+            return known, used

@@ -1,0 +1,1 @@
+"""Other executables: camera, viewer, and the processing of recorded bags."""

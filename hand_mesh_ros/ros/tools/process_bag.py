@@ -1,0 +1,140 @@
+"""Hands of a recorded bag, into a bag of results, as fast as the machine goes and without a ROS graph.
+
+    ros2 run hand_mesh_ros process_bag drive.mcap results --image /camera/image_raw --camera-info /camera/camera_info
+
+Every image is answered, none is dropped for time: the numbers are those of a live node that keeps up with its camera.
+Needs `pip install rosbags`.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from sensor_msgs.msg import CompressedImage
+
+from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.models.onnx_model import ModelError
+from hand_mesh_ros.core.pipeline import HandMeshPipeline
+from hand_mesh_ros.ros.input.convert_compressed import decompress
+from hand_mesh_ros.ros.input.convert_frame import to_frame
+from hand_mesh_ros.ros.input.convert_image import ConversionError, decode_depth
+from hand_mesh_ros.ros.input.intake import RESTART_NS
+from hand_mesh_ros.ros.output import convert_hands
+from hand_mesh_ros.ros.stamp import stamp_ns
+
+try:
+    from rosbags.rosbag2 import WriterError
+
+    from hand_mesh_ros.ros.tools.bag_reader import BagError, BagReader, Recorded
+    from hand_mesh_ros.ros.tools.bag_writer import STORAGES, ResultBag
+except ModuleNotFoundError as error:
+    if error.name != "rosbags":
+        raise
+    raise SystemExit("process_bag reads bags through the package rosbags: pip install rosbags") from error
+
+
+@dataclass(frozen=True)
+class Count:
+    """What became of the images of a bag."""
+
+    answered: int = 0
+    with_hands: int = 0
+    late: int = 0  # after an image with a newer stamp: left out, as in the live node
+    refused: int = 0
+    last_refusal: str = ""
+
+
+def process(images: "BagReader", results: "ResultBag", pipeline: HandMeshPipeline, rectified: bool) -> Count:
+    """Answers the images of a bag.
+
+    Args:
+        images: what was recorded.
+        results: where the answers go.
+        pipeline: that has seen no image yet.
+        rectified: as the parameter of the live node.
+    """
+    count, newest_ns = Count(), 0
+    for recorded in images:
+        taken_ns = stamp_ns(recorded.image.header)
+        if newest_ns - RESTART_NS <= taken_ns < newest_ns:
+            count = replace(count, late=count.late + 1)
+            continue
+        if taken_ns < newest_ns:
+            pipeline.reset()
+        newest_ns = taken_ns
+        try:
+            estimates = pipeline.estimate(_to_frame(recorded, rectified))
+        except ConversionError as error:
+            count = replace(count, refused=count.refused + 1, last_refusal=str(error))
+            continue
+        results.write(estimates, recorded.image.header, recorded.recorded_ns)
+        count = replace(count, answered=count.answered + 1, with_hands=count.with_hands + bool(estimates))
+    return count
+
+
+def _to_frame(recorded: "Recorded", rectified: bool) -> convert_hands.Frame:
+    depth_m = None if recorded.depth is None else decode_depth(recorded.depth)
+    image = decompress(recorded.image) if isinstance(recorded.image, CompressedImage) else recorded.image
+    return to_frame(image, recorded.info, depth_m, rectified)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 if every image was answered, 1 if some were refused, 2 for input that cannot be used."""
+    options = _parser().parse_args(arguments)
+    topics = {"image": options.image, "camera_info": options.camera_info, "depth": options.depth}
+    try:
+        pipeline = HandMeshPipeline.default(**_settings(options.set))
+        with BagReader(options.bag, topics, 1e-3 * options.depth_slop_ms) as images:
+            model = pipeline.hand_model
+            with ResultBag(options.out, options.storage, options.namespace, model, pipeline.model_id) as results:
+                count = process(images, results, pipeline, options.rectified)
+    except (BagError, ModelError, WriterError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"{count.answered} images answered, {count.with_hands} with hands, {count.late} late ones left out: {options.out}")
+    if count.refused:
+        print(f"{count.refused} images refused, the last one because {count.last_refusal}", file=sys.stderr)
+    return int(count.refused > 0)
+
+
+def _settings(assignments: Sequence[str]) -> dict[str, Any]:
+    """Fields of PipelineConfig from "name=value" texts.
+
+    Raises:
+        ValueError: for a name or a type that does not fit.
+    """
+    defaults = {item.name: item.default for item in fields(PipelineConfig)}
+    settings = {}
+    for assignment in assignments:
+        name, _, text = assignment.partition("=")
+        if name not in defaults:
+            raise ValueError(f"there is no setting '{name}'; there are {', '.join(defaults)}")
+        value, kind = yaml.safe_load(text), type(defaults[name])
+        value = float(value) if kind is float and type(value) is int else value
+        if type(value) is not kind:
+            raise ValueError(f"{name} is {text!r}, expected a {kind.__name__}")
+        settings[name] = value
+    return settings
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bag", type=Path, help="folder, .mcap or .db3 file")
+    parser.add_argument("out", type=Path, help="folder of the new bag")
+    parser.add_argument("--image", required=True, help="topic of the images (sensor_msgs/Image or CompressedImage)")
+    parser.add_argument("--camera-info", default="", help="topic of their calibration; without it hands have no place")
+    parser.add_argument("--depth", default="", help="topic of depth registered to the images")
+    parser.add_argument("--depth-slop-ms", type=float, default=15.0, help="largest stamp difference of an image and its depth")
+    parser.add_argument("--rectified", action="store_true", help="the images are rectified: use P and no distortion")
+    parser.add_argument("--namespace", default="/hand_mesh", help="before the topics of the results")
+    parser.add_argument("--storage", default="mcap", choices=tuple(STORAGES), help="format of the new bag")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, as a parameter of the node")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,180 @@
+"""Shows what travels on the topics in a browser. It draws the newest complete result at a low rate and drops the rest."""
+
+import time
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image
+
+from hand_mesh_ros.core.config import check, option
+from hand_mesh_ros.msg import HandArray, HandHypotheses, HandMeshArray, MeshTopology
+from hand_mesh_ros.ros import parameters, process, qos
+from hand_mesh_ros.ros.input.convert_camera import intrinsics
+from hand_mesh_ros.ros.input.convert_image import ConversionError, decode_rgb
+from hand_mesh_ros.ros.stamp import stamp_ns
+from hand_mesh_ros.ros.tools.viewer_messages import to_estimate
+from hand_mesh_ros.viewer.page import Snapshot, Viewer
+
+# Results lag behind images by the time of inference: images are kept this long, in images.
+_HISTORY = 30
+# Without results for this long the bare image is shown [s].
+_SILENCE_S = 1.0
+
+
+@dataclass(frozen=True)
+class ViewerConfig:
+    """Settings of `viewer`.
+
+    Raises:
+        ValueError: naming the field, its value and what is allowed.
+    """
+
+    host: str = option("127.0.0.1", "address to listen on; 0.0.0.0 lets other machines look")
+    port: int = option(8080, "port of the page; the next free one if it is taken", (1, 65535))
+    max_hz: float = option(12.0, "drawings per second at most", (0.5, 60.0))
+    image_qos: str = option("sensor_data", "reliability asked of image", choices=("sensor_data", "reliable"))
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+class ViewerNode(Node):
+    """Callbacks only store; a timer draws."""
+
+    def __init__(self) -> None:
+        """Opens the page and subscribes.
+
+        Raises:
+            ValueError, rclpy.exceptions.ParameterException: for parameters that do not fit.
+        """
+        super().__init__("viewer")
+        self._config = parameters.declare(self, ViewerConfig)
+        self._images: dict[int, Image] = {}
+        self._hypotheses: dict[tuple[int, str], HandHypotheses] = {}
+        self._meshes: dict[int, HandMeshArray] = {}
+        self._hands: dict[int, HandArray] = {}
+        self._info: CameraInfo | None = None
+        self._arrivals_s: deque[float] = deque(maxlen=60)
+        self._facts: dict[str, str] = {}
+        self._headline = "waiting for hand_mesh_node"
+        self._drawn_ns = -1
+        self._viewer = Viewer(self._config.host, self._config.port)
+        for kind, name, callback, profile in (
+            (Image, "image", self._on_image, qos.image_intake(self._config.image_qos)),
+            (CameraInfo, "camera_info", self._on_info, qos.image_intake("sensor_data")),
+            (HandArray, "hands", self._on_hands, qos.RESULT),
+            (HandMeshArray, "meshes", self._on_meshes, qos.RESULT),
+            (HandHypotheses, "hypotheses", self._on_hypotheses, qos.HYPOTHESES),
+            (MeshTopology, "topology", self._on_topology, qos.LATCHED),
+            (DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS),
+        ):
+            self.create_subscription(kind, name, callback, profile)
+        self.create_timer(1.0 / self._config.max_hz, self._draw, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.get_logger().info(f"open {self._viewer.address} in a browser")
+
+    def close(self) -> None:
+        """Closes the page."""
+        self._viewer.close()
+
+    def _on_image(self, image: Image) -> None:
+        _remember(self._images, stamp_ns(image.header), image)
+
+    def _on_info(self, info: CameraInfo) -> None:
+        self._info = info
+
+    def _on_hands(self, hands: HandArray) -> None:
+        self._arrivals_s.append(time.monotonic())
+        _remember(self._hands, stamp_ns(hands.header), hands)
+
+    def _on_meshes(self, meshes: HandMeshArray) -> None:
+        _remember(self._meshes, stamp_ns(meshes.header), meshes)
+
+    def _on_hypotheses(self, hypotheses: HandHypotheses) -> None:
+        _remember(self._hypotheses, (stamp_ns(hypotheses.header), hypotheses.id), hypotheses)
+
+    def _on_topology(self, topology: MeshTopology) -> None:
+        self._viewer.set_faces(np.asarray(topology.triangles, np.int32).reshape(-1, 3))
+
+    def _on_diagnostics(self, diagnostics: DiagnosticArray) -> None:
+        for status in diagnostics.status:
+            if status.hardware_id == "hand_mesh_ros":
+                self._headline = status.message
+                self._facts = _facts({item.key: item.value for item in status.values})
+
+    def _draw(self) -> None:
+        if not self._viewer.is_watched:
+            return
+        stamp_ns = self._newest_complete()
+        if stamp_ns is None or stamp_ns == self._drawn_ns:
+            return
+        self._drawn_ns = stamp_ns
+        hands, meshes = self._hands.get(stamp_ns), self._meshes.get(stamp_ns)
+        of_id = {} if meshes is None else {mesh.id: mesh for mesh in meshes.meshes}
+        estimates = [
+            to_estimate(hand, of_id.get(hand.id), self._hypotheses.get((stamp_ns, hand.id)))
+            for hand in (hands.hands if hands else [])
+        ]
+        image = self._images.get(stamp_ns)
+        try:
+            rgb = None if image is None else decode_rgb(image)
+            matrix, distortion = np.zeros((3, 3)), None
+            # Hands in another frame than their image's (output_frame) cannot be drawn into it.
+            is_in_frame = hands is None or image is None or hands.header.frame_id == image.header.frame_id
+            if image is not None and self._info is not None and is_in_frame:
+                matrix, distortion = intrinsics(self._info, image.width, image.height, rectified=False)
+        except ConversionError as error:
+            self.get_logger().error(f"image cannot be shown: {error}", throttle_duration_sec=5.0)
+            return
+        self._viewer.show(Snapshot(rgb, matrix, distortion, estimates, self._headline, self._own_facts() | self._facts))
+
+    def _newest_complete(self) -> int | None:
+        """Stamp of the newest image whose results have all arrived; of the newest image where there are no results."""
+        if not self._arrivals_s or time.monotonic() - self._arrivals_s[-1] > _SILENCE_S:
+            return next(reversed(self._images), None)
+        return next((stamp_ns for stamp_ns in reversed(self._meshes) if stamp_ns in self._hands), None)
+
+    def _own_facts(self) -> dict[str, str]:
+        """Rate and age as they are here and now; the diagnostics come once a second only."""
+        facts = {}
+        recent = [arrival_s for arrival_s in self._arrivals_s if time.monotonic() - arrival_s < 2.0]
+        if len(recent) > 1:
+            facts["results"] = f"{(len(recent) - 1) / max(recent[-1] - recent[0], 1e-3):.1f} Hz"
+        if self._hands:
+            facts["age of the last"] = f"{1e3 * self._hands[next(reversed(self._hands))].latency:.0f} ms"
+        return facts
+
+
+def _facts(values: dict[str, str]) -> dict[str, str]:
+    """The diagnostics of hand_mesh_node in a few lines; what is not there is left out."""
+    stages = [
+        f"{key.removesuffix(' [ms]')} {value}" for key, value in values.items() if key.endswith("[ms]") and "age" not in key
+    ]
+    facts = {
+        "images in": f"{values.get('images in [Hz]')} Hz",
+        "age p50, p95": f"{values.get('age of results p50 [ms]')}, {values.get('age of results p95 [ms]')} ms",
+        "stages [ms]": " · ".join(stages),
+        "camera": values.get("camera", ""),
+        "models": f"{values.get('model', '')} on {values.get('device', '')}",
+    }
+    return {name: text for name, text in facts.items() if text and "None" not in text}
+
+
+def _remember(kept: dict, key: object, value: object) -> None:
+    """Keeps the value and forgets the oldest ones; insertion order is arrival order, also when stamps jump back."""
+    kept.pop(key, None)
+    kept[key] = value
+    while len(kept) > _HISTORY:
+        del kept[next(iter(kept))]
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point of the executable."""
+    return process.run(ViewerNode, args)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""A file name, a camera number or a seed comes in. Images with their calibration go out."""

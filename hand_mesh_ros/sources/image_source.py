@@ -1,0 +1,189 @@
+"""Where demo images come from: a video file, a webcam, or the synthetic camera, all read the same way."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from hand_mesh_ros.core.config import check, option
+from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
+from hand_mesh_ros.sources.assumed_camera import assumed_matrix
+from hand_mesh_ros.synthetic.camera import SyntheticCamera, SyntheticView
+
+
+class SourceError(ValueError):
+    """A source cannot be opened or broke; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """What to open and how to present it.
+
+    Raises:
+        ValueError: naming the field, its value and what is allowed.
+    """
+
+    source: str = option("synthetic", "'synthetic', a video file, or the number of a webcam")
+    width: int = option(0, "image width [px]; 0 for the source's own (synthetic: 640)", (0, 8192))
+    height: int = option(0, "image height [px]; 0 for the source's own (synthetic: 480)", (0, 8192))
+    # Nobody calibrated a file: positions are as good as this guess, shapes suffer little from a wrong one.
+    hfov_deg: float = option(
+        60.0, "assumed horizontal field of view [deg]; 0 says that the camera is not calibrated", (0.0, 170.0)
+    )
+    side: str = option("right", "side of the synthetic hand", choices=("left", "right"))
+    seed: int = option(0, "seed of the synthetic hand's look and motion", (0, 2**31 - 1))
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One image of a source."""
+
+    rgb: np.ndarray  # (H, W, 3) uint8
+    camera_matrix: np.ndarray  # (3, 3), all zero for a camera that is not calibrated
+    time_s: float  # since the source began
+    truth: SyntheticView | None = field(default=None, repr=False)
+
+
+class ImageSource(Protocol):
+    """A sequence of images."""
+
+    rate_hz: float  # the source's own, 0 if it has none
+
+    def read(self) -> Shot | None:
+        """The next image; None at the end of a file.
+
+        Raises:
+            SourceError: if the source broke.
+        """
+
+    def rewind(self) -> None:
+        """Begins again."""
+
+    def close(self) -> None:
+        """Releases the device or file."""
+
+
+def open_source(config: SourceConfig, rate_hz: float) -> ImageSource:
+    """The source that `config` names.
+
+    Args:
+        config: what to open.
+        rate_hz: images per second of the synthetic camera; the others have their own.
+
+    Raises:
+        SourceError: if it is not there or cannot be read.
+    """
+    # OpenCV's own messages are many lines long; what went wrong is said here.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    if config.source == "synthetic":
+        return SyntheticSource(config, rate_hz)
+    if config.source.isdigit():
+        return VideoSource(config, cv2.VideoCapture(int(config.source)), is_live=True)
+    if not Path(config.source).is_file():
+        raise SourceError(
+            f"source '{config.source}' is no file, seen from {Path.cwd()}; give 'synthetic', a video file or a webcam number"
+        )
+    return VideoSource(config, cv2.VideoCapture(config.source), is_live=False)
+
+
+class SyntheticSource:
+    """The synthetic camera at a steady pace; it never ends."""
+
+    def __init__(self, config: SourceConfig, rate_hz: float) -> None:
+        size = (config.width or 640, config.height or 480)
+        if not config.hfov_deg:
+            raise SourceError("hfov_deg is 0: the synthetic camera needs a field of view")
+        model = HandModel.load(default_models_dir() / FILE_NAME)
+        self._camera = SyntheticCamera(model, size, config.hfov_deg, config.side, config.seed)
+        self.rate_hz = rate_hz
+        self._count = 0
+
+    def read(self) -> Shot:
+        time_s = self._count / self.rate_hz
+        self._count += 1
+        view = self._camera.at(time_s)
+        return Shot(view.rgb, self._camera.camera_matrix, time_s, view)
+
+    def rewind(self) -> None:
+        self._count = 0
+
+    def close(self) -> None:
+        pass
+
+
+class VideoSource:
+    """A video file or webcam through OpenCV."""
+
+    def __init__(self, config: SourceConfig, capture: cv2.VideoCapture, is_live: bool) -> None:
+        self._config, self._capture, self._is_live = config, capture, is_live
+        if not capture.isOpened():
+            raise SourceError(self._why_closed())
+        if is_live:
+            capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest image, not the oldest of a queue
+            for wanted, name in ((config.width, cv2.CAP_PROP_FRAME_WIDTH), (config.height, cv2.CAP_PROP_FRAME_HEIGHT)):
+                if wanted:
+                    capture.set(name, wanted)
+        self.rate_hz = max(float(capture.get(cv2.CAP_PROP_FPS)), 0.0)
+        self._expected = 0 if is_live else int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        self._count = 0
+        self._started_at_ticks = cv2.getTickCount()
+
+    def read(self) -> Shot | None:
+        ok, bgr = self._capture.read()
+        if not ok:
+            return self._end()
+        rgb = self._resized(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+        time_s = (
+            (cv2.getTickCount() - self._started_at_ticks) / cv2.getTickFrequency()
+            if self._is_live
+            else self._count / (self.rate_hz or 30.0)
+        )
+        self._count += 1
+        return Shot(rgb, assumed_matrix(rgb.shape[1], rgb.shape[0], self._config.hfov_deg), time_s)
+
+    def rewind(self) -> None:
+        self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
+        self._count = 0
+
+    def close(self) -> None:
+        self._capture.release()
+
+    def _end(self) -> None:
+        """Tells the end of a file from a broken one; None for the end."""
+        name = self._config.source
+        if self._is_live:
+            raise SourceError(f"webcam {name} stopped after {self._count} images; is it still plugged in?")
+        if not self._count:
+            raise SourceError(f"video '{name}' holds no image that can be decoded")
+        # Containers state the count within a few images; half of it missing is a damaged file.
+        if self._count < 0.5 * self._expected:
+            raise SourceError(f"video '{name}' breaks off: {self._count} of {self._expected} images could be decoded")
+        return None
+
+    def _resized(self, rgb: np.ndarray) -> np.ndarray:
+        height, width = rgb.shape[:2]
+        wanted_width = (
+            self._config.width or round(width * self._config.height / height) if self._config.height else self._config.width
+        )
+        if not wanted_width:
+            return rgb
+        wanted = (wanted_width, self._config.height or round(height * wanted_width / width))
+        if wanted == (width, height):
+            return rgb
+        if abs(wanted[0] * height / (wanted[1] * width) - 1) > 0.02:
+            raise SourceError(
+                f"width x height is {wanted[0]}x{wanted[1]}, the source is {width}x{height}: this would distort; give one of them"
+            )
+        return cv2.resize(rgb, wanted, interpolation=cv2.INTER_AREA)
+
+    def _why_closed(self) -> str:
+        name = self._config.source
+        if self._is_live:
+            return f"webcam {name} cannot be opened: is there a /dev/video{name}, and may this user read it (group video)?"
+        return f"video '{name}' cannot be opened: it is damaged, or of a format that OpenCV cannot decode"

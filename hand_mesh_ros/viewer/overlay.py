@@ -1,0 +1,108 @@
+"""Draws what was estimated over the image it came from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from hand_mesh_ros.core.geometry.camera import is_calibrated, project
+from hand_mesh_ros.core.topology import BONES
+from hand_mesh_ros.core.types import HandEstimate
+
+# Display rgb of a side, the same everywhere.
+SIDE_COLOURS = {"left": (90, 158, 242), "right": (242, 168, 107)}
+# Display rgb per finger, thumb first.
+FINGER_COLOURS = np.array([[240, 98, 94], [245, 190, 66], [120, 205, 95], [80, 185, 230], [178, 122, 230]], np.uint8)
+_WRIST_COLOUR = (235, 235, 235)
+# OpenCV draws at 1/16 pixel with this shift.
+_SHIFT = 4
+
+
+@dataclass(frozen=True)
+class OverlayLayers:
+    """What is drawn."""
+
+    keypoints: bool = True  # what the detector saw: dots, joined by bones
+    reprojection: bool = True  # the estimated skeleton in the image: a thin white line
+    hypotheses: bool = True  # all skeletons in the image: faint lines
+    label: bool = True
+
+
+_ALL = OverlayLayers()
+
+
+def draw_overlay(
+    rgb: np.ndarray,
+    hands: Sequence[HandEstimate],
+    camera_matrix: np.ndarray,
+    distortion: np.ndarray | None = None,
+    layers: OverlayLayers = _ALL,
+) -> np.ndarray:
+    """A copy of the image, (H, W, 3) uint8, with the hands drawn in.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        hands: estimated in this image.
+        camera_matrix: (3, 3); all zero leaves out what needs a calibrated camera.
+        distortion: OpenCV's coefficients, or None.
+        layers: what to draw.
+    """
+    image = np.ascontiguousarray(rgb).copy()
+    unit = max(1, round(max(image.shape[:2]) / 400))  # line width that suits the size of the image
+    for hand in hands:
+        may_project = is_calibrated(camera_matrix) and hand.scale_source != "none"
+        if layers.hypotheses and may_project and len(hand.hypotheses_m):
+            _draw_hypotheses(image, hand, camera_matrix, distortion, unit)
+        if layers.keypoints:
+            _draw_skeleton(image, hand.keypoints_px, None, 2 * unit)
+            _draw_joints(image, hand.keypoints_px, 2 * unit + 1)
+        if layers.reprojection and may_project and _is_in_front(hand.joints_m):
+            _draw_skeleton(image, project(hand.joints_m, camera_matrix, distortion), (255, 255, 255), unit)
+        if layers.label:
+            _draw_label(image, hand, unit)
+    return image
+
+
+def _draw_hypotheses(
+    image: np.ndarray, hand: HandEstimate, camera_matrix: np.ndarray, distortion: np.ndarray | None, unit: int
+) -> None:
+    lines = image.copy()
+    for joints in hand.hypotheses_m:
+        if _is_in_front(joints):
+            _draw_skeleton(lines, project(joints, camera_matrix, distortion), SIDE_COLOURS[hand.handedness], unit)
+    cv2.addWeighted(lines, 0.6, image, 0.4, 0, dst=image)
+
+
+def _draw_skeleton(image: np.ndarray, points_px: np.ndarray, colour: tuple[int, int, int] | None, width: int) -> None:
+    """Bones in one colour, or in their finger's colour for None."""
+    fixed = _fixed_point(points_px)
+    for number, (parent, child) in enumerate(BONES):
+        rgb = colour or FINGER_COLOURS[number // 4].tolist()
+        cv2.line(image, fixed[parent], fixed[child], rgb, width, cv2.LINE_AA, _SHIFT)
+
+
+def _draw_joints(image: np.ndarray, points_px: np.ndarray, radius: int) -> None:
+    for joint, centre in enumerate(_fixed_point(points_px)):
+        rgb = _WRIST_COLOUR if joint == 0 else FINGER_COLOURS[(joint - 1) // 4].tolist()
+        cv2.circle(image, centre, (radius + 1) << _SHIFT, (20, 20, 20), -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(image, centre, radius << _SHIFT, rgb, -1, cv2.LINE_AA, _SHIFT)
+
+
+def _draw_label(image: np.ndarray, hand: HandEstimate, unit: int) -> None:
+    text = f"{hand.handedness} {hand.handedness_prob:.2f}"
+    scale = 0.45 * unit
+    x, y = hand.keypoints_px[:, 0].min(), hand.keypoints_px[:, 1].min() - 8 * unit
+    origin = (int(np.clip(x, 2, image.shape[1] - 2)), int(np.clip(y, 14 * unit, image.shape[0] - 2)))
+    for colour, width in (((20, 20, 20), 3 * unit), (SIDE_COLOURS[hand.handedness], unit)):
+        cv2.putText(image, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, width, cv2.LINE_AA)
+
+
+def _is_in_front(joints_m: np.ndarray) -> bool:
+    return bool(np.isfinite(joints_m).all() and (joints_m[:, 2] > 1e-2).all())
+
+
+def _fixed_point(points_px: np.ndarray) -> list[tuple[int, int]]:
+    """Pixels as OpenCV's fixed-point integers; far outside the image they are clipped, since OpenCV overflows there."""
+    scaled = np.round(np.clip(points_px, -20000, 20000) * (1 << _SHIFT)).astype(int)
+    return [(int(x), int(y)) for x, y in scaled]

@@ -109,7 +109,7 @@ _FITTING = """\
 
 Rows without "PCA" or "cascade" are the mean of {draws} draws from noise, T = {steps}: "2D" and "image" say what the model is
 told, "guidance" that its guesses are pulled to the keypoints. They and PCA start from the palm's rotation in the cascade's
-answer, and all follow the keypoints by the same steps (`core/likeliest_hand.py`), as if these erred by 3 % of its radius.
+answer, and all follow the keypoints by the same steps (`core/graph/likeliest_hand.py`), as if these erred by 3 % of its radius.
 "cascade + fit" is the pipeline with its fit on; "turned and moved only" tells what of its gain in 2D takes no change of shape.
 Root-relative: the wrists coincide, at the true size, which no image tells. 2D error: mean distance to the keypoints that were
 given, in pixels of the image and relative to the hand's root mean square radius in it; then to the true joints. The settings

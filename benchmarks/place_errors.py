@@ -7,8 +7,8 @@ import numpy as np
 
 from benchmarks import metrics
 from hand_mesh_ros.core.geometry.camera import project
+from hand_mesh_ros.core.geometry.rays import ray_extent
 from hand_mesh_ros.core.hand.model import bone_lengths
-from hand_mesh_ros.core.place.by_rays import extent
 from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import HandEstimate
 
@@ -34,7 +34,7 @@ class Error:
         error = estimate.joints_m - joints_m
         inside = metrics.mahalanobis2(error, estimate.joint_covariance_m2) < _CHI2_90
         log_size = np.log(bone_lengths(estimate.joints_m).sum() / bone_lengths(joints_m).sum())
-        log_apart = np.log(extent(estimate.keypoints_px) / extent(project(joints_m, camera_matrix)))
+        log_apart = np.log(ray_extent(estimate.keypoints_px) / ray_extent(project(joints_m, camera_matrix)))
         return cls(error, inside, float(log_size), estimate.scale_rel_std, float(log_apart), has_object)
 
     @property

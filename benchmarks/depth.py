@@ -23,7 +23,7 @@ from benchmarks.settling import settle, settling
 from benchmarks.tables import table
 from hand_mesh_ros.core.hand.model import bone_lengths
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
-from hand_mesh_ros.core.place.user_size import PRIOR, USER_REL_STD, Scale, UserScale
+from hand_mesh_ros.core.place.user_size import PRIOR, USER_REL_STD, Scale
 
 DISTANCES_M = (0.3, 0.5, 0.7, 1.0)
 # The settings were chosen on seed 1.
@@ -107,11 +107,10 @@ def errors_of(pipeline: HandMeshPipeline, shots: Sequence[Shot], seen: Sequence[
     for shot, look_at in zip(shots, seen):
         if look_at.detection is None:
             continue
-        pipeline.user_scale = UserScale(Scale(factor * shot.size, USER_REL_STD, "user") if factor else PRIOR)
+        size = Scale(factor * shot.size, USER_REL_STD, "user") if factor else PRIOR
         frame = shot.sample.frame if condition == "depth" else replace(shot.sample.frame, depth_m=None)
-        estimate = pipeline.estimate_hand(look_at.detection, frame)
+        estimate = pipeline.chain.answer(look_at.detection, frame, size).estimate
         yield Error.of(estimate, shot.sample.joints_m, frame.camera_matrix, shot.has_object)
-    pipeline.user_scale = UserScale()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Fitting hands to keypoints: PCA, the graph diffusion with and without guidance, the cascade, and its own fit."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -67,7 +68,7 @@ def cascade_and_fit(models_dir: Path, settings: FitSettings) -> Method:
     fitter = MeshFitter(models_dir, settings.config())
 
     def answer(view: View, given: Keypoints) -> Answer:
-        return published(fitter(view.hand, view.detection, given.rays, given.confidence), given)
+        return published(fitter(view.hand, replace(view.seen, rays=given.rays, confidence=given.confidence)), given)
 
     return answer
 
@@ -101,7 +102,7 @@ def from_noise(model: GraphDiffusion, told: Sequence[str], is_guided: bool, view
     if "2D" in told:
         condition = condition.with_rays(given.rays, given.confidence, np.swapaxes(rotation, -1, -2))
     if "image" in told:
-        condition = condition.with_image(view.detection.features)
+        condition = condition.with_image(view.seen.features)
     if is_guided:
         placed_m = model.fit_2d(condition, rotation, given.rays, given.confidence, STEPS_FROM_NOISE).vertices_m
     else:

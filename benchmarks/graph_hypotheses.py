@@ -27,12 +27,12 @@ def draws(model: GraphDiffusion, steps: Sequence[int], n: int) -> dict[tuple[str
 
     def everything(view: View, each: int) -> np.ndarray:
         seen = view.detected_2d
-        return model.reconstruct(view.hypotheses.joints_m, seen.rays, seen.confidence, view.detection.features, n, each)
+        return model.reconstruct(view.hypotheses.joints_m, seen.rays, seen.confidence, view.seen.features, n, each)
 
     def some(view: View, each: int, part: str) -> np.ndarray:
         seen, condition = view.detected_2d, GraphCondition.nothing(n)
         if part == "image":
-            condition = condition.with_image(view.detection.features)
+            condition = condition.with_image(view.seen.features)
         else:
             rotation = palm_from_hand(view.hand.joints_m, model.hand)[0]
             condition = condition.with_rays(seen.rays, seen.confidence, rotation)
@@ -56,7 +56,7 @@ def cascade_draw(pipeline: HandMeshPipeline) -> Draw:
 
     def meshes_and_joints(view: View) -> tuple[np.ndarray, np.ndarray]:
         joints_m = view.hypotheses.joints_m
-        return pipeline.decoder(joints_m, view.hypotheses.sight), joints_m
+        return pipeline.chain.decoder(joints_m, view.hypotheses.view), joints_m
 
     return meshes_and_joints
 

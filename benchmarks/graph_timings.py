@@ -20,7 +20,7 @@ def timings_table(models_dir: Path, model: GraphDiffusion, view: View, steps: Se
     """Median milliseconds of every task, with numbers of hands and some of the `steps`."""
     seen, gap, hand = view.detected_2d, gaps(model.hand)[0], model.hand
     mesh_m, joints_m = hand.template_m.astype(np.float64), hand.joint_regressor @ hand.template_m
-    told = (view.hypotheses.joints_m, seen.rays, seen.confidence, view.detection.features)
+    told = (view.hypotheses.joints_m, seen.rays, seen.confidence, view.seen.features)
     few, many = min(steps), max(steps)
     tasks: list[tuple[str, int, int, Callable[[], object]]] = [
         ("generate", 1, few, lambda: model.generate(1, 0, few)),

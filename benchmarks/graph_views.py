@@ -4,7 +4,7 @@ Everything is of right hands: what was taken for a left hand is mirrored, its tr
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,13 +13,14 @@ from benchmarks.measure import Seen, look
 from benchmarks.samples import Sample
 from hand_mesh_ros.core.cascade.aggregate import Aggregate
 from hand_mesh_ros.core.detect.detector import HandDetector
+from hand_mesh_ros.core.detect.seen_hand import see
 from hand_mesh_ros.core.geometry.mirror import mirror_points
 from hand_mesh_ros.core.geometry.rays import ray_extent, translate_onto_rays
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
-from hand_mesh_ros.core.place import by_rays
+from hand_mesh_ros.core.stage_timer import StageTimer
 from hand_mesh_ros.core.topology import N_JOINTS, WRIST
-from hand_mesh_ros.core.types import HandDetection, Hypotheses
+from hand_mesh_ros.core.types import Hypotheses, SeenHand
 
 Figures = dict[str, float]
 
@@ -40,7 +41,7 @@ class View:
     truth_vertices_m: np.ndarray | None  # (V, 3), where the surface is known
     true_2d: Keypoints
     detected_2d: Keypoints
-    detection: HandDetection  # as found, but for its side
+    seen: SeenHand  # with the detector's keypoints and image features
     hypotheses: Hypotheses  # of the cascade
     hand: Aggregate  # its answer
     px_per_ray: float  # pixels of the image per unit of `rays`
@@ -82,19 +83,17 @@ def found_hands(detector: HandDetector, samples: Iterable[Sample], limit: int) -
 def view_of(pipeline: HandMeshPipeline, seen: Seen) -> View:
     """What the pipeline makes of a hand that was found, as of a right one."""
     sample, detection = seen.sample, seen.detection
-    hand, _ = pipeline.aggregate_hand(detection, sample.frame)
-    hypotheses = pipeline.sampler(detection, sample.frame)
-    turn = mirror_points if detection.handedness == "left" else np.asarray
+    hand = see(detection, sample.frame)
+    turn = mirror_points if hand.is_mirrored else np.asarray
     truth = turn(sample.joints_m)
-    rays, certainty = by_rays.rays_of(detection, sample.frame)
     return View(
         truth_joints_m=truth,
         truth_vertices_m=None if sample.vertices_m is None else turn(sample.vertices_m),
         true_2d=Keypoints(truth[:, :2] / truth[:, 2:], np.ones(N_JOINTS)),
-        detected_2d=Keypoints(turn(rays), certainty.astype(np.float64)),
-        detection=replace(detection, handedness="right"),
-        hypotheses=replace(hypotheses, joints_m=turn(hypotheses.joints_m)),
-        hand=replace(hand, joints_m=turn(hand.joints_m), vertices_m=turn(hand.vertices_m)),
+        detected_2d=Keypoints(hand.rays, hand.confidence.astype(np.float64)),
+        seen=hand,
+        hypotheses=pipeline.chain.sampler(hand),
+        hand=pipeline.chain.aggregate(hand, StageTimer()),
         px_per_ray=float(sample.frame.working_camera_matrix[0, 0]),
     )
 

@@ -117,7 +117,7 @@ def report(rows: list[dict[str, float]], pipeline: HandMeshPipeline) -> None:
     config, kept = pipeline.config, rows[_SETTLING:] or rows
     hands = np.array([row["hands"] for row in rows])
     cascade = f"{config.n_hypotheses} hypotheses x {config.joint_steps} steps"
-    say(f"models {pipeline.model_id} on {pipeline.sampler.provider}, {cascade}")
+    say(f"models {pipeline.model_id} on {pipeline.chain.sampler.provider}, {cascade}")
     say(f"{len(rows)} frames, exactly one hand in {np.mean(hands == 1):.1%}, at most {config.max_hands} looked for")
     say(f"{'ms':14s} {'mean':>8s} {'p50':>8s} {'p95':>8s} {'p99':>8s}")
     for name in (*STAGES, "total", "cpu", "mediapipe", "mediapipe_cpu"):

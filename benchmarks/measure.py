@@ -108,7 +108,7 @@ def measure(pipeline: HandMeshPipeline, seen: Seen) -> dict[str, Any]:
     }
     if seen.detection is None:
         return result
-    estimate = pipeline.estimate_hand(seen.detection, sample.frame)
+    estimate = pipeline.chain.answer(seen.detection, sample.frame).estimate
     result["side right"] = float(seen.detection.handedness == sample.side)
     result["keypoints of the detector, of the hand's radius"] = _keypoint_error(seen.detection, sample)
     result |= _shape(pipeline, estimate, seen.detection, sample) | _surface(pipeline, estimate, sample)

@@ -100,7 +100,7 @@ def _drawn(pipeline: HandMeshPipeline, images: Sequence[Seen]) -> list[np.ndarra
     tiles = []
     for seen in [seen for seen in images if seen.detection is not None][: pictures.SHEET_TILES]:
         frame = seen.sample.frame
-        estimate = pipeline.estimate_hand(seen.detection, frame)
+        estimate = pipeline.chain.answer(seen.detection, frame).estimate
         tiles.append(np.hstack([frame.rgb, draw_overlay(frame.rgb, [estimate], frame.camera_matrix, layers=_LAYERS)]))
     return tiles
 

@@ -13,7 +13,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 
-from hand_mesh_ros.core.hand.kinematics import joint_frames, local_rotations, pose, rotation_about
+from hand_mesh_ros.core.geometry.rotations import rotation_about
+from hand_mesh_ros.core.hand.kinematics import joint_frames, local_rotations, pose
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.topology import BONES, FINGER_JOINTS, FINGERS

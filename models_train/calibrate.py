@@ -14,13 +14,17 @@ from scipy.optimize import minimize
 from scipy.stats import chi2
 
 from hand_mesh_ros.core.cascade import aggregate
+from hand_mesh_ros.core.chain import HandChain
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.detect import crop
+from hand_mesh_ros.core.detect.seen_hand import see
 from hand_mesh_ros.core.geometry import rigid
-from hand_mesh_ros.core.pipeline import HandMeshPipeline
+from hand_mesh_ros.core.models.model_id import cascade_id
+from hand_mesh_ros.core.place.user_size import PRIOR
+from hand_mesh_ros.core.stage_timer import StageTimer
 from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import Frame, HandDetection
-from hand_mesh_ros.core.uncertainty import calibration
+from hand_mesh_ros.core.uncertainty import calibration, error_signs
 from hand_mesh_ros.core.uncertainty.calibration import Calibration, SpreadModel
 from models_train import onnx_file
 from models_train.data.shards import RECIPE, StoredViews
@@ -68,20 +72,21 @@ def _crop_of(keypoints_px: np.ndarray, in_crop: np.ndarray) -> np.ndarray:
     return np.linalg.lstsq(np.column_stack([pixels, np.ones(len(pixels))]), keypoints_px, rcond=None)[0].T
 
 
-def observe(pipeline: HandMeshPipeline, stored: StoredViews, count: int) -> dict[str, Residuals]:
+def observe(chain: HandChain, stored: StoredViews, count: int) -> dict[str, Residuals]:
     """Errors of the chain on the first `count` stored views, by the names of `Calibration`'s spread models."""
     rows = np.arange(min(count, len(stored)))
     seen, features = stored.pick(rows, np.ones((len(rows), 3)))
     lists: dict[str, list[tuple[np.ndarray, np.ndarray, float, np.ndarray]]] = {}
     truth = zip(seen.joints_m.astype(np.float64), stored.vertices_m(rows))
     for detection, (joints_m, vertices_m) in zip(detections(seen, features), truth):
-        hand, _ = pipeline.aggregate_hand(detection, _FRAME)
+        view = see(detection, _FRAME)
+        hand = chain.aggregate(view, StageTimer())
         onto_hand = rigid.align(joints_m, hand.joints_m, with_scale=True)
         of_vertices = rigid.transform(vertices_m + joints_m[WRIST], *onto_hand) - hand.vertices_m
         errors = {
             "articulation": rigid.transform(joints_m, *onto_hand) - hand.joints_m,
             "relative": joints_m - joints_m.mean(0) - (hand.joints_m - hand.joints_m.mean(0)),
-            "rotation": aggregate.rotation_vectors(joints_m[None], hand.joints_m, "right"),
+            "rotation": aggregate.rotation_vectors(joints_m[None], hand.joints_m),
             "vertices": of_vertices[::_EVERY_VERTEX],
         }
         spread = hand.spread
@@ -91,23 +96,21 @@ def observe(pipeline: HandMeshPipeline, stored: StoredViews, count: int) -> dict
             "rotation": spread.rotation[None],
             "vertices": spread.vertices_m2[::_EVERY_VERTEX, None, None] * np.eye(3),
         }
-        signs = pipeline.signs_of_error(hand, detection, _FRAME)
+        signs = error_signs.signs(view, hand.joints_m)
         for name, error in errors.items():
             lists.setdefault(name, []).append((error, samples[name], spread.n_samples, signs))
     return {name: Residuals(*(np.stack(part) for part in zip(*items))) for name, items in lists.items()}
 
 
-def place_errors(
-    pipeline: HandMeshPipeline, fitted: Calibration, stored: StoredViews, count: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Errors (n, 3) of the place of the hands' centres, at their true size, and the covariances (n, 3, 3) stated for them."""
+def place_errors(chain: HandChain, stored: StoredViews, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Errors (n, 3) of the place of the hands' centres, at true size, and their covariances (n, 3, 3) by `chain.calibration`."""
     rows = np.arange(min(count, len(stored)))
     seen, features = stored.pick(rows, np.ones((len(rows), 3)))
     errors, covariances = [], []
     for detection, joints_m in zip(detections(seen, features), seen.joints_m.astype(np.float64)):
-        hand, _ = pipeline.aggregate_hand(detection, _FRAME)
-        stated = fitted.state(hand.spread, pipeline.signs_of_error(hand, detection, _FRAME))
-        location = pipeline.locate_hand(hand, stated, detection, _FRAME)
+        view = see(detection, _FRAME)
+        hand, spread = chain.shape(view, StageTimer())
+        location = chain.place(hand, spread, view, _FRAME, PRIOR)
         errors.append((hand.joints_m + location.translation_m - joints_m).mean(0))
         covariances.append(location.covariance_m2)
     return np.array(errors), np.array(covariances)
@@ -171,13 +174,13 @@ def main() -> None:
     args = parser.parse_args()
     stored = StoredViews(args.views, "held_out", with_surface=True)
     config = PipelineConfig(models_dir=str(args.models), device="cpu")
-    pipeline = HandMeshPipeline(config, calibration.uncalibrated())
-    observed = observe(pipeline, stored, args.count)
+    chain = HandChain(args.models, config, calibration.uncalibrated())
+    observed = observe(chain, stored, args.count)
     spreads = {name: fit(residuals, pooled=name == "vertices") for name, residuals in observed.items()}
-    half_done = Calibration(**spreads, location_gain=1.0)
-    done = replace(half_done, location_gain=inflation(*place_errors(pipeline, half_done, stored, args.count)))
+    chain.calibration = Calibration(**spreads, location_gain=1.0)
+    done = replace(chain.calibration, location_gain=inflation(*place_errors(chain, stored, args.count)))
     path = args.models / calibration.FILE_NAME
-    path.write_text(done.to_json(pipeline.model_id))
+    path.write_text(done.to_json(cascade_id(args.models)))
     command = f"python -m models_train.calibrate --views VIEWS --count {args.count}"
     onnx_file.record(path, {"licence": "Apache-2.0; measured on synthetic hands", "command": command, "data": RECIPE})
 

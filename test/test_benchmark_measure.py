@@ -33,7 +33,7 @@ def found_one(images: list[Seen]) -> Seen:
 
 def test_an_estimate_has_no_error_against_itself(pipeline, images):
     seen = found_one(images)
-    estimate = pipeline.estimate_hand(seen.detection, seen.sample.frame)
+    estimate = pipeline.chain.answer(seen.detection, seen.sample.frame).estimate
     itself = replace(
         seen.sample, joints_m=estimate.joints_m, vertices_m=estimate.vertices_m.astype(float), side=estimate.handedness
     )

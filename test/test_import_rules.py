@@ -11,12 +11,19 @@ ROS_MODULES = ("rclpy", "rcl_interfaces", "ament_index_python", "cv_bridge", "me
 # Folder: what its files must not import (a name stands for everything below it).
 FORBIDDEN = {
     "hand_mesh_ros/core": (*ROS_MODULES, "torch", "models_train", "benchmarks", "hand_mesh_ros.ros", "hand_mesh_ros.apps"),
+    "hand_mesh_ros/synthetic": (*ROS_MODULES, "torch", "models_train", "benchmarks", "hand_mesh_ros.ros", "hand_mesh_ros.apps"),
+    "hand_mesh_ros/sources": (*ROS_MODULES, "torch", "models_train", "benchmarks", "hand_mesh_ros.ros", "hand_mesh_ros.apps"),
+    "hand_mesh_ros/viewer": (*ROS_MODULES, "torch", "models_train", "benchmarks", "hand_mesh_ros.ros", "hand_mesh_ros.apps"),
     "hand_mesh_ros/apps": ("torch", "models_train", "benchmarks"),
     "hand_mesh_ros/ros": ("torch", "models_train", "benchmarks"),
     "models_train": (*ROS_MODULES, "benchmarks", "hand_mesh_ros.ros", "hand_mesh_ros.msg"),
     "benchmarks": ("torch", "test"),
 }
 FREE_OF_MESSAGES = ("hand_mesh_ros/core", "models_train")
+# In the order of the data: each may import what stands before it. Rooms are folders, the others files of the root.
+ROOMS_OF_CORE = ("geometry", "models", "hand", "detect", "cascade", "place", "graph", "uncertainty", "track", "robot")
+ORDER_OF_CORE = ("topology", "config", "stage_timer", "geometry", "types", *ROOMS_OF_CORE[1:], "chain", "pipeline")
+MOST_FILES, MOST_FILES_IN_CORE = 10, 8
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "misc"}
 
 
@@ -30,6 +37,12 @@ def imported_names(path: Path) -> Iterator[str]:
             base = package[: len(package) - node.level + 1] if node.level else ()
             stem = ".".join([*base, *([node.module] if node.module else [])])
             yield from (f"{stem}.{alias.name}" for alias in node.names)
+
+
+def module_of(path: Path) -> str:
+    """Dotted name of a source file's module."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def is_within(name: str, module: str) -> bool:
@@ -79,18 +92,45 @@ def test_node_files_do_not_import_each_other() -> None:
     assert not broken, "\n".join(broken)
 
 
-def test_core_modules_import_in_one_direction() -> None:
-    """The import graph of core has no cycle."""
-    prefix = "hand_mesh_ros.core."
-    graph = {
-        path.stem: {name.removeprefix(prefix).split(".")[0] for name in imported_names(path) if name.startswith(prefix)}
+def test_no_room_of_core_imports_a_later_one() -> None:
+    """Rooms follow the data: records and settings first, then the stages, then what joins them."""
+    place = {f"hand_mesh_ros.core.{name}": number for number, name in enumerate(ORDER_OF_CORE)}
+    rooms = {path.name for path in (ROOT / "hand_mesh_ros/core").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert rooms == set(ROOMS_OF_CORE)
+
+    def place_of(name: str) -> int | None:
+        return place.get(".".join(name.split(".")[:3]))
+
+    broken = [
+        f"{path.relative_to(ROOT)} imports {name}"
         for path in sources("hand_mesh_ros/core")
-        if path.stem != "__init__"
+        for name in imported_names(path)
+        if (own := place_of(module_of(path))) is not None and (place_of(name) or 0) > own
+    ]
+    assert not broken, "\n".join(broken)
+
+
+@pytest.mark.parametrize("folder", ["hand_mesh_ros", "models_train", "benchmarks"])
+def test_no_modules_import_each_other(folder: str) -> None:
+    """The import graph has no circle."""
+    graph = {module_of(path): set(imported_names(path)) for path in sources(folder)}
+    # `from a.b import c` names either the module a.b.c or something in a.b.
+    graph = {
+        name: {need if need in graph else need.rpartition(".")[0] for need in needs} & graph.keys() - {name}
+        for name, needs in graph.items()
     }
     while ready := [name for name, needs in graph.items() if not needs & graph.keys()]:
         for name in ready:
             del graph[name]
     assert not graph, f"these import each other: {graph}"
+
+
+@pytest.mark.parametrize("folder", ["hand_mesh_ros", "models_train", "benchmarks"])
+def test_no_folder_has_more_than_ten_files(folder: str) -> None:
+    folders = {path.parent for path in sources(folder)}
+    crowded = {str(each.relative_to(ROOT)): n for each in folders if (n := len(list(each.glob("*.py"))) - 1) > MOST_FILES}
+    assert not crowded
+    assert len(list((ROOT / "hand_mesh_ros/core").glob("*.py"))) <= MOST_FILES_IN_CORE
 
 
 def test_files_are_named_after_what_they_do() -> None:

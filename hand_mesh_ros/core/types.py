@@ -1,11 +1,13 @@
 """The records that travel from stage to stage. Shapes, units and frames stand on the fields, checks in the constructors."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from hand_mesh_ros.core.geometry import camera
+from hand_mesh_ros.core.geometry.mirror import mirror_points
 from hand_mesh_ros.core.topology import N_JOINTS
 
 Side = Literal["left", "right"]
@@ -75,6 +77,11 @@ class Frame:
             return self.camera_matrix
         return camera.assumed_camera_matrix(self.rgb.shape[1], self.rgb.shape[0])
 
+    def reprojection_px(self, points_m: np.ndarray, keypoints_px: np.ndarray) -> float:
+        """Root mean square distance in the image between points (N, 3) in the camera frame and keypoints (N, 2)."""
+        pixels = camera.project(points_m, self.working_camera_matrix, self.distortion)
+        return float(np.sqrt(np.mean(np.sum((pixels - keypoints_px) ** 2, axis=-1))))
+
 
 @dataclass(frozen=True)
 class HandDetection:
@@ -113,20 +120,47 @@ class HandDetection:
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What the joint stage saw of a hand, for later stages that want to look too; left hands are mirrored right ones here."""
+class SeenHand:
+    """One detected hand as a right hand, seen by a pinhole camera: the input of every stage up to the aggregate.
+
+    A left hand is mirrored in the plane x = 0 of the camera (`geometry.mirror`); the aggregate is mirrored back.
+    """
+
+    rays: np.ndarray  # (21, 2) undistorted x/z, y/z of the keypoints
+    confidence: np.ndarray  # (21,) weight of each keypoint, above 0 and at most 1
+    # (21,) depth relative to the wrist over the distance of the hand, in the unit of `rays`; NaN where there is none
+    depth: np.ndarray
+    world_landmarks_m: np.ndarray  # (21, 3) as in `HandDetection`; NaN where there is none
+    in_crop: np.ndarray  # (21, 2) places of the keypoints in the landmark crop, -1 to 1
+    features: np.ndarray | None  # (192, 7, 7) float32 as in `HandDetection`
+    score: float  # that this is a hand, in 0..1
+    is_mirrored: bool  # the hand is a left hand
+
+    def __post_init__(self) -> None:
+        require_shape("rays", self.rays, (N_JOINTS, 2))
+        require_shape("confidence", self.confidence, (N_JOINTS,))
+
+    @property
+    def camera_rays(self) -> np.ndarray:
+        """Rays (21, 2) in the real camera, of the hand as it is."""
+        return mirror_points(self.rays) if self.is_mirrored else self.rays
+
+
+@dataclass(frozen=True)
+class ViewEmbedding:
+    """What the joint stage saw of a right hand, for the mesh stage."""
 
     embedding: np.ndarray  # (W,) float32
-    virtual_from_hand: np.ndarray  # (3, 3) rotation into the virtual camera from the (for left hands mirrored) camera axes
+    virtual_from_camera: np.ndarray  # (3, 3) rotation into the virtual camera
 
 
 @dataclass(frozen=True)
 class Hypotheses:
-    """Candidate skeletons of one hand, as it is (a left hand is a left hand), in camera axes but relative to the wrist."""
+    """Candidate skeletons of one right hand, in camera axes but relative to the wrist."""
 
     joints_m: np.ndarray  # (K, 21, 3) float32 metres, wrist in the origin, for a hand of average adult size
     log_weight: np.ndarray  # (K,) float32, larger is likelier
-    sight: Sight | None = None
+    view: ViewEmbedding | None = None
 
     def __post_init__(self) -> None:
         require_shape("joints_m", self.joints_m, (None, N_JOINTS, 3))
@@ -163,7 +197,7 @@ class HandEstimate:
     scale_source: ScaleSource
     scale_rel_std: float
     reprojection_px: float  # root mean square distance between joints_m in the image and keypoints_px
-    timings_ms: dict[str, float] = field(default_factory=dict)  # per stage, of the whole frame
+    timings_ms: Mapping[str, float] = field(default_factory=dict)  # per stage, of the whole frame
 
     @property
     def n_modes(self) -> int:

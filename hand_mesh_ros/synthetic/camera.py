@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hand_mesh_ros.core.geometry.mirror import mirror_points, mirror_rotations
-from hand_mesh_ros.core.hand.kinematics import pose, rotation_about
+from hand_mesh_ros.core.geometry.rotations import rotation_about
+from hand_mesh_ros.core.hand.kinematics import pose
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.types import Side
 from hand_mesh_ros.sources.assumed_camera import assumed_matrix

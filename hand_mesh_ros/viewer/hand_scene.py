@@ -9,12 +9,11 @@ import viser
 from hand_mesh_ros.core.geometry.mirror import mirror_faces
 from hand_mesh_ros.core.topology import BONES
 from hand_mesh_ros.core.types import HandEstimate, Side
+from hand_mesh_ros.core.uncertainty.calibration import RADIUS_OF_90_PERCENT
 from hand_mesh_ros.viewer.overlay import FINGER_COLOURS, SIDE_COLOURS
 
 # A hand of a camera that nobody calibrated has no position; it is shown here [m].
 PLACE_WITHOUT_CAMERA_M = np.array([0.0, 0.05, 0.5])
-# The ellipsoid of a 3D Gaussian that holds 90 % has this radius in standard deviations.
-_RADIUS_OF_90_PERCENT = 2.5003
 _BACKGROUND = np.array([30.0, 32.0, 36.0])
 # Standard deviation of a vertex that is drawn in the last colour [m].
 _FULL_SPREAD_M = 0.010
@@ -150,7 +149,7 @@ def ellipsoids(covariances_m2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     matrices = np.broadcast_to(np.eye(4), (len(axes), 4, 4)).copy()
     matrices[:, :3, :3] = axes
     rotations = np.stack([trimesh.transformations.quaternion_from_matrix(matrix) for matrix in matrices])
-    radii = np.maximum(_RADIUS_OF_90_PERCENT * np.sqrt(np.maximum(variances, 0)), 1e-4)
+    radii = np.maximum(RADIUS_OF_90_PERCENT * np.sqrt(np.maximum(variances, 0)), 1e-4)
     return rotations.astype(np.float32), radii.astype(np.float32)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import trimesh
 from scipy.spatial.transform import Rotation
 
-from hand_mesh_ros.core.hand import kinematics
+from hand_mesh_ros.core.geometry.rotations import rotation_about
 from hand_mesh_ros.core.topology import FINGERTIPS, MIDDLE_MCP
 from hand_mesh_ros.synthetic import appearance
 from hand_mesh_ros.synthetic.render import Light, render
@@ -81,7 +81,7 @@ class SceneMaker:
     def _forearm(self, place: Callable[[np.ndarray], np.ndarray], skin: np.ndarray) -> Part:
         """A sleeve or a bare forearm, bent at the wrist."""
         sleeve, faces, colours = self._sleeves[self._rng.integers(len(self._sleeves))]
-        bend = kinematics.rotation_about(_unit(self._rng.normal(size=3)), self._rng.normal(0, 0.35))
+        bend = rotation_about(_unit(self._rng.normal(size=3)), self._rng.normal(0, 0.35))
         is_bare = self._rng.random() < _SHARE_BARE
         return place(sleeve @ bend.T), faces, np.broadcast_to(skin.mean(0), colours.shape) if is_bare else colours
 

@@ -18,6 +18,7 @@ import anny
 import numpy as np
 import trimesh
 
+from hand_mesh_ros.core.geometry.rotations import rotation_about
 from hand_mesh_ros.core.hand import kinematics
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
@@ -55,7 +56,7 @@ def rotation_between(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     source, target = source / np.linalg.norm(source), target / np.linalg.norm(target)
     axis = np.cross(source, target)
     sine = np.linalg.norm(axis)
-    return kinematics.rotation_about(axis / max(sine, 1e-12), np.arctan2(sine, source @ target))
+    return rotation_about(axis / max(sine, 1e-12), np.arctan2(sine, source @ target))
 
 
 def straighten(vertices: np.ndarray, joints: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

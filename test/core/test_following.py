@@ -74,7 +74,7 @@ def test_smoothing_calms_a_still_hand_and_without_it_every_image_stands_alone(pi
     for index, view in enumerate(still[:3]):
         frame = Frame(view.rgb, camera.camera_matrix, stamp_s=10 + index / 30)
         (detection,) = plain.detector.detect(frame, [] if detection is None else [detection], index == 0)
-        np.testing.assert_array_equal(plain.estimate_hand(detection, frame).joints_m, raw[index])
+        np.testing.assert_array_equal(plain.chain.answer(detection, frame).estimate.joints_m, raw[index])
 
 
 def test_unstamped_images_are_answered_as_they_are(pipeline, plain, camera):

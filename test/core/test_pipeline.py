@@ -118,8 +118,8 @@ def mirrored(detection: HandDetection, frame: Frame) -> tuple[HandDetection, Fra
 @pytest.mark.parametrize("with_depth", [False, True])
 def test_a_mirrored_detection_gives_mirrored_results(pipeline, frame, detection, views, with_depth):
     frame = replace(frame, depth_m=views[0].depth_m if with_depth else None)
-    right = pipeline.estimate_hand(detection, frame)
-    left = pipeline.estimate_hand(*mirrored(detection, frame))
+    right = pipeline.chain.answer(detection, frame).estimate
+    left = pipeline.chain.answer(*mirrored(detection, frame)).estimate
     assert {right.handedness, left.handedness} == {"right", "left"}
     # A tenth of a millimetre; with depth half a one, since mirrored pixels are not rounded alike.
     atol, share = (5e-4, 2e-2) if with_depth else (1e-4, 1e-3)
@@ -154,16 +154,16 @@ def test_depth_gives_the_distance_and_says_so(pipeline, frame, views):
 
 
 def test_depth_without_a_measurement_is_no_depth(pipeline, frame, detection):
-    without = pipeline.estimate_hand(detection, frame)
+    without = pipeline.chain.answer(detection, frame).estimate
     empty = replace(frame, depth_m=np.full(frame.rgb.shape[:2], np.nan, np.float32))
-    hand = pipeline.estimate_hand(detection, empty)
+    hand = pipeline.chain.answer(detection, empty).estimate
     assert hand.scale_source == "prior"
     np.testing.assert_array_equal(hand.joints_m, without.joints_m)
 
 
 def test_the_users_hand_scale_scales_size_and_distance(pipeline, frame, detection):
     small = HandMeshPipeline.default("cpu", threads=1, user_hand_scale=0.9)
-    average, scaled = pipeline.estimate_hand(detection, frame), small.estimate_hand(detection, frame)
+    average, scaled = (each.chain.answer(detection, frame).estimate for each in (pipeline, small))
     assert scaled.scale_source == "user"
     assert scaled.scale_rel_std < average.scale_rel_std
     np.testing.assert_allclose(scaled.joints_m, 0.9 * average.joints_m, rtol=1e-4, atol=1e-5)

@@ -142,7 +142,9 @@ def test_models_that_were_let_go_come_back_with_the_given_size_and_no_id_is_give
     frame = Frame(camera.at(0.3).rgb, camera.camera_matrix, stamp_s=10.0)
     (before,) = pipeline.estimate(frame)
     pipeline.unload()
-    assert pipeline.sampler is None
+    assert not pipeline.is_loaded
+    with pytest.raises(RuntimeError, match="load"):
+        pipeline.estimate(frame)
     pipeline.reconfigure(replace(pipeline.config, n_hypotheses=3))
     pipeline.load()
     (after,) = pipeline.estimate(replace(frame, stamp_s=10.1))

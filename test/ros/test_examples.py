@@ -13,7 +13,7 @@ from graph import Graph
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64, Header
 
-from hand_mesh_ros.core.hand.kinematics import rotation_about
+from hand_mesh_ros.core.geometry.rotations import rotation_about
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.robot.operator_frame import operator_joints
 from hand_mesh_ros.core.types import HandEstimate

@@ -5,7 +5,7 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Quaternion, TransformStamped, Vector3
 from std_msgs.msg import Header
 
-from hand_mesh_ros.core.hand.kinematics import rotation_about
+from hand_mesh_ros.core.geometry.rotations import rotation_about
 from hand_mesh_ros.ros.input.transform_buffer import to_matrix
 from hand_mesh_ros.ros.output import convert_hands
 

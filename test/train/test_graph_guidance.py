@@ -1,12 +1,11 @@
-"""The closed-form gradients of the guidance are those of automatic differentiation."""
+"""The closed-form Jacobian that the guidance solves with is that of automatic differentiation."""
 
 import numpy as np
 import pytest
 import torch
 
-from hand_mesh_ros.core.graph import guidance
 from hand_mesh_ros.core.graph.directions import HandDirections
-from hand_mesh_ros.core.graph.guidance import ProjectionTarget
+from hand_mesh_ros.core.graph.likeliest_hand import HandState, RayProblem, linearised
 from hand_mesh_ros.core.hand import components as hand_components
 from hand_mesh_ros.core.hand import kinematics
 from hand_mesh_ros.core.hand.components import HandComponents
@@ -30,50 +29,31 @@ def meshes(hand) -> np.ndarray:
     return kinematics.pose(hand, np.abs(RNG.normal(0, 0.4, (3, 5, 4))))[1].astype(np.float64)
 
 
-def check(target: guidance.Target, meshes: np.ndarray, value_of, *pose) -> None:
-    """Compares value and gradient with those of a torch function of meshes (n, V, 3)."""
-    leaf = torch.from_numpy(meshes).requires_grad_()
-    values = value_of(leaf)
-    values.sum().backward()
-    np.testing.assert_allclose(target.value(meshes, *pose), values.detach().numpy(), rtol=1e-9)
-    error = np.abs(target.gradient(meshes, *pose) - leaf.grad.numpy()).max()
-    assert error < 1e-6 * leaf.grad.abs().max().item()
+def cross_matrix(vector: torch.Tensor) -> torch.Tensor:
+    x, y, z = vector
+    zero = torch.zeros_like(x)
+    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).reshape(3, 3)
 
 
-@pytest.mark.parametrize("weights", [np.ones(N_JOINTS), WEIGHTS])
-def test_joints_and_part_of_them(hand, meshes, weights):
-    joints_m = hand.joints_m.astype(np.float64)
-    regressor = torch.from_numpy(hand.joint_regressor).double()
-
-    def value_of(vertices_m):
-        squares = (regressor @ vertices_m - torch.from_numpy(joints_m)).square().sum(-1)
-        return (torch.from_numpy(weights) * squares).sum(-1)
-
-    check(guidance.joint_target(hand, joints_m, weights), meshes, value_of)
-
-
-def test_vertices(hand, meshes):
-    given = np.arange(len(hand.template_m)) % 3 == 0
-    truth_m = hand.template_m.astype(np.float64)
-
-    def value_of(vertices_m):
-        return (vertices_m - torch.from_numpy(truth_m))[:, torch.from_numpy(given)].square().sum((-1, -2))
-
-    check(guidance.vertex_target(hand, truth_m, given), meshes, value_of)
-
-
-def test_projection(hand, meshes):
-    rotation = np.linalg.qr(RNG.normal(size=(len(meshes), 3, 3)))[0]
-    rotation *= np.linalg.det(rotation)[:, None, None]
-    placed = hand.joint_regressor @ meshes[0] @ rotation[0].T + [0.05, -0.02, 0.5]
+def test_the_jacobian_of_the_solver_is_that_of_automatic_differentiation(hand, meshes):
+    rotation = np.linalg.qr(RNG.normal(size=(3, 3)))[0]
+    rotation *= np.linalg.det(rotation)
+    joints_m, place = hand.joint_regressor @ meshes[0], np.array([0.05, -0.02, 0.5])
+    placed = joints_m @ rotation.T + place
     rays = placed[:, :2] / placed[:, 2:] + 0.01 * RNG.normal(size=(N_JOINTS, 2))
-    target = ProjectionTarget(DIRECTIONS, rays, WEIGHTS, 0.001, rotation)
-    pose = target.pose(meshes)
-    regressor = torch.from_numpy(hand.joint_regressor).double()
+    problem = RayProblem(joints_m, DIRECTIONS.of_joints_m, rays, WEIGHTS, 0.004, rotation)
+    coefficients = RNG.normal(0, 0.3, len(DIRECTIONS.of_joints_m))
 
-    def value_of(vertices_m):
-        turned = regressor @ vertices_m @ torch.from_numpy(pose.rotation).mT + torch.from_numpy(pose.translation_m)[:, None]
-        squares = (turned[..., :2] / turned[..., 2:] - torch.from_numpy(rays)).square().sum(-1)
-        return (torch.from_numpy(WEIGHTS) * squares).sum(-1)
+    def residual_of(step: torch.Tensor) -> torch.Tensor:
+        turn = torch.linalg.matrix_exp(cross_matrix(step[:3])) @ torch.from_numpy(rotation)
+        moved = torch.from_numpy(coefficients) + step[6:]
+        shape = torch.from_numpy(joints_m) + torch.tensordot(moved, torch.from_numpy(DIRECTIONS.of_joints_m), dims=1)
+        points = shape @ turn.T + torch.from_numpy(place) + step[3:6]
+        root = torch.from_numpy(WEIGHTS).sqrt()[:, None] / problem.ray_std
+        return (root * (points[:, :2] / points[:, 2:] - torch.from_numpy(rays))).ravel()
 
-    check(target, meshes, value_of, pose)
+    residual, jacobian = linearised(problem, HandState(rotation, place, coefficients))
+    nothing = torch.zeros(6 + len(coefficients), dtype=torch.float64)
+    np.testing.assert_allclose(residual, residual_of(nothing).numpy(), rtol=1e-9, atol=1e-9)
+    expected = torch.autograd.functional.jacobian(residual_of, nothing).numpy()
+    np.testing.assert_allclose(jacobian, expected, atol=1e-9 * np.abs(expected).max())

@@ -4,14 +4,15 @@ A mean over two clearly different explanations is not a hand, so hypotheses are 
 averaged. The spread is not yet the error: `calibration` makes that of it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hand_mesh_ros.core.geometry import rigid
+from hand_mesh_ros.core.geometry import rigid, rotations
+from hand_mesh_ros.core.geometry.mirror import mirror_covariances, mirror_points, mirror_rotations
 from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
 from hand_mesh_ros.core.topology import BONES, WRIST
-from hand_mesh_ros.core.types import Hypotheses, Side
+from hand_mesh_ros.core.types import Hypotheses
 
 # Mean joint distance of two hypotheses, same centre and axes, above which they are different explanations [m]. The samples of
 # one explanation lie 5 to 15 mm apart, the two depth flips of one finger alone already 20 to 40 mm / 4 fingers' share.
@@ -23,25 +24,55 @@ _RESIDUAL_SHARE = 0.06
 
 @dataclass(frozen=True)
 class Spread:
-    """How far the hypotheses of the main mode lie apart: unbiased sample covariances, zero for a single one."""
+    """How far the hypotheses of the main mode lie apart: unbiased sample covariances, zero for a single hypothesis."""
 
-    n_samples: float  # effective number: that of equally weighted samples which tell as much
+    n_samples: float  # effective number of samples: as many equally weighted samples say as much
     articulation_m2: np.ndarray  # (21, 3, 3) after similarity alignment of the hand
     relative_m2: np.ndarray  # (21, 3, 3) about the hand's centre, with its rotation and size
     rotation: np.ndarray  # (3, 3) rad^2 of the wrist frame, about the camera's axes
     vertices_m2: np.ndarray  # (V,) per axis, after similarity alignment
 
+    def mirrored(self) -> "Spread":
+        """The spread of the mirrored hand."""
+        # A rotation vector is reflected with the opposite sign, which its covariance does not show.
+        return replace(
+            self,
+            articulation_m2=mirror_covariances(self.articulation_m2),
+            relative_m2=mirror_covariances(self.relative_m2),
+            rotation=mirror_covariances(self.rotation),
+        )
+
 
 @dataclass(frozen=True)
 class Aggregate:
-    """The main mode of a hand's hypotheses; camera axes, wrist in the origin, average adult size."""
+    """The main mode of a hand's hypotheses; camera axes, wrist in the origin, average adult size.
+
+    A right hand, until `mirrored` makes a left hand of it.
+    """
 
     joints_m: np.ndarray  # (21, 3)
     vertices_m: np.ndarray  # (V, 3)
+    wrist_rotation: np.ndarray  # (3, 3) camera_from_wrist
     spread: Spread
     weights: np.ndarray  # (K,) sum to 1
     mode: np.ndarray  # (K,) int, 0 the heaviest
+    hypotheses_m: np.ndarray  # (K, 21, 3) each placed on the rays in the camera, at average size
     is_fitted: bool = False  # joints and vertices were moved by the 2D fit
+
+    def with_shape(self, joints_m: np.ndarray, vertices_m: np.ndarray) -> "Aggregate":
+        """The right hand with fitted joints (21, 3) and vertices (V, 3), wrist in the origin."""
+        return replace(self, joints_m=joints_m, vertices_m=vertices_m, wrist_rotation=wrist_rotation(joints_m), is_fitted=True)
+
+    def mirrored(self) -> "Aggregate":
+        """The hand of the other side: the reflection in the plane x = 0 of the camera."""
+        return replace(
+            self,
+            joints_m=mirror_points(self.joints_m),
+            vertices_m=mirror_points(self.vertices_m),
+            wrist_rotation=mirror_rotations(self.wrist_rotation),
+            spread=self.spread.mirrored(),
+            hypotheses_m=mirror_points(self.hypotheses_m),
+        )
 
 
 def weigh(log_weight: np.ndarray, residual: np.ndarray, extent: float) -> np.ndarray:
@@ -86,23 +117,29 @@ def find_modes(joints_m: np.ndarray, weights: np.ndarray, distance_m: float = MO
     return np.argsort(heaviest_first)[label]
 
 
-def aggregate(hypotheses: Hypotheses, vertices_m: np.ndarray, weights: np.ndarray, side: Side) -> Aggregate:
+def aggregate(hypotheses: Hypotheses, vertices_m: np.ndarray, weights: np.ndarray, translations_m: np.ndarray) -> Aggregate:
     """Mean and spread of the main mode.
 
     Args:
-        hypotheses: skeletons of one hand; only their joints are used.
+        hypotheses: skeletons of one right hand; only their joints are used.
         vertices_m: (K, V, 3) their meshes, same axes and origin.
         weights: (K,) that sum to 1.
-        side: of the hand.
+        translations_m: (K, 3) of the hypotheses in the camera.
     """
     mode = find_modes(hypotheses.joints_m, weights)
     main = mode == 0
     share = weights[main] / weights[main].sum()
     skeletons, meshes = hypotheses.joints_m[main].astype(np.float64), vertices_m[main]
     joints, vertices = _mean(skeletons, meshes, share)
-    spread = _spread(skeletons, meshes, joints, vertices, share, side)
-    wrist = joints[WRIST]
-    return Aggregate(joints - wrist, vertices - wrist, spread, weights, mode)
+    return Aggregate(
+        joints_m=joints - joints[WRIST],
+        vertices_m=vertices - joints[WRIST],
+        wrist_rotation=wrist_rotation(joints),
+        spread=_spread(skeletons, meshes, joints, vertices, share),
+        weights=weights,
+        mode=mode,
+        hypotheses_m=hypotheses.joints_m + translations_m[:, None],
+    )
 
 
 def _mean(skeletons: np.ndarray, meshes: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -123,16 +160,14 @@ def _size(joints: np.ndarray) -> np.ndarray:
     return np.linalg.norm(joints[..., BONES[:, 1], :] - joints[..., BONES[:, 0], :], axis=-1).sum(-1)
 
 
-def _spread(
-    skeletons: np.ndarray, meshes: np.ndarray, joints: np.ndarray, vertices: np.ndarray, share: np.ndarray, side: Side
-) -> Spread:
+def _spread(skeletons: np.ndarray, meshes: np.ndarray, joints: np.ndarray, vertices: np.ndarray, share: np.ndarray) -> Spread:
     n_samples = 1 / np.sum(share**2)
     # A mean from the same samples lies nearer to them than the true one.
     unbiased = n_samples / (n_samples - 1) if n_samples > 1.5 else 0.0
     onto_mean = rigid.align(skeletons, joints, with_scale=True)
     aligned = rigid.transform(skeletons, *onto_mean) - joints
     relative = skeletons - skeletons.mean(1, keepdims=True) - (joints - joints.mean(0))
-    turned = rotation_vectors(skeletons, joints, side)
+    turned = rotation_vectors(skeletons, joints)
     vertex_variance = np.einsum("k,kvc->v", share, (rigid.transform(meshes, *onto_mean) - vertices) ** 2) / 3
     return Spread(
         n_samples=float(n_samples),
@@ -143,8 +178,6 @@ def _spread(
     )
 
 
-def rotation_vectors(skeletons: np.ndarray, joints: np.ndarray, side: Side) -> np.ndarray:
-    """Rotation vectors, (K, 3) radians about the camera's axes, from one skeleton's wrist frame to those of others (K, 21, 3)."""
-    turn = wrist_rotation(skeletons, side) @ wrist_rotation(joints, side).T
-    # The antisymmetric part is the rotation vector to first order.
-    return 0.5 * np.stack([turn[:, 2, 1] - turn[:, 1, 2], turn[:, 0, 2] - turn[:, 2, 0], turn[:, 1, 0] - turn[:, 0, 1]], -1)
+def rotation_vectors(skeletons: np.ndarray, joints: np.ndarray) -> np.ndarray:
+    """Rotation vectors (K, 3) [rad], camera axes, from the wrist frame of right hand (21, 3) to those of others (K, 21, 3)."""
+    return rotations.small_vectors(wrist_rotation(skeletons) @ wrist_rotation(joints).T)

@@ -4,18 +4,15 @@ from pathlib import Path
 
 import numpy as np
 
-from hand_mesh_ros.core.cascade.view import FEATURES_SHAPE, JOINT_UNIT_M, Cues, HandView, look_at_hand
-from hand_mesh_ros.core.config import PipelineConfig
-from hand_mesh_ros.core.detect import crop
-from hand_mesh_ros.core.geometry import camera
-from hand_mesh_ros.core.geometry.mirror import mirror_points
+from hand_mesh_ros.core.cascade.view import FEATURES_SHAPE, JOINT_UNIT_M, Cues, look_at_hand
+from hand_mesh_ros.core.config import JointConfig
 from hand_mesh_ros.core.hand import model as hand_model
 from hand_mesh_ros.core.hand.model import HandModel, bone_lengths
-from hand_mesh_ros.core.models.noise import SCHEDULE, TRAINING_STEPS
+from hand_mesh_ros.core.models.noise import SCHEDULE
 from hand_mesh_ros.core.models.onnx_model import OnnxModel
 from hand_mesh_ros.core.models.sampler import ddim
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
-from hand_mesh_ros.core.types import Frame, HandDetection, Hypotheses, Sight
+from hand_mesh_ros.core.types import Hypotheses, SeenHand, ViewEmbedding
 
 # Log weight per relative distance from the other hypotheses.
 _CONSENSUS = 2.0
@@ -23,9 +20,9 @@ ENCODER_FILE, DENOISER_FILE = "joint_encoder.onnx", "joint_denoiser.onnx"
 
 
 class JointSampler:
-    """Samples skeletons of one detected hand; works in right-hand space throughout."""
+    """Samples skeletons of one seen hand."""
 
-    def __init__(self, models_dir: Path, config: PipelineConfig) -> None:
+    def __init__(self, models_dir: Path, config: JointConfig) -> None:
         """Loads the hand model, the view encoder and the denoiser.
 
         Raises:
@@ -34,12 +31,12 @@ class JointSampler:
         self._bone_sum_m = HandModel.load(models_dir / hand_model.FILE_NAME).bone_lengths_m.sum()
         expected = {"kind": "joint_encoder", "joint_order": joint_order_digest()}
         self._encoder = OnnxModel(models_dir / ENCODER_FILE, expected, config.device, config.threads)
-        expected |= {"kind": "joint_denoiser", "schedule": SCHEDULE, "view_space": self._encoder.metadata.get("view_space", "")}
+        expected |= {"kind": "joint_denoiser", "schedule": SCHEDULE, "view_space": self._encoder.fact("view_space")}
         self._denoiser = OnnxModel(models_dir / DENOISER_FILE, expected, config.device, config.threads)
         self._image_features = config.image_features
         self.reconfigure(config)
 
-    def reconfigure(self, config: PipelineConfig) -> None:
+    def reconfigure(self, config: JointConfig) -> None:
         """Goes on with another number of hypotheses or steps."""
         self._steps = config.joint_steps
         # The same noise for every image: hypotheses move with the hand instead of flickering.
@@ -55,56 +52,41 @@ class JointSampler:
         """Name of the execution provider that runs the denoiser."""
         return self._denoiser.provider
 
-    def __call__(self, detection: HandDetection, frame: Frame) -> Hypotheses:
-        """K skeletons of the hand as it is, relative to its wrist, of average adult size.
-
-        Args:
-            detection: the hand.
-            frame: for its camera.
-        """
-        is_left = detection.handedness == "left"
-        cues, features = self._cues(detection, frame, is_left)
+    def __call__(self, seen: SeenHand) -> Hypotheses:
+        """K skeletons of the hand, relative to the wrist, of average adult size."""
+        cues, features = self._cues(seen)
         view = look_at_hand(cues)
         embedding = self._encoder(condition=view.condition[None], features=features)["view_embedding"]
-        joints_m = self._sample(embedding, *self._start(view)) * JOINT_UNIT_M @ view.virtual_from_camera
+        joints_m = self._sample(embedding) * JOINT_UNIT_M @ view.virtual_from_camera
         joints_m -= joints_m[:, :1]
-        # Size cannot be seen in one image. The model was trained on hands of average size and keeps it only nearly.
+        # Size cannot be seen in one image. The model was trained on hands of average size and keeps that size only nearly.
         joints_m *= self._bone_sum_m / bone_lengths(joints_m).sum(-1)[:, None, None]
-        if is_left:
-            joints_m = mirror_points(joints_m)
-        sight = Sight(embedding[0], view.virtual_from_camera)
-        return Hypotheses(joints_m.astype(np.float32), _consensus(joints_m).astype(np.float32), sight)
+        embedded = ViewEmbedding(embedding[0], view.virtual_from_camera)
+        return Hypotheses(joints_m.astype(np.float32), _consensus(joints_m).astype(np.float32), embedded)
 
-    def _cues(self, detection: HandDetection, frame: Frame, is_left: bool) -> tuple[Cues, np.ndarray]:
-        """What the detector says, as of a right hand, and the image features, (1, 192, 7, 7) and zero if not to be used."""
-        camera_matrix = frame.working_camera_matrix
-        rays = camera.rays_from_pixels(detection.keypoints_px, camera_matrix, frame.distortion)
-        depth, world_m = detection.keypoint_depth_px / camera_matrix[0, 0], detection.world_landmarks_m
-        has_depth, has_world = np.all(np.isfinite(depth)), np.all(np.isfinite(world_m))
-        looks = self._image_features and detection.features is not None
+    def _cues(self, seen: SeenHand) -> tuple[Cues, np.ndarray]:
+        """The cues of the hand, and the image features (1, 192, 7, 7), which are zero if they are not used."""
+        has_depth, has_world = np.all(np.isfinite(seen.depth)), np.all(np.isfinite(seen.world_landmarks_m))
+        features = seen.features if self._image_features else None
         cues = Cues(
-            rays=mirror_points(rays) if is_left else rays,
-            confidence=detection.keypoint_conf,
-            depth=depth if has_depth else np.zeros(N_JOINTS),
-            world_m=(mirror_points(world_m) if is_left else world_m) if has_world else np.zeros((N_JOINTS, 3)),
-            in_crop=crop.place_in(detection.image_from_crop, detection.keypoints_px),
-            given=np.array([has_depth, has_world, looks], float),
+            rays=seen.rays,
+            confidence=seen.confidence,
+            depth=seen.depth if has_depth else np.zeros(N_JOINTS),
+            world_m=seen.world_landmarks_m if has_world else np.zeros((N_JOINTS, 3)),
+            in_crop=seen.in_crop,
+            given=np.array([has_depth, has_world, features is not None], float),
         )
-        features = detection.features if looks else np.zeros(FEATURES_SHAPE)
-        return cues, features[None].astype(np.float32)
+        return cues, (np.zeros(FEATURES_SHAPE) if features is None else features)[None].astype(np.float32)
 
-    def _start(self, view: HandView) -> tuple[np.ndarray, float]:
-        """What the sampling begins with, (K, 63), and its time; `benchmarks.temporal` tries others."""
-        return self._noise, TRAINING_STEPS
-
-    def _sample(self, embedding: np.ndarray, start: np.ndarray, start_time: float) -> np.ndarray:
-        views = np.tile(embedding, (len(start), 1))
+    def _sample(self, embedding: np.ndarray) -> np.ndarray:
+        """Skeletons (K, 21, 3) in units of `JOINT_UNIT_M`, in the virtual camera, of one embedded view (1, W)."""
+        views = np.tile(embedding, (len(self._noise), 1))
 
         def denoise(noisy: np.ndarray, time: float) -> np.ndarray:
             times = np.full(len(noisy), time, np.float32)
             return self._denoiser(noisy_joints=noisy.astype(np.float32), time=times, view_embedding=views)["joints"]
 
-        return ddim(denoise, start, self._steps, start_time).reshape(-1, N_JOINTS, 3)
+        return ddim(denoise, self._noise, self._steps).reshape(-1, N_JOINTS, 3)
 
 
 def _consensus(joints_m: np.ndarray) -> np.ndarray:

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.config import MeshConfig
 from hand_mesh_ros.core.geometry import rigid
 from hand_mesh_ros.core.hand import model as hand_model
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.models.noise import SCHEDULE
-from hand_mesh_ros.core.models.onnx_model import ModelError, OnnxModel
+from hand_mesh_ros.core.models.onnx_model import OnnxModel
 from hand_mesh_ros.core.models.sampler import ddim
 from hand_mesh_ros.core.topology import N_JOINTS, PALM_JOINTS, joint_order_digest
-from hand_mesh_ros.core.types import Sight, require_shape
+from hand_mesh_ros.core.types import ViewEmbedding, require_shape
 
 DENOISER_FILE, DECODER_FILE = "mesh_denoiser.onnx", "mesh_decoder.onnx"
 VIEW_ROTATION_SIZE = 6
@@ -42,7 +42,7 @@ def view_of(embedding: np.ndarray, palm_from_virtual: np.ndarray) -> np.ndarray:
 class MeshDecoder:
     """Meshes of right hands from their skeletons."""
 
-    def __init__(self, models_dir: Path, config: PipelineConfig, view_space: str) -> None:
+    def __init__(self, models_dir: Path, config: MeshConfig, view_space: str) -> None:
         """Loads the hand model, the denoiser and the decoder.
 
         Args:
@@ -57,22 +57,22 @@ class MeshDecoder:
         self.reconfigure(config)
         common = {"joint_order": joint_order_digest(), "topology": self._hand.digest}
         self._decoder = OnnxModel(models_dir / DECODER_FILE, {"kind": "mesh_decoder", **common}, config.device, config.threads)
-        expected = {"kind": "mesh_denoiser", "schedule": SCHEDULE, "latent_space": self._fact("latent_space"), **common}
+        expected = {"kind": "mesh_denoiser", "schedule": SCHEDULE, "latent_space": self._decoder.fact("latent_space"), **common}
         expected["view_space"] = view_space
         self._denoiser = OnnxModel(models_dir / DENOISER_FILE, expected, config.device, config.threads)
-        self.latent_size = int(self._fact("latent_size"))
+        self.latent_size = int(self._decoder.fact("latent_size"))
         self._view_size = int(self._denoiser.input_shape("view")[1])
 
-    def reconfigure(self, config: PipelineConfig) -> None:
+    def reconfigure(self, config: MeshConfig) -> None:
         """Goes on with another number of steps."""
         self._steps, self._seed = config.mesh_steps, config.seed
 
-    def __call__(self, joints_m: np.ndarray, sight: Sight | None = None, noise: np.ndarray | None = None) -> np.ndarray:
+    def __call__(self, joints_m: np.ndarray, view: ViewEmbedding | None = None, noise: np.ndarray | None = None) -> np.ndarray:
         """Vertices in the frame of the skeletons, (K, V, 3) float32 metres, in the order of the hand model.
 
         Args:
             joints_m: (K, 21, 3) of right hands of average adult size, K at least 1.
-            sight: the view that they were sampled from, if it is to be looked at.
+            view: the view that the skeletons were sampled from; None to use the skeletons alone.
             noise: (K, latent_size) standard normal that the latents start from; None for that of the configured seed.
 
         Raises:
@@ -86,12 +86,12 @@ class MeshDecoder:
         require_shape("noise", noise, (len(joints_m), self.latent_size))
         rotation, translation = palm_from_hand(joints_m, self._hand)
         given = np.ones((len(joints_m), 2), np.float32)
-        if sight is None:
-            given[:, 1], view = 0, np.zeros((len(joints_m), self._view_size), np.float32)
+        if view is None:
+            given[:, 1], seen = 0, np.zeros((len(joints_m), self._view_size), np.float32)
         else:
-            view = view_of(sight.embedding, rotation @ sight.virtual_from_hand.T)
+            seen = view_of(view.embedding, rotation @ view.virtual_from_camera.T)
         in_palm = rigid.transform(joints_m, rotation, translation).astype(np.float32)
-        latent = self._sample({"joints_m": in_palm, "view": view, "given": given}, noise.astype(np.float32))
+        latent = self._sample({"joints_m": in_palm, "view": seen, "given": given}, noise.astype(np.float32))
         vertices_m = self._decoder(latent=latent)["vertices_m"]
         # The palm alone sets the frame coarsely; all joints together say better how the finished mesh lies on the skeleton.
         rotation, translation, _ = rigid.align(self._hand.joint_regressor @ vertices_m, joints_m)
@@ -103,9 +103,3 @@ class MeshDecoder:
             return self._denoiser(noisy_latent=noisy_latent, time=times, **condition)["latent"]
 
         return ddim(denoise, noise, self._steps)
-
-    def _fact(self, name: str) -> str:
-        value = self._decoder.metadata.get(name)
-        if value is None:
-            raise ModelError(f"model file {self._decoder.path} does not state its {name}; export it again")
-        return value

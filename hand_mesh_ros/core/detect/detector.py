@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.config import DetectorConfig
 from hand_mesh_ros.core.detect import crop
 from hand_mesh_ros.core.detect.palm import KEYPOINT_JOINTS, Palm, PalmDetector
 from hand_mesh_ros.core.geometry.mirror import mirror_points
@@ -23,7 +23,7 @@ from hand_mesh_ros.core.types import Frame, HandDetection
 _DEPTH_PER_Z = 1 / 0.4
 # Weight of the newest image in the running probability of the side, and the value below which the side changes. Together they
 # let a side stand five contrary images in a row.
-_SIDE_RATE, _SIDE_FLIP = 0.2, 0.35
+SIDE_RATE, _SIDE_FLIP = 0.2, 0.35
 # Two sets of keypoints nearer than this, on average and in palm lengths, are on the same hand.
 _SAME_HAND = 0.4
 # A keypoint just outside the image keeps this share of its confidence; a quarter of the crop farther out it has none left.
@@ -47,7 +47,7 @@ class _Look:
 class HandDetector:
     """Finds and follows up to `config.max_hands` hands of either side."""
 
-    def __init__(self, models_dir: Path, config: PipelineConfig) -> None:
+    def __init__(self, models_dir: Path, config: DetectorConfig) -> None:
         """Loads the palm and the landmark model.
 
         Raises:
@@ -58,7 +58,7 @@ class HandDetector:
         expected = {"kind": "hand_landmark", "joint_order": joint_order_digest()}
         self.landmarks = OnnxModel(models_dir / "hand_landmark.onnx", expected, config.device, config.threads)
 
-    def reconfigure(self, config: PipelineConfig) -> None:
+    def reconfigure(self, config: DetectorConfig) -> None:
         """Goes on with other scores."""
         self.config = config
 
@@ -98,7 +98,7 @@ class HandDetector:
         if not self._shows_hand(look):
             return None
         # Both sides appear as right hands in their crops.
-        side_prob = (1 - _SIDE_RATE) * last.handedness_prob + _SIDE_RATE * look.right_prob
+        side_prob = (1 - SIDE_RATE) * last.handedness_prob + SIDE_RATE * look.right_prob
         if side_prob < _SIDE_FLIP:
             look, side_prob = self._look(rgb, crop.mirror(look.image_from_crop)), 1 - side_prob
             if not self._shows_hand(look):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from hand_mesh_ros.core.cascade.mesh_stage import palm_from_hand
-from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.config import ModelConfig
 from hand_mesh_ros.core.geometry import rigid
 from hand_mesh_ros.core.geometry.rays import KEYPOINT_NOISE, ray_extent
 from hand_mesh_ros.core.graph import guidance
@@ -43,7 +43,7 @@ class Fit:
 class GraphDiffusion:
     """The trained graph diffusion; every method draws `n` samples at once and returns vertices (n, V, 3) float32 metres."""
 
-    def __init__(self, models_dir: Path, config: PipelineConfig) -> None:
+    def __init__(self, models_dir: Path, config: ModelConfig) -> None:
         """Loads the hand model and both nets.
 
         Raises:
@@ -55,11 +55,10 @@ class GraphDiffusion:
         common = {"joint_order": joint_order_digest(), "topology": self.hand.digest}
         expected = {"kind": "graph_denoiser", "schedule": SCHEDULE, "unit_m": str(UNIT_M), **common}
         self._denoiser = OnnxModel(models_dir / DENOISER_FILE, expected, config.device, config.threads)
-        space = {"kind": "graph_condition", "token_space": self._denoiser.metadata.get("token_space", ""), **common}
+        space = {"kind": "graph_condition", "token_space": self._denoiser.fact("token_space"), **common}
         self._condition = OnnxModel(models_dir / CONDITION_FILE, space, config.device, config.threads)
-        facts = self._condition.metadata
-        self._image_shape = tuple(int(length) for length in facts["image_shape"].split(","))
-        self._n_patches = int(facts["n_patches"])
+        self._image_shape = tuple(int(length) for length in self._condition.fact("image_shape").split(","))
+        self._n_patches = int(self._condition.fact("n_patches"))
 
     def sample(
         self,

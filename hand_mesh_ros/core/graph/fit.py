@@ -5,98 +5,109 @@ camera saw and stays a hand. One mesh is fitted, that of the main mode; the hypo
 """
 
 import time
-from dataclasses import replace
+from collections import deque
 from pathlib import Path
 
 import numpy as np
 
 from hand_mesh_ros.core.cascade.aggregate import Aggregate
 from hand_mesh_ros.core.cascade.mesh_stage import palm_from_hand
-from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.config import FitConfig
 from hand_mesh_ros.core.geometry import rigid
-from hand_mesh_ros.core.geometry.mirror import mirror_points
 from hand_mesh_ros.core.graph.diffusion import GraphDiffusion
 from hand_mesh_ros.core.hand.model import bone_lengths
 from hand_mesh_ros.core.topology import WRIST
-from hand_mesh_ros.core.types import HandDetection
+from hand_mesh_ros.core.types import SeenHand
 
-# A fit that moves the joints further than this on average has found another hand, and is thrown away [m].
+# A fit that moves the joints further than this on average has found another hand. Its result is dropped [m].
 _LONGEST_WAY_M = 0.1
 
 
-class MeshFitter:
-    """Improves aggregates; remembers how long a step takes, to keep within its time."""
+class StepBudget:
+    """How many steps fit into a time. The fastest of the last steps counts, so that one slow step does not stop the fit."""
 
-    def __init__(self, models_dir: Path, config: PipelineConfig) -> None:
+    # As many measured fits count. After so many images without a fit, one step is tried: the machine may be free again.
+    _REMEMBERED, _IMAGES_TO_RETRY = 5, 30
+
+    def __init__(self) -> None:
+        """Starts without a measure: the first fit takes all steps that are wanted."""
+        self._step_ms: deque[float] = deque(maxlen=self._REMEMBERED)
+        self._is_cold, self._skipped = True, 0
+
+    def affordable(self, steps: int, budget_ms: float) -> int:
+        """At most `steps` that fit into `budget_ms`; a budget of 0 is no limit."""
+        if budget_ms and self._step_ms:
+            steps = min(steps, int(budget_ms / min(self._step_ms)))
+        self._skipped = 0 if steps else self._skipped + 1
+        return 1 if self._skipped > self._IMAGES_TO_RETRY else steps
+
+    def measured(self, step_ms: float) -> None:
+        """Takes in the time of a step. The first one is dropped, since it sets the models up."""
+        if self._is_cold:
+            self._is_cold = False
+            return
+        if self._skipped:  # a try after a pause: what was measured before it is too old
+            self._step_ms.clear()
+            self._skipped = 0
+        self._step_ms.append(step_ms)
+
+
+class MeshFitter:
+    """Fits the mesh of right hands, within the time that each hand has."""
+
+    def __init__(self, models_dir: Path, config: FitConfig) -> None:
         """Loads the graph diffusion.
 
         Raises:
-            ModelError: if a file is missing, damaged, or made for another of them.
+            ModelError: if a file is missing, damaged, or does not fit the other files.
         """
         self._graph = GraphDiffusion(models_dir, config)
         self._config = config
-        self._step_ms = 0.0  # of the last fit
+        self._budget = StepBudget()
 
-    def reconfigure(self, config: PipelineConfig) -> None:
-        """Goes on with another strength or another budget."""
+    def reconfigure(self, config: FitConfig) -> None:
+        """Uses other `live` settings from now on."""
         self._config = config
 
-    def __call__(self, hand: Aggregate, detection: HandDetection, rays: np.ndarray, certainty: np.ndarray) -> Aggregate:
-        """The hand with its mesh fitted and `is_fitted`; the very same hand if there is no time for a step or nothing is gained.
+    def __call__(self, hand: Aggregate, seen: SeenHand) -> Aggregate:
+        """The hand with its mesh fitted and `is_fitted`; the same hand if there is no time for a step or the fit fails.
 
         Args:
-            hand: main mode of the hypotheses.
-            detection: where it appears.
-            rays: (21, 2) of its keypoints, undistorted x/z, y/z.
-            certainty: (21,) how much each counts, 0..1.
+            hand: main mode of the hypotheses, a right hand.
+            seen: its keypoints and image features.
         """
-        steps = self._affordable_steps()
+        steps = self._budget.affordable(self._config.fit_steps, self._config.fit_budget_ms)
         if not steps:
             return hand
         started_s = time.perf_counter()
-        is_left = detection.handedness == "left"
-        start_m = self._start(hand)
-        start_m, rays = (mirror_points(points) if is_left else points for points in (start_m, rays))
-        fitted_m = self._fit(start_m, rays, certainty, detection.features, steps)
-        fitted_m = mirror_points(fitted_m) if is_left else fitted_m
-        self._step_ms = 1e3 * (time.perf_counter() - started_s) / steps
+        fitted_m = self._fit(self._start(hand), seen, steps)
+        self._budget.measured(1e3 * (time.perf_counter() - started_s) / steps)
         joints_m = self._graph.hand.joint_regressor @ fitted_m
         way_m = float(np.linalg.norm(joints_m - joints_m.mean(0) - hand.joints_m + hand.joints_m.mean(0), axis=-1).mean())
-        if not way_m < _LONGEST_WAY_M:  # so it is written because NaN is no short way either
+        if not way_m < _LONGEST_WAY_M:  # also true for NaN
             return hand
         wrist_m = joints_m[WRIST]
-        # Keypoints do not tell size: it stays that of the skeleton before.
+        # Keypoints do not show the size of a hand: the size of the skeleton before the fit stays.
         growth = bone_lengths(hand.joints_m).sum() / bone_lengths(joints_m).sum()
-        joints_m, fitted_m = growth * (joints_m - wrist_m), growth * (fitted_m - wrist_m)
-        return replace(hand, joints_m=joints_m, vertices_m=fitted_m, is_fitted=True)
+        return hand.with_shape(growth * (joints_m - wrist_m), growth * (fitted_m - wrist_m))
 
     def _start(self, hand: Aggregate) -> np.ndarray:
-        """Mesh (V, 3) to be fitted: the skeleton and the joints of the surface err apart, so it is moved halfway between them."""
+        """Mesh (V, 3) to be fitted: the skeleton and the joints of the surface have different errors, so it is moved halfway."""
         joints_m = self._graph.directions.regressor @ hand.vertices_m
         return self._graph.directions.with_joints(hand.vertices_m, 0.5 * (hand.joints_m + joints_m))
 
-    def _affordable_steps(self) -> int:
-        steps, budget_ms = self._config.fit_steps, self._config.fit_budget_ms
-        if budget_ms and self._step_ms:
-            steps = min(steps, int(budget_ms / self._step_ms))
-        if not steps:
-            # A machine that was busy once is asked again, later.
-            self._step_ms *= 0.98
-        return steps
-
-    def _fit(
-        self, vertices_m: np.ndarray, rays: np.ndarray, certainty: np.ndarray, features: np.ndarray | None, steps: int
-    ) -> np.ndarray:
-        """Mesh (V, 3) of a right hand near `vertices_m`, camera axes, anywhere."""
+    def _fit(self, vertices_m: np.ndarray, seen: SeenHand, steps: int) -> np.ndarray:
+        """Mesh (V, 3) of a right hand near `vertices_m`, in camera axes, with any origin."""
         graph, config = self._graph, self._config
         joints_m = (graph.hand.joint_regressor @ vertices_m)[None]
-        condition, camera_from_palm = graph.condition_of(joints_m, rays, certainty, features if config.image_features else None)
+        features = seen.features if config.image_features else None
+        condition, camera_from_palm = graph.condition_of(joints_m, seen.rays, seen.confidence, features)
         start_m = rigid.transform(vertices_m[None], *palm_from_hand(joints_m, graph.hand))
         fit = graph.fit_2d(
             condition,
             camera_from_palm,
-            rays,
-            certainty,
+            seen.rays,
+            seen.confidence,
             steps,
             config.seed,
             start_m,

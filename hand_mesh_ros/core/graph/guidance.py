@@ -18,7 +18,7 @@ from typing import Protocol
 import numpy as np
 
 from hand_mesh_ros.core.graph.directions import HandDirections, spread_of
-from hand_mesh_ros.core.graph.likeliest_hand import Pose, RayProblem, likeliest_hand, solve_pose
+from hand_mesh_ros.core.graph.likeliest_hand import NEAR_M, Pose, RayProblem, likeliest_hand, solve_pose
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.models import noise as schedule
 from hand_mesh_ros.core.models.sampler import Denoise
@@ -27,8 +27,6 @@ from hand_mesh_ros.core.types import require_shape
 
 # How far a guess may be off, per vertex, and how exactly it has to fit what is given in three dimensions.
 _PRIOR_STD_M, _EXACT_STD_M = 0.01, 0.0002
-# Joints that are not nearer than this to the camera's plane count.
-_NEAR_M = 0.03
 
 
 class Target(Protocol):
@@ -36,10 +34,6 @@ class Target(Protocol):
 
     def value(self, vertices_m: np.ndarray) -> np.ndarray:
         """|F(x) - c|^2 of each mesh, (n,)."""
-        ...
-
-    def gradient(self, vertices_m: np.ndarray) -> np.ndarray:
-        """Its gradient, (n, V, 3)."""
         ...
 
     def improve(self, vertices_m: np.ndarray, kept: float = 0.0) -> np.ndarray:
@@ -78,9 +72,6 @@ class LinearTarget:
 
     def value(self, vertices_m: np.ndarray) -> np.ndarray:
         return (self._residual(vertices_m) ** 2).sum((-1, -2))
-
-    def gradient(self, vertices_m: np.ndarray) -> np.ndarray:
-        return 2 * self._rows.T @ self._residual(vertices_m)
 
     def improve(self, vertices_m: np.ndarray, kept: float = 0.0) -> np.ndarray:
         if self._directions is not None:
@@ -179,14 +170,11 @@ class ProjectionTarget:
         return solve_pose(joints_m, self._rays, self._weights, self._rotation, self._ray_std, self._turn_std_rad)
 
     def value(self, vertices_m: np.ndarray, pose: Pose | None = None) -> np.ndarray:
-        """Weighted sum of squared distances in the plane z = 1, (n,); None for the best pose."""
-        residual, _ = self._linearised(vertices_m, pose or self.pose(vertices_m))
-        return (residual**2).sum((-1, -2))
-
-    def gradient(self, vertices_m: np.ndarray, pose: Pose | None = None) -> np.ndarray:
-        """Where rotations are free this is the gradient of the best value, too: there a change of the pose does not matter."""
-        residual, slopes = self._linearised(vertices_m, pose or self.pose(vertices_m))
-        return 2 * self._regressor.T @ np.einsum("nja,njac->njc", residual, slopes)
+        """Weighted sum of squared distances in the plane z = 1, (n,), without joints behind the camera; None for the best pose."""
+        placed = (pose or self.pose(vertices_m)).place(self._regressor @ vertices_m)
+        depth = np.maximum(placed[..., 2], NEAR_M)
+        squared = ((placed[..., :2] / depth[..., None] - self._rays) ** 2).sum(-1)
+        return (self._weights * (placed[..., 2] > NEAR_M) * squared).sum(-1)
 
     def improve(self, vertices_m: np.ndarray, kept: float = 0.0) -> np.ndarray:
         """The likeliest meshes, given the rays and that `vertices_m` are guesses."""
@@ -201,17 +189,6 @@ class ProjectionTarget:
         seen = (self._rays, self._weights, self._ray_std)
         for joints_m, rotation in zip(self._regressor @ vertices_m, self._rotation, strict=True):
             yield RayProblem(joints_m, directions_m, *seen, rotation, self._turn_std_rad)
-
-    def _linearised(self, vertices_m: np.ndarray, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
-        """Weighted residuals (n, 21, 2) and their derivatives (n, 21, 2, 3) by the joints in the palm frame."""
-        placed = pose.place(self._regressor @ vertices_m)
-        root = np.where(placed[..., 2] > _NEAR_M, np.sqrt(self._weights), 0.0)
-        depth = np.maximum(placed[..., 2], _NEAR_M)
-        seen = placed[..., :2] / depth[..., None]
-        slopes = np.zeros((*seen.shape, 3))
-        slopes[..., 0, 0] = slopes[..., 1, 1] = 1 / depth
-        slopes[..., 2] = -seen / depth[..., None]
-        return root[..., None] * (seen - self._rays), root[..., None, None] * (slopes @ pose.rotation[:, None])
 
 
 def guided(denoise: Denoise, improve: Callable[[np.ndarray, float], np.ndarray]) -> Denoise:

@@ -9,16 +9,16 @@ which is the negative logarithm of the posterior for Gaussian errors; it is lowe
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
+from hand_mesh_ros.core.geometry import rotations
 from hand_mesh_ros.core.geometry.rays import translate_onto_rays
 
 _MOST_STEPS = 40
 # Steps end when one lowers the cost by less than this share, or a higher damping than this does not help.
 _GAIN, _HIGHEST_DAMPING = 1e-4, 1e8
 _DAMPING, _EASED, _RAISED = 1e-2, 0.3, 10.0
-_NEAR_M = 0.03
+NEAR_M = 0.03
 # The least freedom of the rotation, so that one that is to be kept needs no case of its own [rad].
 _LEAST_TURN = 1e-5
 
@@ -49,14 +49,17 @@ class RayProblem:
 
 
 @dataclass(frozen=True)
-class _State:
-    rotation: np.ndarray
-    translation_m: np.ndarray
-    coefficients: np.ndarray
+class HandState:
+    """A hand while it is solved for."""
 
-    def moved(self, step: np.ndarray) -> "_State":
-        turn = cv2.Rodrigues(step[:3])[0]
-        return _State(turn @ self.rotation, self.translation_m + step[3:6], self.coefficients + step[6:])
+    rotation: np.ndarray  # (3, 3) camera_from_frame
+    translation_m: np.ndarray  # (3,)
+    coefficients: np.ndarray  # (k,)
+
+    def moved(self, step: np.ndarray) -> "HandState":
+        """The state after a step (6 + k,): turn, translation, coefficients."""
+        turn = rotations.from_vector(step[:3])
+        return HandState(turn @ self.rotation, self.translation_m + step[3:6], self.coefficients + step[6:])
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def likeliest_hand(problem: RayProblem) -> tuple[np.ndarray, Pose]:
     """
     turned = problem.joints_m @ problem.rotation.T
     place = translate_onto_rays(turned[None], problem.rays, problem.weights)[0][0]
-    state = _State(problem.rotation, place, np.zeros(len(problem.directions_m)))
+    state = HandState(problem.rotation, place, np.zeros(len(problem.directions_m)))
     model, damping = _model_at(state, problem), _DAMPING
     for _ in range(_MOST_STEPS):
         if model is None or damping > _HIGHEST_DAMPING:
@@ -127,11 +130,16 @@ def solve_pose(
     return Pose(np.concatenate([pose.rotation for pose in found]), np.concatenate([pose.translation_m for pose in found]))
 
 
-def _model_at(state: _State, problem: RayProblem) -> _Model | None:
-    """None if a joint lies in or behind the camera's plane."""
+def linearised(problem: RayProblem, state: HandState) -> tuple[np.ndarray, np.ndarray] | None:
+    """Weighted residuals of the rays at a state and their Jacobian by a step from there.
+
+    Returns:
+        residuals (42,) and Jacobian (42, 6 + k) by turn [rad], translation [m] and coefficients, both in standard deviations;
+        None if a joint lies in or behind the camera's plane.
+    """
     arm = (problem.joints_m + np.tensordot(state.coefficients, problem.directions_m, axes=1)) @ state.rotation.T
     placed = arm + state.translation_m
-    if not placed[:, 2].min() > _NEAR_M:  # so it is written because NaN is no place either
+    if not placed[:, 2].min() > NEAR_M:  # also true for NaN
         return None
     seen = placed[:, :2] / placed[:, 2:]
     by_point = np.zeros((len(placed), 2, 3))
@@ -141,11 +149,19 @@ def _model_at(state: _State, problem: RayProblem) -> _Model | None:
     by_turn = np.cross(arm[:, None], by_point)
     by_shape = np.einsum("jac,kjc->jak", by_point, problem.directions_m @ state.rotation.T)
     root = np.sqrt(problem.weights)[:, None] / problem.ray_std
-    slopes = (root[..., None] * np.concatenate([by_turn, by_point, by_shape], -1)).reshape(2 * len(placed), -1)
-    residual = (root * (problem.rays - seen)).ravel()
-    turn = cv2.Rodrigues(state.rotation @ problem.rotation.T)[0][:, 0]
-    precision = np.ones(slopes.shape[1])
+    jacobian = (root[..., None] * np.concatenate([by_turn, by_point, by_shape], -1)).reshape(2 * len(placed), -1)
+    return (root * (seen - problem.rays)).ravel(), jacobian
+
+
+def _model_at(state: HandState, problem: RayProblem) -> _Model | None:
+    """None if a joint lies in or behind the camera's plane."""
+    rays = linearised(problem, state)
+    if rays is None:
+        return None
+    residual, jacobian = rays
+    turn = rotations.to_vector(state.rotation @ problem.rotation.T)
+    precision = np.ones(jacobian.shape[1])
     precision[:3], precision[3:6] = 1 / max(problem.turn_std_rad, _LEAST_TURN) ** 2, 0
     away = np.concatenate([turn, np.zeros(3), state.coefficients])
     cost = float(residual @ residual + precision @ away**2)
-    return _Model(cost, slopes.T @ slopes + np.diag(precision), slopes.T @ residual - precision * away)
+    return _Model(cost, jacobian.T @ jacobian + np.diag(precision), -jacobian.T @ residual - precision * away)

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from hand_mesh_ros.core.cascade import aggregate
+from hand_mesh_ros.core.cascade.aggregate import weigh
 from hand_mesh_ros.core.cascade.joint_stage import JointSampler
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.detect.detector import HandDetector
+from hand_mesh_ros.core.detect.seen_hand import see
 from hand_mesh_ros.core.geometry.mirror import mirror_points
 from hand_mesh_ros.core.geometry.rays import ray_extent, translate_onto_rays
 from hand_mesh_ros.core.graph.diffusion import GraphDiffusion
 from hand_mesh_ros.core.models.sampler import Report
-from hand_mesh_ros.core.place import by_rays
+from hand_mesh_ros.core.place.user_size import given_size
 from hand_mesh_ros.core.topology import WRIST
-from hand_mesh_ros.core.types import Frame, HandDetection, ScaleSource
-from hand_mesh_ros.core.uncertainty.estimate import reprojection_px
+from hand_mesh_ros.core.types import Frame, HandDetection, ScaleSource, SeenHand
 
 # How far a fit lets vertices follow the keypoints at each step; more follows their errors (on rendered hands).
 _PULL_M = 0.004
@@ -87,40 +87,33 @@ class HandReconstructor:
         return [self._hand(detection, frame, effort, report_of(index)) for index, detection in enumerate(detections)]
 
     def _hand(self, detection: HandDetection, frame: Frame, effort: Effort, report: Report | None) -> Reconstruction:
-        hypotheses = self._sampler(detection, frame)
-        told = np.arange(effort.n) % len(hypotheses.joints_m)
-        rays, certainty = by_rays.rays_of(detection, frame)
-        features = detection.features if self._config.image_features else None
-        # The graph diffusion knows right hands only.
-        turned = mirror_points if detection.handedness == "left" else np.copy
-        skeletons_m, right_rays = turned(hypotheses.joints_m[told]), turned(rays)
-        vertices_m, residual = self._drawn(skeletons_m, right_rays, certainty, features, effort, report)
-        weights = aggregate.weigh(hypotheses.log_weight[told], residual, ray_extent(rays))
-        vertices_m = turned(vertices_m)
+        seen = see(detection, frame)
+        hypotheses = self._sampler(seen)
+        given = np.arange(effort.n) % len(hypotheses.joints_m)
+        vertices_m, residual = self._drawn(hypotheses.joints_m[given], seen, effort, report)
+        weights = weigh(hypotheses.log_weight[given], residual, ray_extent(seen.rays))
+        if seen.is_mirrored:
+            vertices_m = mirror_points(vertices_m)
         joints_m = self.graph.hand.joint_regressor @ vertices_m
-        reprojection = np.array([reprojection_px(skeleton_m, detection.keypoints_px, frame) for skeleton_m in joints_m])
-        size, source = (self._config.user_hand_scale, "user") if self._config.user_hand_scale else (1.0, "prior")
+        reprojection = np.array([frame.reprojection_px(skeleton_m, detection.keypoints_px) for skeleton_m in joints_m])
+        size = given_size(self._config.user_hand_scale)
         root_m = 0.0 if frame.is_calibrated else joints_m[:, [WRIST]]
-        vertices_m, joints_m = (size * (points_m - root_m).astype(np.float32) for points_m in (vertices_m, joints_m))
-        return Reconstruction(detection, vertices_m, joints_m, weights, reprojection, source if frame.is_calibrated else "none")
+        vertices_m, joints_m = (size.factor * (points_m - root_m).astype(np.float32) for points_m in (vertices_m, joints_m))
+        source = size.source if frame.is_calibrated else "none"
+        return Reconstruction(detection, vertices_m, joints_m, weights, reprojection, source)
 
     def _drawn(
-        self,
-        skeletons_m: np.ndarray,
-        rays: np.ndarray,
-        certainty: np.ndarray,
-        features: np.ndarray | None,
-        effort: Effort,
-        report: Report | None,
+        self, skeletons_m: np.ndarray, seen: SeenHand, effort: Effort, report: Report | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Right hands (n, V, 3) placed in the camera, and their distances (n,) from the rays in the plane z = 1."""
         graph, n, steps, seed = self.graph, effort.n, effort.steps, effort.seed
+        features = seen.features if self._config.image_features else None
         if effort.fit:
-            condition, camera_from_palm = graph.condition_of(skeletons_m, rays, certainty, features)
+            condition, camera_from_palm = graph.condition_of(skeletons_m, seen.rays, seen.confidence, features)
             # The skeletons know the hand's rotation better than noisy rays do.
             how = {"prior_std_m": _PULL_M, "turn_std_rad": 0.0}
-            fit = graph.fit_2d(condition, camera_from_palm, rays, certainty, steps, seed, report=report, **how)
+            fit = graph.fit_2d(condition, camera_from_palm, seen.rays, seen.confidence, steps, seed, report=report, **how)
             return fit.vertices_m, fit.residual
-        vertices_m = graph.reconstruct(skeletons_m, rays, certainty, features, n, steps, seed, report)
-        translation, residual = translate_onto_rays(graph.hand.joint_regressor @ vertices_m, rays, certainty)
+        vertices_m = graph.reconstruct(skeletons_m, seen.rays, seen.confidence, features, n, steps, seed, report)
+        translation, residual = translate_onto_rays(graph.hand.joint_regressor @ vertices_m, seen.rays, seen.confidence)
         return vertices_m + translation[:, None], residual

@@ -2,17 +2,9 @@
 
 import numpy as np
 
+from hand_mesh_ros.core.geometry.rotations import rotation_about
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS, PARENTS
-
-
-def rotation_about(axes: np.ndarray, angles: np.ndarray) -> np.ndarray:
-    """Rodrigues' formula: rotations (..., 3, 3) about unit axes (..., 3) by angles (...,) in radians."""
-    x, y, z = np.moveaxis(np.broadcast_to(axes, (*np.shape(angles), 3)), -1, 0)
-    zero = np.zeros_like(x)
-    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*x.shape, 3, 3)
-    sine, cosine = np.sin(angles)[..., None, None], np.cos(angles)[..., None, None]
-    return np.eye(3) + sine * cross + (1 - cosine) * (cross @ cross)
 
 
 def local_rotations(model: HandModel, angles: np.ndarray) -> np.ndarray:

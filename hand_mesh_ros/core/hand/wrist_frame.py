@@ -10,7 +10,7 @@ from hand_mesh_ros.core.topology import INDEX_MCP, LITTLE_MCP, MIDDLE_MCP, WRIST
 from hand_mesh_ros.core.types import Side
 
 
-def wrist_rotation(joints: np.ndarray, side: Side) -> np.ndarray:
+def wrist_rotation(joints: np.ndarray, side: Side = "right") -> np.ndarray:
     """Rotation camera_from_wrist, (..., 3, 3), of skeletons (..., 21, 3) of one side."""
     z = joints[..., MIDDLE_MCP, :] - joints[..., WRIST, :]
     z = z / np.linalg.norm(z, axis=-1, keepdims=True)

@@ -1,16 +1,22 @@
-"""Which models made an estimate, and what a calibration is for."""
+"""Digests of model files: which models made an estimate, and which ones a calibration belongs to."""
 
 import hashlib
 from pathlib import Path
 
-# Files of the graph diffusion, which is no part of the cascade, have names that begin so.
-_NO_PART = "graph_"
+# Names of the files of the graph diffusion begin so.
+_GRAPH_PREFIX = "graph_"
 
 
-def model_id(models_dir: Path) -> str:
-    """Short sha256 over the model files of the cascade."""
+def cascade_id(models_dir: Path) -> str:
+    """Short sha256 of the models of the cascade: hand model, detector, joint stage, mesh stage."""
+    return model_id(models_dir, with_graph=False)
+
+
+def model_id(models_dir: Path, with_graph: bool) -> str:
+    """Short sha256 of the models of the cascade and, if they are in use, those of the graph diffusion."""
     content = hashlib.sha256()
     for path in sorted(models_dir.iterdir()):
-        if path.suffix in (".onnx", ".npz") and not path.name.startswith(_NO_PART):
+        is_used = with_graph or not path.name.startswith(_GRAPH_PREFIX)
+        if path.suffix in (".onnx", ".npz") and is_used:
             content.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
     return content.hexdigest()[:12]

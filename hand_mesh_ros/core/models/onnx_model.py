@@ -95,6 +95,16 @@ class OnnxModel:
         """Name of the execution provider that really runs the model."""
         return self._session.get_providers()[0]
 
+    def fact(self, name: str) -> str:
+        """A fact of the metadata.
+
+        Raises:
+            ModelError: if the file does not state the fact.
+        """
+        if name not in self.metadata:
+            raise ModelError(f"model file {self.path} does not state its {name}; export it again")
+        return self.metadata[name]
+
     def input_shape(self, name: str) -> list[int | str]:
         """Shape of an input; free dimensions are names."""
         return next(item.shape for item in self._session.get_inputs() if item.name == name)

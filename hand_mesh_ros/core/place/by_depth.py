@@ -11,10 +11,10 @@ explains most of them, within what rays and size allow, comes first; from there 
 
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 from hand_mesh_ros.core.config import SIZE_LIMITS
+from hand_mesh_ros.core.geometry import rotations
 from hand_mesh_ros.core.geometry.rays import KEYPOINT_NOISE, ray_extent
 from hand_mesh_ros.core.place.by_rays import INDEPENDENT_JOINTS, Location
 from hand_mesh_ros.core.place.skin_depth import SkinDepth, measure, vertex_normals
@@ -70,7 +70,7 @@ class _Similarity:
 
     def moved(self, step: np.ndarray) -> "_Similarity":
         """After a small step (7,)."""
-        turn = cv2.Rodrigues(step[4:])[0] @ self.turn
+        turn = rotations.from_vector(step[4:]) @ self.turn
         log_size = float(np.clip(self.log_size + step[3], *np.log(SIZE_LIMITS)))
         return _Similarity(self.centre_m + step[:3], log_size, turn, self.turned_by + step[4:])
 

@@ -9,16 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hand_mesh_ros.core.geometry import camera
+from hand_mesh_ros.core.geometry import rotations
 from hand_mesh_ros.core.geometry.rays import FAR_M, KEYPOINT_NOISE, ray_extent, translate_onto_rays
 from hand_mesh_ros.core.place.user_size import Scale, SizeMeasure
 from hand_mesh_ros.core.topology import N_JOINTS
-from hand_mesh_ros.core.types import Frame, HandDetection
 
 # 21 joints whose errors go together within a finger and over the palm weigh like this many independent ones.
 INDEPENDENT_JOINTS = 6
-# Keypoints of no confidence still say a little; without any the place of the hand would be undefined.
-_LEAST_CERTAINTY = 1e-3
 
 
 @dataclass(frozen=True)
@@ -70,12 +67,6 @@ def locate(
     return Location(scale.factor * translation, covariance, scale, translation, np.eye(3), np.zeros(N_JOINTS, bool))
 
 
-def rays_of(detection: HandDetection, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
-    """Rays (21, 2) of the keypoints, undistorted x/z, y/z, and how much they count, (21,) above 0."""
-    rays = camera.rays_from_pixels(detection.keypoints_px, frame.working_camera_matrix, frame.distortion)
-    return rays, np.maximum(detection.keypoint_conf, _LEAST_CERTAINTY)
-
-
 def place_covariances(from_centre_m: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     """What place, size and turn add to the doubt about points, (N, 3, 3) m^2.
 
@@ -83,10 +74,8 @@ def place_covariances(from_centre_m: np.ndarray, covariance: np.ndarray) -> np.n
         from_centre_m: (N, 3) points relative to the hand's centre.
         covariance: `Location.covariance`.
     """
-    x, y, z = from_centre_m.T
-    none = np.zeros_like(x)
-    # A turn by w moves a point p by w x p.
-    turned = np.stack([np.stack([none, z, -y], -1), np.stack([-z, none, x], -1), np.stack([y, -x, none], -1)], -2)
+    # A turn by w moves a point p by w x p = -[p] w.
+    turned = -rotations.cross_matrices(from_centre_m)
     moved = np.concatenate([np.broadcast_to(np.eye(3), turned.shape), from_centre_m[:, :, None], turned], -1)
     return moved @ covariance @ np.swapaxes(moved, -1, -2)
 

@@ -8,13 +8,12 @@ filter each. Times are those of the images, so it does not matter when an image 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
-from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.config import TrackConfig
+from hand_mesh_ros.core.geometry import rotations
 from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import DEPTH_ANCHORED, OBSERVED, Frame, HandDetection, HandEstimate
-from hand_mesh_ros.core.uncertainty.estimate import reprojection_px
 
 # Cutoff of the low-pass over speeds, as in the paper [Hz].
 _SPEED_CUTOFF_HZ = 1.0
@@ -82,23 +81,23 @@ class OneEuro:
 
 def turn_between(newer: np.ndarray, older: np.ndarray) -> np.ndarray:
     """Rotation vector, (3,), in fixed axes, that turns the rotation `older` (3, 3) into `newer`."""
-    return cv2.Rodrigues(newer @ older.T)[0][:, 0]
+    return rotations.to_vector(newer @ older.T)
 
 
 def turned(rotation: np.ndarray, turn: np.ndarray) -> np.ndarray:
     """`rotation` (3, 3) turned by the rotation vector `turn` (3,), in fixed axes."""
-    return cv2.Rodrigues(turn)[0] @ rotation
+    return rotations.from_vector(turn) @ rotation
 
 
 class HandSmoother:
     """The filters of one followed hand."""
 
-    def __init__(self, config: PipelineConfig) -> None:
+    def __init__(self, config: TrackConfig) -> None:
         """Begins without a past; `config` holds the cutoff and its rise with the speed."""
         self._config = config
         self._restart()
 
-    def reconfigure(self, config: PipelineConfig) -> None:
+    def reconfigure(self, config: TrackConfig) -> None:
         """Goes on with another cutoff from where the hand is."""
         self._config = config
         cutoff_hz, beta = config.smooth_cutoff_hz, config.smooth_beta
@@ -210,7 +209,7 @@ def _with_reprojection(estimate: HandEstimate, frame: Frame) -> HandEstimate:
     """The same with the error of these joints in the image. Joints without a place cannot be projected and keep theirs."""
     if estimate.scale_source == "none":
         return estimate
-    return replace(estimate, reprojection_px=reprojection_px(estimate.joints_m, estimate.keypoints_px, frame))
+    return replace(estimate, reprojection_px=frame.reprojection_px(estimate.joints_m, estimate.keypoints_px))
 
 
 def _with_growth(estimate: HandEstimate, gap_s: float) -> HandEstimate:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hand_mesh_ros.core.detect.detector import SIDE_RATE
 from hand_mesh_ros.core.track.association import is_near, palm_centre
 from hand_mesh_ros.core.types import HandDetection, TrackState
 
@@ -17,8 +18,6 @@ from hand_mesh_ros.core.types import HandDetection, TrackState
 _IMAGES_TO_PREDICT = 3
 # Weight of the newest image in the running means: of the support (score times probability of the side) and of the velocity.
 _SUPPORT_RATE, _VELOCITY_RATE = 0.2, 0.5
-# Weight of the side found for a hand that comes back, as in the detector.
-_SIDE_RATE = 0.2
 # A second hand of one side takes it over if it was seen in this many images and its support is larger by this margin.
 _IMAGES_TO_TAKE_OVER, _TAKE_OVER_MARGIN = 5, 0.15
 
@@ -149,7 +148,7 @@ def _expected(detection: HandDetection, missing: Iterable[_Track]) -> _Track | N
 def _contradicted(track: _Track, found: HandDetection) -> _Track:
     """A hand that seems to be back with the other side: not yet believed, but the detector looks there for the known side."""
     known = track.detection
-    probability = (1 - _SIDE_RATE) * known.handedness_prob + _SIDE_RATE * (1 - found.handedness_prob)
+    probability = (1 - SIDE_RATE) * known.handedness_prob + SIDE_RATE * (1 - found.handedness_prob)
     # The crop of `known` says in which view its side is looked for.
     return replace(track, detection=replace(known, keypoints_px=found.keypoints_px, handedness_prob=probability))
 

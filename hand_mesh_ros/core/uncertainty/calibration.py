@@ -18,6 +18,10 @@ from hand_mesh_ros.core.models.onnx_model import ModelError
 from hand_mesh_ros.core.topology import N_JOINTS
 from hand_mesh_ros.core.uncertainty.error_signs import SIGNS
 
+# A Gaussian in three dimensions holds 90 % within this many standard deviations: the root of the quantile of chi^2 with 3
+# degrees of freedom.
+RADIUS_OF_90_PERCENT = 2.5003
+
 FILE_NAME = "calibration.json"
 # The typical spread weighs as much as this many samples.
 _TYPICAL_SAMPLES = 4.0
@@ -69,7 +73,7 @@ def mean_variance(spread: np.ndarray) -> float:
 
 
 @dataclass(frozen=True)
-class Stated:
+class HandCovariances:
     """Covariances of the errors of one hand of average adult size, camera axes."""
 
     articulation_m2: np.ndarray  # (21, 3, 3) after similarity alignment
@@ -88,14 +92,14 @@ class Calibration:
     vertices: SpreadModel  # 1 for all vertices after similarity alignment, m^2 per axis
     location_gain: float  # of the covariance that `by_rays` computes
 
-    def state(self, spread: Spread, signs: np.ndarray) -> Stated:
-        """What the spread of its hypotheses and the signs of error, (4,), say of the errors of a hand."""
-        told = (spread.n_samples, signs)
-        return Stated(
-            articulation_m2=self.articulation.covariance(spread.articulation_m2, *told),
-            relative_m2=self.relative.covariance(spread.relative_m2, *told),
-            rotation=self.rotation.covariance(spread.rotation[None], *told)[0],
-            vertices_m2=self.vertices.covariance(spread.vertices_m2, *told),
+    def covariances(self, spread: Spread, signs: np.ndarray) -> HandCovariances:
+        """Covariances of the errors of a hand, from the spread of its hypotheses and the signs of error (4,)."""
+        evidence = (spread.n_samples, signs)
+        return HandCovariances(
+            articulation_m2=self.articulation.covariance(spread.articulation_m2, *evidence),
+            relative_m2=self.relative.covariance(spread.relative_m2, *evidence),
+            rotation=self.rotation.covariance(spread.rotation[None], *evidence)[0],
+            vertices_m2=self.vertices.covariance(spread.vertices_m2, *evidence),
         )
 
     @classmethod
@@ -104,7 +108,7 @@ class Calibration:
 
         Args:
             path: the file.
-            models: digest of the models in use, `HandMeshPipeline.model_id`.
+            models: digest of the models in use, `model_id.cascade_id`.
 
         Raises:
             ModelError: if the file is missing, damaged, or fitted for other models.

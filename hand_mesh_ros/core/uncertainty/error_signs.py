@@ -8,7 +8,7 @@ import numpy as np
 
 from hand_mesh_ros.core.geometry import rigid
 from hand_mesh_ros.core.geometry.rays import ray_extent, translate_onto_rays
-from hand_mesh_ros.core.types import HandDetection
+from hand_mesh_ros.core.types import SeenHand
 
 SIGNS = ("detector's world landmarks", "detector's keypoints and depths", "keypoints", "presence")
 # A sure detector still errs; keeps the logarithm finite.
@@ -16,19 +16,17 @@ _SUREST = 0.02
 _LEAST = 1e-3
 
 
-def signs(detection: HandDetection, joints_m: np.ndarray, rays: np.ndarray, certainty: np.ndarray) -> np.ndarray:
-    """Signs of error of one hand, (4,): logarithms, larger for worse; NaN for those that cannot be told.
+def signs(seen: SeenHand, joints_m: np.ndarray) -> np.ndarray:
+    """Signs of error of one hand, (4,): logarithms, larger for worse; NaN for a sign that is not known.
 
     Args:
-        detection: the hand.
-        joints_m: (21, 3) estimate in camera axes, any origin.
-        rays: (21, 2) undistorted x/z, y/z of the keypoints.
-        certainty: (21,) positive weights of the rays.
+        seen: the right hand.
+        joints_m: (21, 3) its estimate in camera axes, any origin.
     """
-    guesses = (detection.world_landmarks_m, np.column_stack([detection.keypoints_px, detection.keypoint_depth_px]))
+    guesses = (seen.world_landmarks_m, np.column_stack([seen.rays, seen.depth]))
     apart = [np.log(_LEAST + _distance(guess.astype(np.float64), joints_m)) for guess in guesses]
-    residual = translate_onto_rays(joints_m[None], rays, certainty)[1][0] / max(ray_extent(rays), 1e-6)
-    return np.array([*apart, np.log(_LEAST + residual), np.log(1 + _SUREST - min(detection.score, 1.0))])
+    residual = translate_onto_rays(joints_m[None], seen.rays, seen.confidence)[1][0] / max(ray_extent(seen.rays), 1e-6)
+    return np.array([*apart, np.log(_LEAST + residual), np.log(1 + _SUREST - min(seen.score, 1.0))])
 
 
 def _distance(guess: np.ndarray, joints_m: np.ndarray) -> float:

@@ -5,8 +5,6 @@ from typing import Any
 import numpy as np
 
 from hand_mesh_ros.core.cascade.aggregate import Aggregate
-from hand_mesh_ros.core.geometry import camera
-from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
 from hand_mesh_ros.core.place.by_rays import Location, place_covariances, scale_covariances
 from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import (
@@ -19,7 +17,7 @@ from hand_mesh_ros.core.types import (
     HandEstimate,
     TrackState,
 )
-from hand_mesh_ros.core.uncertainty.calibration import Stated
+from hand_mesh_ros.core.uncertainty.calibration import HandCovariances
 
 # A joint inside the image counts as observed from this confidence on.
 _OBSERVED_CONF = 0.5
@@ -31,11 +29,9 @@ def to_estimate(
     detection: HandDetection,
     frame: Frame,
     hand: Aggregate,
-    stated: Stated,
+    covariances: HandCovariances,
     location: Location,
-    skeletons_m: np.ndarray,
     state: TrackState,
-    timings_ms: dict[str, float],
 ) -> HandEstimate:
     """The published record of one hand.
 
@@ -43,33 +39,30 @@ def to_estimate(
         detection: where the hand appears.
         frame: the camera; if it is not calibrated the result is relative to the wrist.
         hand: shape at average size.
-        stated: its errors.
+        covariances: of its errors.
         location: place and size.
-        skeletons_m: (K, 21, 3) hypotheses in the camera frame, at average size.
         state: of the track.
-        timings_ms: kept as it is.
     """
     scale = location.scale
-    joints, vertices, hypotheses = _placed(hand, skeletons_m, location, frame)
-    covariance = _joint_covariance(joints, stated, location, frame)
+    joints, vertices, hypotheses = _placed(hand, location, frame)
+    covariance = _joint_covariance(joints, covariances, location, frame)
     return HandEstimate(
         **_as_detected(detection),
         state=state,
         joints_m=joints,
         joint_covariance_m2=covariance,
-        articulation_covariance_m2=scale.factor**2 * stated.articulation_m2,
+        articulation_covariance_m2=scale.factor**2 * covariances.articulation_m2,
         joint_flags=joint_flags(detection, frame, location.anchored, hand.is_fitted),
         hypotheses_m=hypotheses,
         weights=hand.weights,
         mode=hand.mode,
         vertices_m=vertices,
-        vertex_std_m=scale.factor * np.sqrt(stated.vertices_m2),
-        wrist_pose=_wrist_pose(joints, detection, frame),
-        wrist_covariance=_wrist_covariance(covariance[WRIST], stated, location, frame),
+        vertex_std_m=scale.factor * np.sqrt(covariances.vertices_m2),
+        wrist_pose=_wrist_pose(joints[WRIST], location.turn @ hand.wrist_rotation, frame),
+        wrist_covariance=_wrist_covariance(covariance[WRIST], covariances, location, frame),
         scale_source=scale.source,
         scale_rel_std=scale.rel_std,
-        reprojection_px=reprojection_px(joints - joints[WRIST] + location.translation_m, detection.keypoints_px, frame),
-        timings_ms=timings_ms,
+        reprojection_px=frame.reprojection_px(joints - joints[WRIST] + location.translation_m, detection.keypoints_px),
     )
 
 
@@ -97,45 +90,37 @@ def joint_flags(detection: HandDetection, frame: Frame, anchored: np.ndarray, is
     return flags.astype(np.uint8)
 
 
-def _placed(
-    hand: Aggregate, skeletons_m: np.ndarray, location: Location, frame: Frame
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _placed(hand: Aggregate, location: Location, frame: Frame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Joints (21, 3), vertices (V, 3) and hypotheses (K, 21, 3), metric; without calibration relative to the wrist."""
     # The hypotheses keep their places about the hand.
-    parts = (hand.joints_m, hand.vertices_m, skeletons_m - location.from_rays_m)
+    parts = (hand.joints_m, hand.vertices_m, hand.hypotheses_m - location.from_rays_m)
     joints, vertices, hypotheses = (location.scale.factor * points @ location.turn.T for points in parts)
     if not frame.is_calibrated:
         return joints, vertices, hypotheses - hypotheses[:, [WRIST]]
     return tuple(points + location.translation_m for points in (joints, vertices, hypotheses))
 
 
-def _joint_covariance(joints: np.ndarray, stated: Stated, location: Location, frame: Frame) -> np.ndarray:
+def _joint_covariance(joints: np.ndarray, covariances: HandCovariances, location: Location, frame: Frame) -> np.ndarray:
     """(21, 3, 3) of metric joints: within the hand, and by its place."""
     factor2 = location.scale.factor**2
     if not frame.is_calibrated:
         # Relative to the wrist only the size is in doubt, which moves a joint along the way to it.
-        return factor2 * stated.relative_m2 + scale_covariances(joints, location.scale.rel_std)
+        return factor2 * covariances.relative_m2 + scale_covariances(joints, location.scale.rel_std)
     # Depth states the doubt of the turn itself, and what is left is that within the hand.
-    within = stated.articulation_m2 if location.is_anchored else stated.relative_m2
+    within = covariances.articulation_m2 if location.is_anchored else covariances.relative_m2
     return factor2 * within + place_covariances(joints - joints.mean(0), location.covariance)
 
 
-def _wrist_pose(joints: np.ndarray, detection: HandDetection, frame: Frame) -> np.ndarray:
+def _wrist_pose(position_m: np.ndarray, rotation: np.ndarray, frame: Frame) -> np.ndarray:
     pose = np.eye(4)
-    pose[:3, :3] = wrist_rotation(joints, detection.handedness)
-    pose[:3, 3] = joints[WRIST] if frame.is_calibrated else np.nan
+    pose[:3, :3] = rotation
+    pose[:3, 3] = position_m if frame.is_calibrated else np.nan
     return pose
 
 
-def _wrist_covariance(position: np.ndarray, stated: Stated, location: Location, frame: Frame) -> np.ndarray:
-    rotation = location.covariance[4:, 4:] + _WITHIN_HAND * stated.rotation if location.is_anchored else stated.rotation
+def _wrist_covariance(position: np.ndarray, covariances: HandCovariances, location: Location, frame: Frame) -> np.ndarray:
+    rotation = location.covariance[4:, 4:] + _WITHIN_HAND * covariances.rotation if location.is_anchored else covariances.rotation
     covariance = np.zeros((6, 6))
     covariance[:3, :3] = position if frame.is_calibrated else np.nan
     covariance[3:, 3:] = rotation
     return covariance
-
-
-def reprojection_px(placed_m: np.ndarray, keypoints_px: np.ndarray, frame: Frame) -> float:
-    """Root mean square distance in the image between joints (21, 3) in the camera and keypoints (21, 2)."""
-    pixels = camera.project(placed_m, frame.working_camera_matrix, frame.distortion)
-    return float(np.sqrt(np.mean(np.sum((pixels - keypoints_px) ** 2, axis=-1))))

@@ -121,7 +121,7 @@ class HandMeshNode(LifecycleNode):
         pipeline = self._pipeline
         try:
             # The first time they are still there from configure.
-            if pipeline.detector is None:
+            if not pipeline.is_loaded:
                 pipeline.load()
             pipeline.reconfigure(self._pipeline_config)
             pipeline.warm_up()

@@ -15,11 +15,10 @@ from visualization_msgs.msg import Marker, MarkerArray
 from hand_mesh_ros.core.geometry.mirror import mirror_faces
 from hand_mesh_ros.core.topology import BONES, WRIST
 from hand_mesh_ros.core.types import HandEstimate
+from hand_mesh_ros.core.uncertainty.calibration import RADIUS_OF_90_PERCENT
 from hand_mesh_ros.ros.output.convert_hands import quaternion
 
 CONFIDENCE = 0.9
-# Radius in standard deviations of the 3D Gaussian's ellipsoid that holds CONFIDENCE: sqrt of the chi-square quantile, 3 degrees.
-_CONFIDENCE_RADIUS = 2.5003
 _LIFETIME = Duration(nanosec=500_000_000)
 _BONE_WIDTH_M = 0.004
 _MIN_DIAMETER_M = 1e-4
@@ -77,7 +76,7 @@ def _ellipsoid(
         return
     variances, axes = np.linalg.eigh(covariance_m2)
     axes[:, 0] *= np.linalg.det(axes)  # a reflection is no rotation
-    diameters = np.maximum(2 * _CONFIDENCE_RADIUS * np.sqrt(np.maximum(variances, 0)), _MIN_DIAMETER_M)
+    diameters = np.maximum(2 * RADIUS_OF_90_PERCENT * np.sqrt(np.maximum(variances, 0)), _MIN_DIAMETER_M)
     sphere = _marker(header, namespace, number, Marker.SPHERE, ColorRGBA(**rgb, a=0.3))
     sphere.pose.position = _points(centre_m[None])[0]
     sphere.pose.orientation = quaternion(axes)

@@ -5,7 +5,8 @@ import pytest
 
 from hand_mesh_ros.core.cascade import aggregate as agg
 from hand_mesh_ros.core.geometry.mirror import mirror_covariances, mirror_points
-from hand_mesh_ros.core.hand.kinematics import rotation_about
+from hand_mesh_ros.core.geometry.rotations import rotation_about
+from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
 from hand_mesh_ros.core.topology import BONES, FINGER_JOINTS
 from hand_mesh_ros.core.types import Hypotheses
 
@@ -37,7 +38,7 @@ def bone_sum(joints: np.ndarray) -> np.ndarray:
 def summed_up(joints: np.ndarray, weights: np.ndarray | None = None) -> agg.Aggregate:
     """The aggregate of right hands whose meshes are their joints."""
     weights = np.full(len(joints), 1 / len(joints)) if weights is None else weights
-    return agg.aggregate(hypotheses(joints), joints, weights, "right")
+    return agg.aggregate(hypotheses(joints), joints, weights, np.zeros((len(joints), 3)))
 
 
 def test_weights_follow_the_sampler_and_mildly_the_keypoints():
@@ -117,17 +118,20 @@ def test_turned_hypotheses_give_the_turned_result(rng):
     np.testing.assert_allclose(turned.spread.vertices_m2, plain.spread.vertices_m2, rtol=1e-4)
 
 
-def test_mirrored_hypotheses_give_the_mirrored_result(rng):
+def test_the_mirrored_aggregate_is_the_aggregate_of_left_hands(rng):
     hands, weights = curled(0.4) + rng.normal(0, 0.004, (8, 21, 3)), rng.dirichlet(np.ones(8))
-    right = agg.aggregate(hypotheses(hands), hands, weights, "right")
-    left = agg.aggregate(hypotheses(mirror_points(hands)), mirror_points(hands), weights, "left")
-    np.testing.assert_allclose(left.joints_m, mirror_points(right.joints_m), atol=1e-7)
-    np.testing.assert_allclose(left.spread.vertices_m2, right.spread.vertices_m2, rtol=1e-6)
+    right = summed_up(hands, weights)
+    left = right.mirrored()
+    np.testing.assert_allclose(left.joints_m, mirror_points(right.joints_m))
+    np.testing.assert_allclose(left.hypotheses_m, mirror_points(right.hypotheses_m))
+    np.testing.assert_allclose(left.wrist_rotation, wrist_rotation(left.joints_m, "left"), atol=1e-9)
     for name in ("articulation_m2", "relative_m2"):
-        np.testing.assert_allclose(getattr(left.spread, name), mirror_covariances(getattr(right.spread, name)), atol=1e-12)
-    # A turn about an axis of the mirror plane reverses, one about the axis across it does not.
+        np.testing.assert_allclose(getattr(left.spread, name), mirror_covariances(getattr(right.spread, name)))
+    # A turn about an axis of the mirror plane reverses, a turn about the axis across that plane does not.
     flip = np.diag([1.0, -1.0, -1.0])
-    np.testing.assert_allclose(left.spread.rotation, flip @ right.spread.rotation @ flip, atol=1e-9)
+    np.testing.assert_allclose(left.spread.rotation, flip @ right.spread.rotation @ flip)
+    for name in ("joints_m", "vertices_m", "hypotheses_m", "wrist_rotation"):
+        np.testing.assert_allclose(getattr(left.mirrored(), name), getattr(right, name))
 
 
 def test_one_hypothesis_has_no_spread():

@@ -8,14 +8,15 @@ import pytest
 from hand_mesh_ros.core.cascade.joint_stage import JointSampler
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.detect import crop
+from hand_mesh_ros.core.detect.seen_hand import see
 from hand_mesh_ros.core.geometry import camera
 from hand_mesh_ros.core.geometry.mirror import mirror_points
+from hand_mesh_ros.core.geometry.rotations import rotation_about
 from hand_mesh_ros.core.hand import kinematics
-from hand_mesh_ros.core.hand.kinematics import rotation_about
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel, bone_lengths
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.topology import MIDDLE_MCP
-from hand_mesh_ros.core.types import Frame, HandDetection
+from hand_mesh_ros.core.types import Frame, HandDetection, SeenHand
 
 # A long lens, which leaves little perspective to tell near from far.
 FRAME = Frame(np.zeros((480, 640, 3), np.uint8), np.array([[1200.0, 0, 319.5], [0, 1200.0, 239.5], [0, 0, 1]]))
@@ -34,12 +35,16 @@ def sampler() -> JointSampler:
     return JointSampler(default_models_dir(), PipelineConfig(device="cpu", threads=1, n_hypotheses=32))
 
 
-def seen(joints_m: np.ndarray) -> HandDetection:
+def detected(joints_m: np.ndarray) -> HandDetection:
     """A right hand with exact keypoints and nothing else."""
     keypoints = camera.project(joints_m, FRAME.camera_matrix)
     crop_square = crop.around_keypoints(keypoints)
     world = np.full((21, 3), np.nan, np.float32)
     return HandDetection(keypoints.astype(np.float32), NOTHING, np.ones(21, np.float32), world, "right", 1.0, 1.0, crop_square)
+
+
+def seen(joints_m: np.ndarray) -> SeenHand:
+    return see(detected(joints_m), FRAME)
 
 
 def leaning(hand: HandModel, degrees: float) -> np.ndarray:
@@ -56,26 +61,26 @@ def lean_deg(joints_m: np.ndarray) -> np.ndarray:
 
 
 def test_hypotheses_have_average_size_and_their_wrist_in_the_origin(sampler, hand):
-    joints_m = sampler(seen(leaning(hand, 20)), FRAME).joints_m
+    joints_m = sampler(seen(leaning(hand, 20))).joints_m
     np.testing.assert_allclose(bone_lengths(joints_m).sum(-1), hand.bone_lengths_m.sum(), rtol=1e-5)
     np.testing.assert_array_equal(joints_m[:, 0], 0)
 
 
 def test_the_same_detection_gives_the_same_hypotheses(sampler, hand):
-    detection = seen(leaning(hand, 20))
-    np.testing.assert_array_equal(sampler(detection, FRAME).joints_m, sampler(detection, FRAME).joints_m)
+    view = seen(leaning(hand, 20))
+    np.testing.assert_array_equal(sampler(view).joints_m, sampler(view).joints_m)
 
 
 def test_a_view_with_two_explanations_gets_both(sampler, hand):
     # Seen from far, the fingers of a flat hand are as short when they lean a little towards the camera as when away from it.
-    lean = lean_deg(sampler(seen(leaning(hand, -20)), FRAME).joints_m)
+    lean = lean_deg(sampler(seen(leaning(hand, -20))).joints_m)
     assert np.mean(lean > 5) >= 0.1, lean
     assert np.mean(lean < -5) >= 0.1, lean
 
 
 def test_the_more_a_hand_leans_the_surer_is_its_direction(sampler, hand):
     for truth in (40, -40):
-        lean = lean_deg(sampler(seen(leaning(hand, truth)), FRAME).joints_m)
+        lean = lean_deg(sampler(seen(leaning(hand, truth))).joints_m)
         assert np.mean(np.sign(lean) == np.sign(truth)) > 0.8, lean
         assert np.abs(lean - truth).min() < 5
 
@@ -83,25 +88,33 @@ def test_the_more_a_hand_leans_the_surer_is_its_direction(sampler, hand):
 def test_depth_settles_which_explanation_holds(sampler, hand):
     for truth in (30, -30):
         joints_m = leaning(hand, truth)
-        depth_px = (joints_m[:, 2] - joints_m[0, 2]) * FRAME.camera_matrix[0, 0] / joints_m[0, 2]
-        detection = replace(seen(joints_m), keypoint_depth_px=depth_px.astype(np.float32))
-        lean = lean_deg(sampler(detection, FRAME).joints_m)
+        depth = (joints_m[:, 2] - joints_m[0, 2]) / joints_m[0, 2]
+        lean = lean_deg(sampler(replace(seen(joints_m), depth=depth)).joints_m)
         assert np.mean(np.sign(lean) == np.sign(truth)) > 0.9, lean
 
 
-def test_a_left_hand_is_the_mirror_image_of_a_right_one(sampler, hand):
-    detection = replace(seen(leaning(hand, 30)), features=np.random.default_rng(0).normal(size=(192, 7, 7)).astype(np.float32))
+def test_a_left_hand_is_seen_as_the_right_hand_that_it_mirrors(hand):
+    detection = replace(detected(leaning(hand, 30)), world_landmarks_m=hand.joints_m.astype(np.float32))
     keypoints = detection.keypoints_px.copy()
     keypoints[:, 0] = 2 * FRAME.camera_matrix[0, 2] - keypoints[:, 0]
-    mirrored = crop.mirror(crop.around_keypoints(keypoints.astype(np.float64)))
-    left = replace(detection, keypoints_px=keypoints, handedness="left", image_from_crop=mirrored)
-    right, other = sampler(detection, FRAME).joints_m, sampler(left, FRAME).joints_m
-    np.testing.assert_allclose(other, mirror_points(right), atol=1e-4)
+    left = replace(
+        detection,
+        keypoints_px=keypoints,
+        handedness="left",
+        image_from_crop=crop.mirror(crop.around_keypoints(keypoints.astype(np.float64))),
+        world_landmarks_m=mirror_points(detection.world_landmarks_m),
+    )
+    one, other = see(detection, FRAME), see(left, FRAME)
+    for name in ("rays", "world_landmarks_m", "in_crop", "confidence"):
+        np.testing.assert_allclose(getattr(other, name), getattr(one, name), atol=1e-5)
+    assert other.is_mirrored
+    assert not one.is_mirrored
+    np.testing.assert_allclose(other.camera_rays, mirror_points(one.camera_rays), atol=1e-6)
 
 
 def test_image_features_count_only_where_they_are_wanted(sampler, hand):
     blind = JointSampler(default_models_dir(), PipelineConfig(device="cpu", threads=1, n_hypotheses=32, image_features=False))
     plain = seen(leaning(hand, 20))
     with_image = replace(plain, features=np.random.default_rng(0).normal(0, 2, (192, 7, 7)).astype(np.float32))
-    np.testing.assert_array_equal(blind(with_image, FRAME).joints_m, sampler(plain, FRAME).joints_m)
-    assert np.abs(sampler(with_image, FRAME).joints_m - sampler(plain, FRAME).joints_m).max() > 1e-3
+    np.testing.assert_array_equal(blind(with_image).joints_m, sampler(plain).joints_m)
+    assert np.abs(sampler(with_image).joints_m - sampler(plain).joints_m).max() > 1e-3

@@ -13,7 +13,7 @@ from hand_mesh_ros.core.hand import kinematics
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.models.onnx_model import ModelError, OnnxModel, default_models_dir
 from hand_mesh_ros.core.topology import PALM_JOINTS
-from hand_mesh_ros.core.types import Sight
+from hand_mesh_ros.core.types import ViewEmbedding
 
 CONFIG = PipelineConfig(device="cpu", threads=1)
 VIEW_SPACE = OnnxModel(default_models_dir() / ENCODER_FILE, {}, "cpu").metadata["view_space"]
@@ -63,8 +63,8 @@ def test_a_turned_view_of_a_turned_skeleton_is_the_same_view(decoder, posed):
     turn = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
     turn *= np.sign(np.linalg.det(turn))
     embedding = np.random.default_rng(2).normal(size=256).astype(np.float32)
-    seen = decoder(joints_m, Sight(embedding, np.eye(3)))
-    turned = decoder((joints_m @ turn.T).astype(np.float32), Sight(embedding, turn.T))
+    seen = decoder(joints_m, ViewEmbedding(embedding, np.eye(3)))
+    turned = decoder((joints_m @ turn.T).astype(np.float32), ViewEmbedding(embedding, turn.T))
     np.testing.assert_allclose(turned, seen @ turn.T, atol=2e-5)
     assert np.abs(seen - decoder(joints_m)).max() > 1e-4
 

@@ -11,7 +11,8 @@ from hand_mesh_ros.core.detect.detector import HandDetector, crop
 from hand_mesh_ros.core.geometry.camera import project
 from hand_mesh_ros.core.geometry.mirror import mirror_points
 from hand_mesh_ros.core.geometry.rigid import align, transform
-from hand_mesh_ros.core.hand.kinematics import pose, rotation_about
+from hand_mesh_ros.core.geometry.rotations import rotation_about
+from hand_mesh_ros.core.hand.kinematics import pose
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.types import Frame, HandDetection

@@ -1,4 +1,4 @@
-"""Guidance: it lowers its objective, keeps the surface smooth, leaves alone what is not given; gradients are in test/train."""
+"""Guidance: it lowers its objective, keeps the surface smooth, leaves alone what is not given."""
 
 import numpy as np
 import pytest
@@ -78,7 +78,9 @@ def test_given_vertices_end_within_a_tenth_of_a_millimetre(hand, meshes):
 def test_the_surface_moves_smoothly_where_the_plain_gradient_tears_it(hand, meshes):
     target = guidance.joint_target(hand, hand.joint_regressor @ meshes[N], np.ones(N_JOINTS))
     moved = target.improve(meshes[:N]) - meshes[:N]
-    assert roughness(hand, moved) < 0.5 * roughness(hand, target.gradient(meshes[:N]))
+    # The plain gradient of the joints' distances moves only the vertices that the joints are sums of.
+    plain = hand.joint_regressor.T @ (hand.joint_regressor @ meshes[:N] - hand.joint_regressor @ meshes[N])
+    assert roughness(hand, moved) < 0.5 * roughness(hand, plain)
 
 
 def test_joints_without_weight_may_be_nan_and_move_no_mesh(hand, meshes):
@@ -128,16 +130,6 @@ def test_a_trusted_guess_follows_the_rays_less(hand, meshes, rotation):
         target = ProjectionTarget(DIRECTIONS, placed[:, :2] / placed[:, 2:], np.ones(N_JOINTS), 0.003, rotation, prior_std_m)
         moved.append(np.abs(target.improve(meshes[:N]) - meshes[:N]).mean())
     assert moved[0] > moved[1] > 5 * moved[2] > 0
-
-
-def test_the_value_at_the_best_pose_has_the_stated_gradient(hand, meshes, rotation):
-    """A step along the gradient changes the value as if the pose were fixed: the pose is the best one already."""
-    target, guess = projection(hand, meshes[N], rotation), meshes[:N]
-    gradient = target.gradient(guess)
-    direction = gradient / np.linalg.norm(gradient, axis=(-1, -2), keepdims=True)
-    size = 1e-4
-    slope = (target.value(guess + size * direction) - target.value(guess - size * direction)) / (2 * size)
-    np.testing.assert_allclose(slope, (gradient * direction).sum((-1, -2)), rtol=0.02)
 
 
 def test_guided_denoising_improves_every_guess():

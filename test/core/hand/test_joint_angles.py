@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from hand_mesh_ros.core.geometry.mirror import mirror_points
+from hand_mesh_ros.core.geometry.rotations import rotation_about
 from hand_mesh_ros.core.hand.joint_angles import ANGLE_NAMES, VISIBLE_SHARE, JointLimits, joint_angles
-from hand_mesh_ros.core.hand.kinematics import joint_frames, local_rotations, pose, rotation_about
+from hand_mesh_ros.core.hand.kinematics import joint_frames, local_rotations, pose
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from models_train.data import poses

@@ -11,8 +11,9 @@ from hand_mesh_ros.core.geometry.camera import project
 from hand_mesh_ros.core.geometry.mirror import mirror_points
 from hand_mesh_ros.core.geometry.rays import KEYPOINT_NOISE, ray_extent
 from hand_mesh_ros.core.geometry.rigid import align
+from hand_mesh_ros.core.geometry.rotations import rotation_about
 from hand_mesh_ros.core.hand import model as hand_model
-from hand_mesh_ros.core.hand.kinematics import pose, rotation_about
+from hand_mesh_ros.core.hand.kinematics import pose
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.place import by_rays, skin_depth

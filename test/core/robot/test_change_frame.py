@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from hand_mesh_ros.core.hand.kinematics import rotation_about
+from hand_mesh_ros.core.geometry.rotations import rotation_about
 from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
 from hand_mesh_ros.core.robot.change_frame import moved
 from hand_mesh_ros.core.robot.grasp import grasp_cues

@@ -7,7 +7,8 @@ import pytest
 
 from hand_mesh_ros.core.geometry import rigid
 from hand_mesh_ros.core.geometry.mirror import mirror_points
-from hand_mesh_ros.core.hand.kinematics import pose, rotation_about
+from hand_mesh_ros.core.geometry.rotations import rotation_about
+from hand_mesh_ros.core.hand.kinematics import pose
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
 from hand_mesh_ros.core.models.onnx_model import default_models_dir

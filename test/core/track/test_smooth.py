@@ -8,7 +8,7 @@ import pytest
 
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.geometry.camera import project
-from hand_mesh_ros.core.hand.kinematics import rotation_about
+from hand_mesh_ros.core.geometry.rotations import rotation_about
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
 from hand_mesh_ros.core.models.onnx_model import default_models_dir

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 from hand_mesh_ros.core.detect import crop
+from hand_mesh_ros.core.detect.seen_hand import see
 from hand_mesh_ros.core.geometry import camera
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
-from hand_mesh_ros.core.types import HandDetection
+from hand_mesh_ros.core.types import Frame, HandDetection
 from hand_mesh_ros.core.uncertainty.error_signs import SIGNS, signs
 
 CAMERA = np.array([[500.0, 0, 320], [0, 500.0, 240], [0, 0, 1]])
 PLACE = np.array([0.05, 0.02, 0.5])
-ONES = np.ones(21)
+FRAME = Frame(np.zeros((480, 640, 3), np.uint8), CAMERA)
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def exact(joints_m) -> HandDetection:
     return HandDetection(
         keypoints_px=keypoints.astype(np.float32),
         keypoint_depth_px=(500 * (placed[:, 2] - placed[0, 2]) / placed[0, 2]).astype(np.float32),
-        keypoint_conf=ONES.astype(np.float32),
+        keypoint_conf=np.ones(21, np.float32),
         world_landmarks_m=joints_m.astype(np.float32),
         handedness="right",
         handedness_prob=1.0,
@@ -39,7 +40,7 @@ def exact(joints_m) -> HandDetection:
 
 
 def told(detection: HandDetection, joints_m: np.ndarray) -> np.ndarray:
-    return signs(detection, joints_m, camera.rays_from_pixels(detection.keypoints_px, CAMERA), ONES)
+    return signs(see(detection, FRAME), joints_m)
 
 
 def test_each_sign_rises_with_its_own_disagreement(exact, joints_m):

@@ -1,0 +1,142 @@
+"""From one seen hand to its estimate. Nothing here remembers an image: `pipeline` does.
+
+`SeenHand` -> hypotheses -> meshes -> aggregate of a right hand -> mirrored back -> covariances -> place -> `HandEstimate`
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from hand_mesh_ros.core.cascade.aggregate import Aggregate, aggregate, weigh
+from hand_mesh_ros.core.cascade.joint_stage import JointSampler
+from hand_mesh_ros.core.cascade.mesh_stage import MeshDecoder
+from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.detect.seen_hand import see
+from hand_mesh_ros.core.geometry.rays import ray_extent, translate_onto_rays
+from hand_mesh_ros.core.graph.fit import MeshFitter
+from hand_mesh_ros.core.hand import model as hand_model
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.core.models.model_id import cascade_id, model_id
+from hand_mesh_ros.core.place import by_rays
+from hand_mesh_ros.core.place.by_depth import Evidence, anchor
+from hand_mesh_ros.core.place.by_rays import Location
+from hand_mesh_ros.core.place.user_size import Scale, SizeMeasure, given_size
+from hand_mesh_ros.core.stage_timer import StageTimer
+from hand_mesh_ros.core.types import Frame, HandDetection, HandEstimate, SeenHand, TrackState
+from hand_mesh_ros.core.uncertainty import error_signs
+from hand_mesh_ros.core.uncertainty.calibration import FILE_NAME as CALIBRATION_FILE
+from hand_mesh_ros.core.uncertainty.calibration import Calibration, HandCovariances
+from hand_mesh_ros.core.uncertainty.estimate import to_estimate
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one image says of one hand."""
+
+    estimate: HandEstimate
+    size_seen: SizeMeasure | None  # of the hand, from the depth of this image alone
+
+
+class HandChain:
+    """Everything after the detector, for one hand: the same input has the same answer, except where time for the fit runs out."""
+
+    def __init__(self, models_dir: Path, config: PipelineConfig, calibration: Calibration | None = None) -> None:
+        """Loads the models.
+
+        Args:
+            models_dir: folder of the model files.
+            config: settings of the stages.
+            calibration: of the uncertainty; None for the file beside the models.
+
+        Raises:
+            ModelError: if a file is missing, damaged, foreign, or cannot run on `config.device`.
+        """
+        self.config = config
+        self.hand_model = HandModel.load(models_dir / hand_model.FILE_NAME)
+        self.sampler = JointSampler(models_dir, config)
+        self.decoder = MeshDecoder(models_dir, config, self.sampler.metadata["view_space"])
+        self.fitter = MeshFitter(models_dir, config) if config.fit_enabled else None
+        self.model_id = model_id(models_dir, with_graph=config.fit_enabled)
+        self.calibration = calibration or Calibration.load(models_dir / CALIBRATION_FILE, cascade_id(models_dir))
+
+    def reconfigure(self, config: PipelineConfig) -> None:
+        """Uses other `live` settings from now on."""
+        self.config = config
+        self.sampler.reconfigure(config)
+        self.decoder.reconfigure(config)
+        if self.fitter:
+            self.fitter.reconfigure(config)
+
+    def answer(
+        self,
+        detection: HandDetection,
+        frame: Frame,
+        size: Scale | None = None,
+        state: TrackState = "new",
+        timer: StageTimer | None = None,
+    ) -> Answer:
+        """The estimate of one hand.
+
+        Args:
+            detection: the hand.
+            frame: camera and depth of its image.
+            size: what is known of the size of the user's hands; None for the setting `user_hand_scale`.
+            state: of the hand's track.
+            timer: adds up the time of the stages.
+        """
+        timer = timer or StageTimer()
+        with timer.stage("locate"):
+            seen = see(detection, frame)
+        hand, covariances = self.shape(seen, timer)
+        with timer.stage("locate"):
+            location = self.place(hand, covariances, seen, frame, size or given_size(self.config.user_hand_scale))
+        with timer.stage("aggregate"):
+            estimate = to_estimate(detection, frame, hand, covariances, location, state)
+        return Answer(replace(estimate, timings_ms=dict(timer.ms)), location.size_seen)
+
+    def shape(self, seen: SeenHand, timer: StageTimer) -> tuple[Aggregate, HandCovariances]:
+        """The hand as it is, left or right, at average size, and the covariances of its errors."""
+        hand = self.aggregate(seen, timer)
+        with timer.stage("locate"):
+            # Before the fit: the calibration has seen no fitted hand, and a fit makes every hand look consistent.
+            signs = error_signs.signs(seen, hand.joints_m)
+        if self.fitter:
+            with timer.stage("fit"):
+                hand = self.fitter(hand, seen)
+        if seen.is_mirrored:
+            hand = hand.mirrored()
+        with timer.stage("locate"):
+            return hand, self.calibration.covariances(hand.spread, signs)
+
+    def aggregate(self, seen: SeenHand, timer: StageTimer) -> Aggregate:
+        """The right hand at average size, from its hypotheses."""
+        with timer.stage("joints"):
+            hypotheses = self.sampler(seen)
+        with timer.stage("mesh"):
+            vertices_m = self.decoder(hypotheses.joints_m, hypotheses.view)
+        with timer.stage("locate"):
+            translations_m, residuals = translate_onto_rays(hypotheses.joints_m, seen.rays, seen.confidence)
+        with timer.stage("aggregate"):
+            weights = weigh(hypotheses.log_weight, residuals, ray_extent(seen.rays))
+            return aggregate(hypotheses, vertices_m, weights, translations_m)
+
+    def place(self, hand: Aggregate, covariances: HandCovariances, seen: SeenHand, frame: Frame, size: Scale) -> Location:
+        """Place, size and turn of the hand as it is.
+
+        Args:
+            hand: at average size.
+            covariances: of its errors.
+            seen: its keypoints.
+            frame: camera and depth.
+            size: what is known of the size of the user's hands.
+        """
+        joint_std_m = np.sqrt(np.trace(covariances.relative_m2, axis1=1, axis2=2) / 3)
+        rays, gain = seen.camera_rays, self.calibration.location_gain
+        if not frame.is_calibrated:
+            size = replace(size, source="none")
+        location = by_rays.locate(hand.joints_m, rays, seen.confidence, joint_std_m, size, gain)
+        if frame.depth_m is None or not frame.is_calibrated:
+            return location
+        shape = (hand.joints_m, hand.vertices_m, self.hand_model.faces)
+        return anchor(Evidence(*shape, rays, seen.confidence, joint_std_m, covariances.rotation, gain), location, frame)

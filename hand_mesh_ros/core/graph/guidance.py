@@ -75,14 +75,14 @@ class LinearTarget:
 
     def improve(self, vertices_m: np.ndarray, kept: float = 0.0) -> np.ndarray:
         if self._directions is not None:
-            vertices_m = vertices_m + self._along_directions(vertices_m, kept)
+            vertices_m = vertices_m + self._along(self._directions, vertices_m, kept)
         return vertices_m - self._gain @ self._residual(vertices_m)
 
-    def _along_directions(self, vertices_m: np.ndarray, kept: float) -> np.ndarray:
+    def _along(self, directions: HandDirections, vertices_m: np.ndarray, kept: float) -> np.ndarray:
         """The likeliest move, (n, V, 3), of a Gaussian guess that is given the places."""
-        freedom = self._directions.freedom(None, 0.0, kept)
+        freedom = directions.freedom(None, 0.0, kept)
         is_free = freedom > 0
-        basis_m = freedom[is_free, None, None] * self._directions.basis_m[is_free]
+        basis_m = freedom[is_free, None, None] * directions.basis_m[is_free]
         slopes = np.moveaxis(self._rows @ basis_m, 0, -1).reshape(-1, len(basis_m)) / _EXACT_STD_M
         pull = -slopes.T @ (self._residual(vertices_m).reshape(len(vertices_m), -1).T / _EXACT_STD_M)
         coefficients = np.linalg.solve(slopes.T @ slopes + np.eye(len(basis_m)), pull)
@@ -170,7 +170,7 @@ class ProjectionTarget:
         return solve_pose(joints_m, self._rays, self._weights, self._rotation, self._ray_std, self._turn_std_rad)
 
     def value(self, vertices_m: np.ndarray, pose: Pose | None = None) -> np.ndarray:
-        """Weighted sum of squared distances in the plane z = 1, (n,), without joints behind the camera; None for the best pose."""
+        """Weighted sum of squared distances in the plane z = 1, (n,), without joints behind the camera; None for the best."""
         placed = (pose or self.pose(vertices_m)).place(self._regressor @ vertices_m)
         depth = np.maximum(placed[..., 2], NEAR_M)
         squared = ((placed[..., :2] / depth[..., None] - self._rays) ** 2).sum(-1)

@@ -144,7 +144,7 @@ def _serve(connection: Connection) -> None:
         try:
             reconstructor = reconstructor or HandReconstructor(models_dir, config)
             reconstructor.reconfigure(config)
-            job = reconstructor if name == "reconstruct" else getattr(reconstructor.graph, name)
+            job: Callable[..., Any] = reconstructor if name == "reconstruct" else getattr(reconstructor.graph, name)
             answer = _DONE, job(*arguments, report=report)
         except (EOFError, ConnectionError):
             raise

@@ -111,8 +111,8 @@ class HandReconstructor:
         if effort.fit:
             condition, camera_from_palm = graph.condition_of(skeletons_m, seen.rays, seen.confidence, features)
             # The skeletons know the hand's rotation better than noisy rays do.
-            how = {"prior_std_m": _PULL_M, "turn_std_rad": 0.0}
-            fit = graph.fit_2d(condition, camera_from_palm, seen.rays, seen.confidence, steps, seed, report=report, **how)
+            given = (condition, camera_from_palm, seen.rays, seen.confidence, steps, seed)
+            fit = graph.fit_2d(*given, prior_std_m=_PULL_M, turn_std_rad=0.0, report=report)
             return fit.vertices_m, fit.residual
         vertices_m = graph.reconstruct(skeletons_m, seen.rays, seen.confidence, features, n, steps, seed, report)
         translation, residual = translate_onto_rays(graph.hand.joint_regressor @ vertices_m, seen.rays, seen.confidence)

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -56,5 +57,8 @@ class HandComponents:
 
     def save(self, path: Path, hand: HandModel) -> None:
         """Writes the file that `load` reads, the basis in half precision; in metres its shortest directions would lose digits."""
-        arrays = {"mean_mm": (1e3 * self.mean_m).astype(np.float32), "basis_mm": (1e3 * self.basis_m).astype(np.float16)}
+        arrays: dict[str, Any] = {
+            "mean_mm": (1e3 * self.mean_m).astype(np.float32),
+            "basis_mm": (1e3 * self.basis_m).astype(np.float16),
+        }
         np.savez_compressed(path, **arrays, rest_std_m=np.array(self.rest_std_m), topology=np.array(hand.digest))

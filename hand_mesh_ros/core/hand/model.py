@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,16 +60,16 @@ class HandModel:
             with np.load(path, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             joint_order = str(arrays.pop("joint_order"))
-            levels = {name: _levels(arrays, name) for name in ("down", "up", "laplacian")}
+            down, up, laplacian = (_levels(arrays, name) for name in ("down", "up", "laplacian"))
             licence = str(arrays.pop("licence"))
-            model = cls(**arrays, **levels, licence=licence)
+            model = cls(**arrays, down=down, up=up, laplacian=laplacian, licence=licence)
         if joint_order != joint_order_digest():
             raise ModelError(f"hand model {path} has joint order {joint_order}, expected {joint_order_digest()}; build it again")
         return model
 
     def save(self, path: Path) -> None:
         """Writes the file that `load` reads."""
-        arrays = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        arrays: dict[str, Any] = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
         for name in ("down", "up", "laplacian"):
             arrays.update({f"{name}_{level}": matrix for level, matrix in enumerate(getattr(self, name))})
         np.savez_compressed(path, **arrays, licence=np.array(self.licence), joint_order=np.array(joint_order_digest()))
@@ -80,7 +81,7 @@ def bone_lengths(joints_m: np.ndarray) -> np.ndarray:
 
 
 def _levels(arrays: dict[str, np.ndarray], name: str) -> tuple[np.ndarray, ...]:
-    found = []
+    found: list[np.ndarray] = []
     while f"{name}_{len(found)}" in arrays:
         found.append(arrays.pop(f"{name}_{len(found)}"))
     return tuple(found)

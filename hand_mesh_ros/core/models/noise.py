@@ -6,7 +6,7 @@ written with operators alone, so that training (torch) and run time (numpy) shar
 """
 
 import math
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,7 +15,7 @@ OFFSET = 0.008  # keeps the first steps from being too small to learn anything f
 # Models carry this in their metadata; a file trained on other noise is refused at load.
 SCHEDULE = f"cosine-{TRAINING_STEPS}-{OFFSET}"
 
-Array = TypeVar("Array")  # of numpy or of torch
+Array = TypeVar("Array", bound=Any)  # of numpy or of torch
 
 
 def alpha_bar(time: float | np.ndarray) -> np.ndarray:
@@ -41,11 +41,11 @@ def log_signal_to_noise(time: float) -> float:
     return 0.5 * math.log(kept / (1 - kept))
 
 
-def mix(clean: Array, noise: Array, kept: Array | float) -> Array:
+def mix(clean: Array, noise: Array, kept: Any) -> Array:
     """x_t: the clean sample and unit noise in the shares of alpha_bar = `kept`, which broadcasts against both."""
     return kept**0.5 * clean + (1 - kept) ** 0.5 * noise
 
 
-def noise_of(noisy: Array, clean: Array, kept: Array | float) -> Array:
+def noise_of(noisy: Array, clean: Array, kept: Any) -> Array:
     """The unit noise that leads from `clean` to `noisy` at alpha_bar = `kept` < 1."""
     return (noisy - kept**0.5 * clean) / (1 - kept) ** 0.5

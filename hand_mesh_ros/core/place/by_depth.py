@@ -22,22 +22,29 @@ from hand_mesh_ros.core.place.user_size import Scale, SizeMeasure
 from hand_mesh_ros.core.topology import N_JOINTS
 from hand_mesh_ros.core.types import Frame
 
-# Errors of the mesh along its normals [m], and of a sensor at one metre [m], which grows with the square of the distance.
-_SKIN_STD_M, _SENSOR_STD_M = 0.006, 0.003
-# Neighbouring errors go together: the depths of a hand count as this many independent ones if they all agree, and no more than
-# every eighth of those that do.
+# The numbers below were chosen on the rendered RGB-D hands of `benchmarks.depth`, where no other source is named: the least wrist
+# error at 0.3 to 1 m, with and without an object before the hand.
+
+# Error of the mesh along its normals [m]: the PA-MPVPE of the cascade on rendered hands (docs/accuracy.md), per axis.
+_SKIN_STD_M = 0.006
+# Error of a depth sensor at 1 m [m]. The error grows with the square of the distance: Khoshelham and Elberink 2012, "Accuracy and
+# resolution of Kinect depth data", eq. 6.
+_SENSOR_STD_M = 0.003
+# Neighbouring errors are alike: the depths of a hand count as this many independent ones if all of them agree, and as no more than
+# every eighth of those that agree.
 _INDEPENDENT_DEPTHS, _DEPTHS_PER_INDEPENDENT = 6.0, 8.0
-# In search of the distance: what the skin may be off before the hand is turned [m], the share of depths that are of something
-# else at any distance, and how far to look [standard deviations].
+# Search for the distance: error of the skin before the hand is turned [m], share of depths that are of something else at any
+# distance, half width of the search [standard deviations], number of distances, and the largest relative standard deviation.
 _SEARCH_STD_M, _OUTLIER_SHARE, _SEARCH_STDS, _SEARCH_STEPS, _WIDEST = 0.015, 0.03, 3.0, 121, 0.2
-# A depth that is off by this much counts a quarter: at first, and in the end [m].
+# A depth that is off by the gate counts a quarter. The gate shrinks from the first to the last width [m] by this factor a step.
 _FIRST_GATE_M, _LAST_GATE_M, _GATE_SHRINKS = 0.03, 0.015, 0.7
+# Gauss-Newton steps, and after how many of them the visible skin is measured again.
 _STEPS, _STEPS_OF_ONE_MEASURE = 6, 3
-# Fewer agreeing depths could be anything.
+# With fewer agreeing depths the hand is not placed by depth: so few may be of anything.
 _LEAST_AGREEING = 8.0
-# A joint is anchored by so many depths that agree [sum of their weights] and are most of those nearest to it.
+# A joint is anchored by this many depths that agree [sum of their weights], if they are most of the depths nearest to the joint.
 _ANCHORING, _ANCHORING_SHARE = 2.0, 0.5
-# Sizes seen worse than this say nothing new.
+# A size with a larger relative standard deviation says nothing new: the size of hands is known better before (`user_size`).
 _WORST_SIZE_STD = 0.3
 
 

@@ -54,7 +54,12 @@ def measure(vertices_m: np.ndarray, normals: np.ndarray, frame: Frame) -> SkinDe
         vertices_m: (V, 3) in the camera frame, about where the hand is.
         normals: (V, 3) unit, of either sign.
         frame: a calibrated camera with depth.
+
+    Raises:
+        ValueError: if the frame has no depth.
     """
+    if frame.depth_m is None:
+        raise ValueError("the frame has no depth image")
     pixels = camera.project(vertices_m, frame.camera_matrix, frame.distortion)
     rays = camera.rays_from_pixels(pixels, frame.camera_matrix, frame.distortion)
     rays = np.concatenate([rays, np.ones((len(rays), 1))], -1)

@@ -32,8 +32,17 @@ def smoothing_factor(cutoff_hz: float, dt_s: float) -> float:
     return 1.0 / (1.0 + 1.0 / (2 * np.pi * cutoff_hz * dt_s))
 
 
+@dataclass(frozen=True)
+class _Past:
+    """What a filter remembers."""
+
+    measured: np.ndarray
+    value: np.ndarray
+    velocity: np.ndarray  # filtered, per second
+
+
 class OneEuro:
-    """The filter over values of any kind, given what a difference of two is and how a part of a difference is added."""
+    """The filter over values of any kind, given the difference of two values and the sum of a value and a difference."""
 
     def __init__(
         self,
@@ -42,7 +51,7 @@ class OneEuro:
         difference: Callable[[np.ndarray, np.ndarray], np.ndarray] = np.subtract,
         add: Callable[[np.ndarray, np.ndarray], np.ndarray] = np.add,
     ) -> None:
-        """Begins without a past.
+        """Starts without a past.
 
         Args:
             min_cutoff_hz: cutoff at rest; 0 lets every value through unchanged.
@@ -52,31 +61,40 @@ class OneEuro:
         """
         self.tune(min_cutoff_hz, beta)
         self._difference, self._add = difference, add
-        self._measured: np.ndarray | None = None
-        self.value: np.ndarray | None = None
-        self.velocity: np.ndarray | None = None  # filtered, per second
+        self._past: _Past | None = None
+
+    @property
+    def velocity(self) -> np.ndarray:
+        """The filtered velocity, per second.
+
+        Raises:
+            RuntimeError: before the first step.
+        """
+        if self._past is None:
+            raise RuntimeError("the filter has no velocity before its first value")
+        return self._past.velocity
 
     def tune(self, min_cutoff_hz: float, beta: float) -> None:
-        """Goes on with another cutoff from where it is."""
+        """Uses another cutoff from now on; the past stays."""
         self._min_cutoff_hz, self._beta = min_cutoff_hz, beta
 
     def step(self, measured: np.ndarray, dt_s: float) -> np.ndarray:
-        """The filtered value, `dt_s` > 0 after the last one; the first is kept as it is."""
-        if self.value is None:
-            self.value, self.velocity = measured, np.zeros_like(self._difference(measured, measured))
-        else:
-            velocity = self._difference(measured, self._measured) / dt_s
-            self.velocity = self.velocity + smoothing_factor(_SPEED_CUTOFF_HZ, dt_s) * (velocity - self.velocity)
-            self.value = self._filtered(measured, dt_s)
-        self._measured = measured
-        return self.value
+        """The filtered value, `dt_s` > 0 after the last one; the first value stays as it is."""
+        past = self._past
+        if past is None:
+            self._past = _Past(measured, measured, np.zeros_like(self._difference(measured, measured)))
+            return measured
+        newest = self._difference(measured, past.measured) / dt_s
+        velocity = past.velocity + smoothing_factor(_SPEED_CUTOFF_HZ, dt_s) * (newest - past.velocity)
+        self._past = _Past(measured, self._filtered(measured, past.value, velocity, dt_s), velocity)
+        return self._past.value
 
-    def _filtered(self, measured: np.ndarray, dt_s: float) -> np.ndarray:
+    def _filtered(self, measured: np.ndarray, value: np.ndarray, velocity: np.ndarray, dt_s: float) -> np.ndarray:
         if not self._min_cutoff_hz:
             return measured
-        speed = np.linalg.norm(self.velocity, axis=-1).max()
+        speed = np.linalg.norm(velocity, axis=-1).max()
         share = smoothing_factor(self._min_cutoff_hz + self._beta * speed, dt_s)
-        return self._add(self.value, share * self._difference(measured, self.value))
+        return self._add(value, share * self._difference(measured, value))
 
 
 def turn_between(newer: np.ndarray, older: np.ndarray) -> np.ndarray:
@@ -95,6 +113,8 @@ class HandSmoother:
     def __init__(self, config: TrackConfig) -> None:
         """Begins without a past; `config` holds the cutoff and its rise with the speed."""
         self._config = config
+        self._last: HandEstimate | None = None
+        self._seen_s = -np.inf
         self._restart()
 
     def reconfigure(self, config: TrackConfig) -> None:
@@ -168,7 +188,7 @@ class HandSmoother:
         self._position = OneEuro(cutoff_hz, beta)
         self._rotation = OneEuro(cutoff_hz, beta * _LEVER_M, turn_between, turned)
         self._articulation = OneEuro(cutoff_hz, beta)
-        self._last: HandEstimate | None = None
+        self._last = None
         self._seen_s = -np.inf
 
 

@@ -1,7 +1,8 @@
 """Data flows one way: core <- ros, core <- apps, core <- models_train. Every import of every source file is checked."""
 
 import ast
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,10 @@ FORBIDDEN = {
     "models_train": (*ROS_MODULES, "benchmarks", "hand_mesh_ros.ros", "hand_mesh_ros.msg"),
     "benchmarks": ("torch", "test"),
 }
+# The rooms of hand_mesh_ros/ros in the order of the data. Files beside the rooms come before the first one.
+ROS_ROOMS = ("input", "output", "services", "node", "tools")
+ROS_FOLDER, ROS_PACKAGE = "hand_mesh_ros/ros", "hand_mesh_ros.ros"
+MOST_FILES_BESIDE_ROOMS, MOST_FILES_IN_A_ROOM = 8, 10
 FREE_OF_MESSAGES = ("hand_mesh_ros/core", "models_train")
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "misc"}
 
@@ -77,6 +82,51 @@ def test_node_files_do_not_import_each_other() -> None:
         if any(is_within(name, module) for module in modules)
     ]
     assert not broken, "\n".join(broken)
+
+
+def ros_rank(parts: Sequence[str]) -> int:
+    """Place in the order of the ROS rooms of a path below hand_mesh_ros/ros: 0 beside the rooms, 1 for the first room."""
+    return ROS_ROOMS.index(parts[0]) + 1 if parts[0] in ROS_ROOMS else 0
+
+
+def test_ros_rooms_import_only_from_earlier_rooms() -> None:
+    broken = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in sources(ROS_FOLDER)
+        for name in imported_names(path)
+        if name.startswith(f"{ROS_PACKAGE}.")
+        and ros_rank(name.split(".")[2:]) > ros_rank(path.relative_to(ROOT / ROS_FOLDER).parts)
+    ]
+    assert not broken, "\n".join(broken)
+
+
+def test_no_file_outside_of_the_node_imports_its_room() -> None:
+    node = f"{ROS_PACKAGE}.node"
+    broken = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in sources("hand_mesh_ros")
+        if path.parent != ROOT / ROS_FOLDER / "node"
+        for name in imported_names(path)
+        if is_within(name, node)
+    ]
+    assert not broken, "\n".join(broken)
+
+
+def test_ros_rooms_hold_few_files() -> None:
+    limits = {"": MOST_FILES_BESIDE_ROOMS, **dict.fromkeys(ROS_ROOMS, MOST_FILES_IN_A_ROOM)}
+    files = {room: len(list((ROOT / ROS_FOLDER / room).glob("*.py"))) for room in limits}
+    assert all(0 < files[room] <= most for room, most in limits.items()), files
+
+
+def test_tests_of_ros_lie_in_the_rooms_of_what_they_test() -> None:
+    folders = {path.parent.name for path in (ROOT / "test/ros").rglob("test_*.py")}
+    assert folders == {"ros", *ROS_ROOMS}
+
+
+def test_names_of_test_files_are_unique() -> None:
+    """pytest imports test files by their base name, since their folders are no packages."""
+    counts = Counter(path.name for path in (ROOT / "test").rglob("test_*.py"))
+    assert not [name for name, count in counts.items() if count > 1]
 
 
 def test_core_modules_import_in_one_direction() -> None:

@@ -1,7 +1,8 @@
 """Data flows one way: core <- ros, core <- apps, core <- models_train. Every import of every source file is checked."""
 
 import ast
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,14 @@ FORBIDDEN = {
     "models_train": (*ROS_MODULES, "benchmarks", "hand_mesh_ros.ros", "hand_mesh_ros.msg"),
     "benchmarks": ("torch", "test"),
 }
+# The rooms of hand_mesh_ros/ros in the order of the data. Files beside the rooms come before the first one.
+ROS_ROOMS = ("input", "output", "services", "node", "tools")
+ROS_FOLDER, ROS_PACKAGE = "hand_mesh_ros/ros", "hand_mesh_ros.ros"
 FREE_OF_MESSAGES = ("hand_mesh_ros/core", "models_train")
 # In the order of the data: each may import what stands before it. Rooms are folders, the others files of the root.
-ROOMS_OF_CORE = ("geometry", "models", "hand", "detect", "cascade", "place", "graph", "uncertainty", "track", "robot")
+ROOMS_OF_CORE = ("geometry", "stream", "models", "hand", "detect", "cascade", "place", "graph", "uncertainty", "track", "robot")
 ORDER_OF_CORE = ("topology", "config", "stage_timer", "geometry", "types", *ROOMS_OF_CORE[1:], "chain", "pipeline")
-MOST_FILES, MOST_FILES_IN_CORE = 10, 8
+MOST_FILES, MOST_FILES_IN_ROOT = 10, 8
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "misc"}
 
 
@@ -92,6 +96,45 @@ def test_node_files_do_not_import_each_other() -> None:
     assert not broken, "\n".join(broken)
 
 
+def ros_rank(parts: Sequence[str]) -> int:
+    """Place in the order of the ROS rooms of a path below hand_mesh_ros/ros: 0 beside the rooms, 1 for the first room."""
+    return ROS_ROOMS.index(parts[0]) + 1 if parts[0] in ROS_ROOMS else 0
+
+
+def test_ros_rooms_import_only_from_earlier_rooms() -> None:
+    broken = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in sources(ROS_FOLDER)
+        for name in imported_names(path)
+        if name.startswith(f"{ROS_PACKAGE}.")
+        and ros_rank(name.split(".")[2:]) > ros_rank(path.relative_to(ROOT / ROS_FOLDER).parts)
+    ]
+    assert not broken, "\n".join(broken)
+
+
+def test_no_file_outside_of_the_node_imports_its_room() -> None:
+    node = f"{ROS_PACKAGE}.node"
+    broken = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in sources("hand_mesh_ros")
+        if path.parent != ROOT / ROS_FOLDER / "node"
+        for name in imported_names(path)
+        if is_within(name, node)
+    ]
+    assert not broken, "\n".join(broken)
+
+
+def test_tests_of_ros_lie_in_the_rooms_of_what_they_test() -> None:
+    folders = {path.parent.name for path in (ROOT / "test/ros").rglob("test_*.py")}
+    assert folders == {"ros", *ROS_ROOMS}
+
+
+def test_names_of_test_files_are_unique() -> None:
+    """pytest imports test files by their base name, since their folders are no packages."""
+    counts = Counter(path.name for path in (ROOT / "test").rglob("test_*.py"))
+    assert not [name for name, count in counts.items() if count > 1]
+
+
 def test_no_room_of_core_imports_a_later_one() -> None:
     """Rooms follow the data: records and settings first, then the stages, then what joins them."""
     place = {f"hand_mesh_ros.core.{name}": number for number, name in enumerate(ORDER_OF_CORE)}
@@ -130,7 +173,8 @@ def test_no_folder_has_more_than_ten_files(folder: str) -> None:
     folders = {path.parent for path in sources(folder)}
     crowded = {str(each.relative_to(ROOT)): n for each in folders if (n := len(list(each.glob("*.py"))) - 1) > MOST_FILES}
     assert not crowded
-    assert len(list((ROOT / "hand_mesh_ros/core").glob("*.py"))) <= MOST_FILES_IN_CORE
+    for root in (ROOT / "hand_mesh_ros/core", ROOT / ROS_FOLDER):
+        assert len(list(root.glob("*.py"))) <= MOST_FILES_IN_ROOT
 
 
 def test_files_are_named_after_what_they_do() -> None:

@@ -6,7 +6,7 @@ from geometry_msgs.msg import Point, Quaternion, TransformStamped, Vector3
 from std_msgs.msg import Header
 
 from hand_mesh_ros.core.geometry.rotations import rotation_about
-from hand_mesh_ros.ros.input.transform_buffer import to_matrix
+from hand_mesh_ros.core.stream.transform_buffer import to_matrix
 from hand_mesh_ros.ros.output import convert_hands
 
 SECOND = 1_000_000_000

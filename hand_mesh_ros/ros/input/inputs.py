@@ -7,9 +7,9 @@ from functools import partial
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from hand_mesh_ros.core.stream.intake import Intake
 from hand_mesh_ros.ros import qos
 from hand_mesh_ros.ros.endpoints import Endpoints
-from hand_mesh_ros.ros.input.intake import Intake
 from hand_mesh_ros.ros.stamp import stamp_ns
 
 

@@ -11,9 +11,9 @@ from geometry_msgs.msg import TransformStamped
 from rclpy.duration import Duration
 from rclpy.time import Time
 
+from hand_mesh_ros.core.stream.transform_buffer import HISTORY_NS, Sample, TransformBuffer, TransformError, to_matrix
 from hand_mesh_ros.ros import qos
 from hand_mesh_ros.ros.endpoints import Endpoints
-from hand_mesh_ros.ros.input.transform_buffer import HISTORY_NS, Sample, TransformBuffer, TransformError, to_matrix
 from hand_mesh_ros.ros.stamp import stamp_ns
 
 try:

@@ -13,8 +13,8 @@ from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.hand.joint_angles import JointLimits
 from hand_mesh_ros.core.models.onnx_model import ModelError
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
+from hand_mesh_ros.core.stream import memory
 from hand_mesh_ros.ros import diagnostics, parameters, process, qos
-from hand_mesh_ros.ros.node import memory
 from hand_mesh_ros.ros.node.perception import Perception
 from hand_mesh_ros.ros.output import robot_outputs
 from hand_mesh_ros.ros.services.graph_services import GraphServices

@@ -12,6 +12,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.hand.joint_angles import JointLimits
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
+from hand_mesh_ros.core.stream.intake import Intake
+from hand_mesh_ros.core.stream.transform_buffer import TransformError
 from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.ros import diagnostics
 from hand_mesh_ros.ros.endpoints import Endpoints
@@ -19,8 +21,6 @@ from hand_mesh_ros.ros.input.convert_compressed import decompress
 from hand_mesh_ros.ros.input.convert_frame import to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError, decode_depth
 from hand_mesh_ros.ros.input.inputs import Inputs
-from hand_mesh_ros.ros.input.intake import Intake
-from hand_mesh_ros.ros.input.transform_buffer import TransformError
 from hand_mesh_ros.ros.output.output_frame import OutputFrame
 from hand_mesh_ros.ros.output.outputs import Outputs
 from hand_mesh_ros.ros.output.tf_output import WristFrames

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from std_msgs.msg import Header
 
 from hand_mesh_ros.core.robot.change_frame import moved
+from hand_mesh_ros.core.stream.transform_buffer import TransformError
 from hand_mesh_ros.core.types import HandEstimate
 from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.input import transforms
-from hand_mesh_ros.ros.input.transform_buffer import TransformError
 from hand_mesh_ros.ros.stamp import stamp_ns
 
 

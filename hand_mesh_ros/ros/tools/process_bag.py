@@ -19,10 +19,10 @@ from sensor_msgs.msg import CompressedImage
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.models.onnx_model import ModelError
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
+from hand_mesh_ros.core.stream.intake import RESTART_NS
 from hand_mesh_ros.ros.input.convert_compressed import decompress
 from hand_mesh_ros.ros.input.convert_frame import to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError, decode_depth
-from hand_mesh_ros.ros.input.intake import RESTART_NS
 from hand_mesh_ros.ros.output import convert_hands
 from hand_mesh_ros.ros.stamp import stamp_ns
 

@@ -17,10 +17,10 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
+from hand_mesh_ros.core.stream.intake import Intake
 from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.input.inputs import Inputs
-from hand_mesh_ros.ros.input.intake import Intake
 from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
 SIZE = (320, 240)

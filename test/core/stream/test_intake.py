@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from hand_mesh_ros.ros.input.intake import Intake
+from hand_mesh_ros.core.stream.intake import Intake
 
 MS = 1_000_000
 START = 1_000_000 * MS

@@ -9,10 +9,10 @@ import pytest
 from graph import Graph
 from tf_messages import SECOND, motion, stamped
 
+from hand_mesh_ros.core.stream.transform_buffer import TransformError
 from hand_mesh_ros.ros import qos
 from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.input import transforms
-from hand_mesh_ros.ros.input.transform_buffer import TransformError
 
 pytest.importorskip("tf2_msgs", reason="make setup builds it")
 from tf2_msgs.msg import TFMessage

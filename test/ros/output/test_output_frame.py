@@ -21,9 +21,9 @@ from hand_mesh_ros.core.geometry.camera import project
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
+from hand_mesh_ros.core.stream.transform_buffer import Sample, TransformBuffer, TransformError
 from hand_mesh_ros.msg import Hand, HandArray, HandMeshArray
 from hand_mesh_ros.ros import qos
-from hand_mesh_ros.ros.input.transform_buffer import Sample, TransformBuffer, TransformError
 from hand_mesh_ros.ros.output import output_frame
 from hand_mesh_ros.ros.output.output_frame import OutputFrame
 from hand_mesh_ros.ros.stamp import stamp_ns

@@ -9,9 +9,9 @@ from graph import Graph
 from sensor_msgs.msg import Image
 
 from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.core.stream.intake import Intake
 from hand_mesh_ros.msg import HandArray, HandMeshArray
 from hand_mesh_ros.ros import qos
-from hand_mesh_ros.ros.input.intake import Intake
 from hand_mesh_ros.ros.stamp import stamp_ns
 from hand_mesh_ros.synthetic.camera import SyntheticCamera
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from hand_mesh_ros.ros.input.intake import RESTART_NS
+from hand_mesh_ros.core.stream.intake import RESTART_NS
 
 # Samples are kept for this long before the newest of their frame; as in tf2 [ns].
 HISTORY_NS = 10_000_000_000

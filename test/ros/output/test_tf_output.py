@@ -13,11 +13,11 @@ from graph import Graph
 from std_msgs.msg import Header
 from tf_messages import matrix_of
 
+from hand_mesh_ros.core.stream.transform_buffer import TransformError
 from hand_mesh_ros.core.types import HandEstimate
 from hand_mesh_ros.ros import qos
 from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.input import transforms
-from hand_mesh_ros.ros.input.transform_buffer import TransformError
 from hand_mesh_ros.ros.input.transforms import TFMessage
 from hand_mesh_ros.ros.output import tf_output
 from hand_mesh_ros.ros.output.tf_output import WristFrames

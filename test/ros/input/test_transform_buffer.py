@@ -7,9 +7,9 @@ import pytest
 from graph import Graph
 from tf_messages import SECOND, motion, stamped
 
+from hand_mesh_ros.core.stream.transform_buffer import Sample, TransformBuffer, TransformError
 from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.input import transforms
-from hand_mesh_ros.ros.input.transform_buffer import Sample, TransformBuffer, TransformError
 from hand_mesh_ros.ros.output import convert_hands
 
 T0 = 1_700_000_000 * SECOND

@@ -30,8 +30,8 @@ _SKIN_STD_M = 0.006
 # Error of a depth sensor at 1 m [m]. The error grows with the square of the distance: Khoshelham and Elberink 2012, "Accuracy and
 # resolution of Kinect depth data", eq. 6.
 _SENSOR_STD_M = 0.003
-# Neighbouring errors are alike: the depths of a hand count as this many independent ones if all of them agree, and as no more than
-# every eighth of those that agree.
+# Neighbouring errors are alike: the depths of a hand count as this many independent ones if all of them agree, and as no more
+# than every eighth of those that agree.
 _INDEPENDENT_DEPTHS, _DEPTHS_PER_INDEPENDENT = 6.0, 8.0
 # Search for the distance: error of the skin before the hand is turned [m], share of depths that are of something else at any
 # distance, half width of the search [standard deviations], number of distances, and the largest relative standard deviation.

@@ -45,10 +45,10 @@ lint: $(STAMPS)/test
 setup: $(STAMPS)/messages $(STAMPS)/viewer $(STAMPS)/train $(STAMPS)/test
 
 bench: setup
-	$(VENV)/bin/python -m benchmarks.tables $(addprefix --data ,$(DATA))
+	$(VENV)/bin/python -m benchmarks.accuracy.tables $(addprefix --data ,$(DATA))
 	$(VENV)/bin/python -m benchmarks.graph $(addprefix --data ,$(DATA))
 	$(VENV)/bin/python -m benchmarks.depth $(addprefix --data ,$(DATA)) --out docs/depth.md
-	$(VENV)/bin/python -m benchmarks.smoothness $(addprefix --video ,$(VIDEO)) --out docs/smoothness.md
+	$(VENV)/bin/python -m benchmarks.motion $(addprefix --video ,$(VIDEO)) --out docs/smoothness.md
 
 # The commands of the shipped files. Stored views are made once; a training that was interrupted goes on.
 VIEWS := runs/detected

@@ -3,10 +3,10 @@
 Alignment is proper everywhere: a mirrored hand does not align. (The scorers of FreiHAND and HO3D allow reflections.)
 """
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import stats
 
 from hand_mesh_ros.core.geometry import rigid
 from hand_mesh_ros.core.topology import WRIST
@@ -84,26 +84,20 @@ def confidence_level(error: np.ndarray, covariance: np.ndarray) -> np.ndarray:
 
     If the covariances are true, these levels are uniform: a share p of the errors has a level below p.
     """
-    radius = np.sqrt(mahalanobis2(error, covariance))
-    # The chi distribution with three degrees of freedom.
-    return np.vectorize(math.erf)(radius / np.sqrt(2)) - np.sqrt(2 / np.pi) * radius * np.exp(-0.5 * radius**2)
+    return stats.chi2.cdf(mahalanobis2(error, covariance), error.shape[-1])
 
 
 def spearman(values: np.ndarray, others: np.ndarray) -> float:
     """Rank correlation of two series (N,), -1..1; ties share their mean rank. 0 if either is constant: it ranks nothing."""
-    ranks = np.stack([_ranks(values), _ranks(others)])
-    centred = ranks - ranks.mean(1, keepdims=True)
-    spread = np.sqrt((centred**2).sum(1).prod())
-    return float(centred.prod(0).sum() / spread) if spread > 0 else 0.0
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - 0.5 * (counts - 1))[inverse]
+    if np.ptp(values) == 0 or np.ptp(others) == 0:
+        return 0.0
+    return float(stats.spearmanr(values, others).statistic)
 
 
 def bootstrap_mean(values: np.ndarray, rounds: int = 2000, seed: int = 0, block: int = 1) -> tuple[float, float, float]:
     """Mean of values (N,) with the bounds of its 95 % bootstrap interval.
+
+    `scipy.stats.bootstrap` draws no blocks, which images of one recording need.
 
     Args:
         values: (N,) at least one.

@@ -12,6 +12,9 @@ from hand_mesh_ros.core.geometry.mirror import mirror_points
 from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
 from hand_mesh_ros.core.types import Frame, Side
 
+# Size and seed of the rendered test set.
+TEST_COUNT, TEST_SEED = 500, 0
+
 PAD_PX = 64
 _OTHER: dict[str, Side] = {"left": "right", "right": "left"}
 # A joint is hidden if a surface lies farther than this before the skin that covers it: the least that a finger in front adds.

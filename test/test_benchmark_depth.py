@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from benchmarks import depth, rgbd, settling
-from benchmarks.place_errors import PLACE, SIZE, cells
-from benchmarks.rgbd import RgbdScenes, Shot, sense
+from benchmarks.depth import __main__ as depth
+from benchmarks.depth import rgbd, settling
+from benchmarks.depth.place_errors import PLACE, SIZE, cells
+from benchmarks.depth.rgbd import RgbdScenes, Shot, sense
 from hand_mesh_ros.core.geometry.camera import project
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 

@@ -5,13 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks import graph, graph_fitting, graph_sweep
-from benchmarks.graph_fitting import FIT, KINDS, cascade, cascade_and_fit, cascade_moved, gain_table, measured
-from benchmarks.graph_generation import crossing_share, nearest_mm, pairwise_mm
-from benchmarks.graph_hypotheses import best_of
-from benchmarks.graph_inpainting import gaps
-from benchmarks.graph_sections import Counts
-from benchmarks.graph_views import FIGURES, Answer, View, found_hands, judge, view_of
+from benchmarks.graph import __main__ as graph
+from benchmarks.graph import fitting as graph_fitting
+from benchmarks.graph import sweep as graph_sweep
+from benchmarks.graph.fitting import FIT, KINDS, cascade, cascade_and_fit, cascade_moved, gain_table, measured
+from benchmarks.graph.generation import crossing_share, nearest_mm, pairwise_mm
+from benchmarks.graph.hypotheses import best_of
+from benchmarks.graph.inpainting import gaps
+from benchmarks.graph.sections import Counts
+from benchmarks.graph.views import FIGURES, Answer, View, found_hands, judge, view_of
 from benchmarks.samples import flipped, synthetic_samples
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.models.onnx_model import default_models_dir

@@ -2,13 +2,17 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
-from benchmarks import accuracy, compare, summary, tables
+from benchmarks import report
+from benchmarks.accuracy import __main__ as accuracy
+from benchmarks.accuracy import compare, tables
+from benchmarks.latency import __main__ as latency
 from benchmarks.measure import OF_ALL_HANDS, ROWS, Seen, look, measure
+from benchmarks.report import Result
 from benchmarks.samples import synthetic_samples
-from benchmarks.summary import Result
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 
 
@@ -43,7 +47,7 @@ def test_an_estimate_has_no_error_against_itself(pipeline, images):
     for name in ("found", "side right", "below 10 mm PA-MPJPE, of all hands", "F@5 mm", "F@15 mm"):
         assert figures[name] == 1.0, name
     assert figures["AUC of joints, 0 to 50 mm, aligned"] > 0.98
-    for part in summary.PARTS:
+    for part in report.PARTS:
         assert figures[f"90 % coverage, {part}"] == 1.0
         np.testing.assert_allclose(figures[f"{part}_level"], 0, atol=1e-4)
 
@@ -68,28 +72,28 @@ def test_what_was_found_elsewhere_is_a_miss(pipeline, images):
 
 def test_every_row_is_measured(results):
     for name, _, _ in ROWS:
-        assert len(summary.column(results, name)), name
+        assert len(report.column(results, name)), name
 
 
 def test_groups_of_one_kind_share_the_images_out(results):
-    groups = summary.groups(results)
-    for ranges in (summary.VIEWS, summary.OCCLUSIONS):
+    groups = report.groups(results)
+    for ranges in (report.VIEWS, report.OCCLUSIONS):
         assert sum(len(groups.get(title, [])) for title in ranges) == len(results)
-    assert sum(len(groups.get(title, [])) for title in summary.KEYPOINTS) == len(summary.found_ones(results))
+    assert sum(len(groups.get(title, [])) for title in report.KEYPOINTS) == len(report.found_ones(results))
 
 
 def test_reliability_counts_the_errors_inside():
     levels = np.linspace(0, 1, 21)
-    images = [{f"{part}_level": levels.tolist() for part in summary.PARTS}] * 3
-    np.testing.assert_allclose(summary.reliability(images, "absolute", np.array([0.0, 0.5, 1.0])), [1 / 21, 11 / 21, 1])
-    assert summary.coverage_by_level(images, "absolute", 0.5)["wrist"] == 1
-    assert summary.coverage_by_level(images, "absolute", 0.5)["tip"] == pytest.approx(2 / 5)
+    images = [{f"{part}_level": levels.tolist() for part in report.PARTS}] * 3
+    np.testing.assert_allclose(report.reliability(images, "absolute", np.array([0.0, 0.5, 1.0])), [1 / 21, 11 / 21, 1])
+    assert report.coverage_by_level(images, "absolute", 0.5)["wrist"] == 1
+    assert report.coverage_by_level(images, "absolute", 0.5)["tip"] == pytest.approx(2 / 5)
 
 
 def test_report_states_the_figures(results, pipeline, capsys):
-    accuracy.report(results, pipeline)
+    accuracy.print_report(results, pipeline)
     printed = capsys.readouterr().out
-    assert f"{1e3 * summary.mean(results, 'PA-MPJPE aggregate'):.2f} mm" in printed
+    assert f"{1e3 * report.mean(results, 'PA-MPJPE aggregate'):.2f} mm" in printed
     assert "residual_std_m" in printed
 
 
@@ -131,3 +135,12 @@ def test_tables_are_written_with_their_pictures(images, pipeline, tmp_path, monk
     for block in text.split("\n\n"):
         rows = [line for line in block.splitlines() if line.startswith("|")]
         assert len({line.count("|") for line in rows}) <= 1
+
+
+def test_images_of_a_video_are_stamped_at_its_own_rate(tmp_path):
+    path = tmp_path / "short.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 12.5, (64, 48))
+    for _ in range(3):
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    assert latency.frame_rate_hz(path) == pytest.approx(12.5)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from benchmarks import losses
-from benchmarks.motion import QUANTITIES, compare, jitter, lasting_turn, signals
-from benchmarks.sequences import RATE_HZ, Moment, followed, moving, stillest
+from benchmarks.motion import losses
+from benchmarks.motion.measures import QUANTITIES, compare, jitter, lasting_turn, signals
+from benchmarks.motion.sequences import RATE_HZ, Moment, followed, moving, stillest
 from hand_mesh_ros.core.geometry.rotations import rotation_about
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.pipeline import HandMeshPipeline

@@ -1,0 +1,96 @@
+"""How near the estimates are to the truth, and how honest they are about it.
+
+    python -m benchmarks.accuracy --data ../shared/data/real_dev
+    python -m benchmarks.accuracy --synthetic --count 500
+
+`--data` names a folder with images/ and annotations.npz: image (N,) file names, camera_matrix (N, 3, 3), joints_m (N, 21, 3) in
+the camera's optical frame, handedness (N,). Its images are padded by 64 reflected pixels, since hands fill them to the border.
+`--synthetic` renders the test set: hands, both sides in turn, whose poses, builds, skin tones and backgrounds are held out of
+training; its images are not padded, and its truth includes the surface. `--flip` mirrors every image, camera and truth.
+
+Hands are searched for without any hint. What is measured of an estimate is a mean over the hands that were found; two rows count
+the missed ones as well. Intervals are 95 % bootstrap intervals over images; images of one recording are alike, so judge gains by
+`python -m benchmarks.accuracy.compare` of two files written with `--json`.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import metrics, report
+from benchmarks.measure import ROWS, look, measure
+from benchmarks.report import Result, say
+from benchmarks.samples import TEST_COUNT, TEST_SEED, flipped, real_samples, synthetic_samples
+from hand_mesh_ros.core.pipeline import HandMeshPipeline
+
+
+def main() -> None:
+    """Command line: see the module docstring."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", type=Path, help="folder with images/ and annotations.npz")
+    source.add_argument("--synthetic", action="store_true", help="the rendered test set")
+    parser.add_argument("--count", type=int, default=TEST_COUNT, help="number of rendered hands")
+    parser.add_argument("--seed", type=int, default=TEST_SEED, help="of the rendered hands")
+    parser.add_argument("--depth", action="store_true", help="give the rendered depth to the pipeline too")
+    parser.add_argument("--flip", action="store_true", help="mirror the images")
+    parser.add_argument("--models", default="", help="folder of the model files; the shipped ones if not given")
+    parser.add_argument("--hypotheses", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=4, help="denoising steps of the joints")
+    parser.add_argument("--json", type=Path, help="write the figures of every image here")
+    args = parser.parse_args()
+    if args.depth and not args.synthetic:
+        parser.error("--depth goes with --synthetic")
+    pipeline = HandMeshPipeline.default(n_hypotheses=args.hypotheses, joint_steps=args.steps, models_dir=args.models)
+    samples = synthetic_samples(args.count, args.seed, args.depth) if args.synthetic else real_samples(args.data)
+    if args.flip:
+        samples = map(flipped, samples)
+    results = [measure(pipeline, seen) for seen in look(pipeline.detector, samples)]
+    print_report(results, pipeline)
+    if args.json:
+        args.json.write_text(json.dumps({"model_id": pipeline.model_id, "images": results}, indent=1))
+
+
+def print_report(results: Sequence[Result], pipeline: HandMeshPipeline) -> None:
+    """Prints the figures."""
+    config = pipeline.config
+    say(f"models {pipeline.model_id}, {config.n_hypotheses} hypotheses x {config.joint_steps} steps, {len(results)} images")
+    for name, factor, unit in ROWS:
+        values = factor * report.column(results, name)
+        if len(values):
+            average, low, high = metrics.bootstrap_mean(values)
+            say(f"{name:56s} {average:8.2f} {unit:2s}  [{low:.2f}, {high:.2f}]  median {np.median(values):.2f}")
+    say(f"more than one hand reported in {np.mean([result['hands'] > 1 for result in results]):.1%}")
+    if found := report.found_ones(results):
+        _report_gain(found)
+        _report_groups(results)
+        _report_uncertainty(found)
+
+
+def _report_gain(results: Sequence[Result]) -> None:
+    columns = ("PA-MPJPE aggregate", "PA-MPJPE detector, image landmarks + z")
+    average, low, high = metrics.paired_bootstrap(*(1e3 * report.column(results, name) for name in columns))
+    say(f"{'aggregate - detector (image + z), paired':56s} {average:8.2f} mm  [{low:.2f}, {high:.2f}]")
+
+
+def _report_groups(results: Sequence[Result]) -> None:
+    for title, chosen in report.groups(results).items():
+        found, error = report.mean(chosen, "found"), 1e3 * report.mean(chosen, "PA-MPJPE aggregate")
+        say(f"{title:42s} {len(chosen):4d} images, found {found:.0%}, PA-MPJPE {error:.2f} mm")
+
+
+def _report_uncertainty(results: Sequence[Result]) -> None:
+    for part in report.PARTS:
+        shares = (f"{level} {share:.0%}" for level, share in report.coverage_by_level(results, part).items())
+        say(f"90 % ellipsoids, {part}, hold: {', '.join(shares)}")
+    for part, correlation in report.uncertainty_ranking(results).items():
+        say(f"rank correlation of stated and true error, {part}: {correlation:.2f}")
+    say("residual_std_m, the standard deviation per axis of what is left after alignment, as a model's metadata states it:")
+    say(",".join(f"{value:.5f}" for value in report.residual_std_m(results)))
+
+
+if __name__ == "__main__":
+    main()

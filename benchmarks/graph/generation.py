@@ -1,0 +1,113 @@
+"""How diverse and how real generated hands are, and completed ones: average pairwise distance and self-intersection.
+
+Li et al. 2024, section 5.2 and 5.3: the diffusion against samples of a Gaussian over principal components. Hands are in the palm
+frame. Average pairwise distance: mean distance of corresponding points, over all pairs of hands, relative to the wrist.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from benchmarks.pca_hands import PcaHands, PcaSpace
+from benchmarks.report import table
+from benchmarks.self_intersection import intersecting_faces
+from hand_mesh_ros.core.graph.diffusion import GraphDiffusion
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.core.topology import WRIST
+from models_train.data.hands import sample_hands
+from models_train.hand_model.components import in_palm_frame
+
+# PCA is fitted to hands of the kind that the diffusion is trained on; others of that kind are what is compared with.
+_TRAINING_SEED, _REAL_SEED = 50_000, 51_000
+# A PCA holds this share of the variance, or has as many components as MANO has for poses.
+PCA_SHARE, _PCA_COUNT = 0.99, 45
+_HEADER = (
+    "APD joints [mm]",
+    "APD vertices [mm]",
+    "self-intersecting faces [%]",
+    "to the nearest real hand [mm]",
+    "real hands to it [mm]",
+)
+
+# (n, seed) -> meshes (n, V, 3) in the palm frame.
+Generator = Callable[[int, int], np.ndarray]
+
+
+@dataclass(frozen=True)
+class RealHands:
+    """Hands of the kind that everything was trained on."""
+
+    hand: HandModel
+    training_m: np.ndarray  # (n, V, 3) float32 palm frame
+    pca: Mapping[str, PcaHands]  # by title, fitted to them
+
+    @classmethod
+    def draw(cls, hand: HandModel, count: int) -> "RealHands":
+        """Draws `count` hands and fits PCA to them."""
+        training_m = in_palm_frame(sample_hands(np.random.default_rng(_TRAINING_SEED), count).vertices_m, hand)
+        space = PcaSpace(training_m)
+        counts = (space.components_for(PCA_SHARE), _PCA_COUNT)
+        return cls(hand, training_m.astype(np.float32), {f"{k} components": space.truncated(k) for k in counts})
+
+    def others(self, n: int, seed: int, held_out: bool = False) -> np.ndarray:
+        """`n` further ones, (n, V, 3); those of tests if `held_out`."""
+        return in_palm_frame(sample_hands(np.random.default_rng(_REAL_SEED + seed), n, held_out).vertices_m, self.hand)
+
+
+def generators(real: RealHands, models: Mapping[str, GraphDiffusion], steps: Sequence[int]) -> dict[str, Generator]:
+    """The rows of the table, by title; `models` by what is added to their titles."""
+    rows: dict[str, Generator] = {"real hands, of training": real.others}
+    rows["real hands, held-out poses"] = partial(real.others, held_out=True)
+    rows |= {f"PCA, {title}": pca.sample for title, pca in real.pca.items()}
+    for name, model in models.items():
+        rows |= {f"graph diffusion{name}, T = {each}": partial(model.generate, steps=each) for each in steps}
+    return rows
+
+
+def measure_generation(real: RealHands, rows: Mapping[str, Generator], n: int, seeds: int) -> dict[str, np.ndarray]:
+    """Figures (seeds, 5) in the order of the table, by row."""
+    others = real.others(n, seeds)
+    return {title: np.array([_figures(real, draw(n, seed), others) for seed in range(seeds)]) for title, draw in rows.items()}
+
+
+def _figures(real: RealHands, drawn_m: np.ndarray, others_m: np.ndarray) -> tuple[float, ...]:
+    regressor = real.hand.joint_regressor
+    joints = _relative(regressor @ drawn_m)
+    return (
+        pairwise_mm(joints),
+        pairwise_mm(drawn_m - (regressor @ drawn_m)[:, [WRIST]]),
+        100 * crossing_share(drawn_m, real.hand.faces),
+        nearest_mm(joints, _relative(regressor @ real.training_m)),
+        nearest_mm(_relative(regressor @ others_m), joints),
+    )
+
+
+def generation_table(results: Mapping[str, np.ndarray]) -> str:
+    """Means and standard deviations over seeds."""
+    rows = []
+    for title, figures in results.items():
+        rows.append([title, *(f"{mean:.2f} ± {std:.2f}" for mean, std in zip(figures.mean(0), figures.std(0, ddof=1)))])
+    return table(["", *_HEADER], rows)
+
+
+def pairwise_mm(points_m: np.ndarray) -> float:
+    """Mean distance of corresponding points over all pairs of clouds (n, P, 3); n at least 2."""
+    n = len(points_m)
+    total = sum(np.linalg.norm(points_m[index + 1 :] - points_m[index], axis=-1).mean(-1).sum() for index in range(n - 1))
+    return 1e3 * float(total) / (n * (n - 1) / 2)
+
+
+def nearest_mm(clouds_m: np.ndarray, others_m: np.ndarray) -> float:
+    """Mean, over clouds (n, P, 3), of the mean point distance to the nearest of (m, P, 3)."""
+    return 1e3 * float(np.mean([np.linalg.norm(others_m - cloud, axis=-1).mean(-1).min() for cloud in clouds_m]))
+
+
+def crossing_share(vertices_m: np.ndarray, faces: np.ndarray) -> float:
+    """Share of faces that intersect others, 0..1, over meshes (n, V, 3)."""
+    return float(np.mean([intersecting_faces(mesh, faces).mean() for mesh in vertices_m]))
+
+
+def _relative(joints_m: np.ndarray) -> np.ndarray:
+    return joints_m - joints_m[:, [WRIST]]

@@ -1,0 +1,1 @@
+"""Time of a frame, stage by stage: a video comes in, percentiles go out, beside MediaPipe Hands."""

@@ -1,0 +1,141 @@
+"""Time of a frame, stage by stage, on a video; beside MediaPipe Hands on the same frames in turn.
+
+    python -m benchmarks.latency --video hand.mp4 --mediapipe-python mediapipe_env/bin/python
+
+benchmarks/latency/mediapipe_hands.py says how to make the environment of `--mediapipe-python`. The two pipelines take turns frame
+by frame, so that other load on the machine hits both alike. Reading the video is not part of any time.
+"""
+
+import argparse
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from benchmarks.report import say
+from hand_mesh_ros.core.geometry import camera
+from hand_mesh_ros.core.pipeline import STAGES, HandMeshPipeline
+from hand_mesh_ros.core.types import Frame
+
+# The first frames of both are left out: caches and clocks settle.
+_SETTLING = 10
+# Of a video whose file does not say its rate.
+_COMMON_RATE_HZ = 30.0
+
+
+class MediaPipe:
+    """MediaPipe Hands in a process of its own."""
+
+    def __init__(self, python: Path, width: int, height: int, max_hands: int) -> None:
+        script = Path(__file__).with_name("mediapipe_frames.py")
+        command = [str(item) for item in (python, script, width, height, max_hands)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+    def __call__(self, rgb: np.ndarray) -> tuple[float, float, int]:
+        """Wall and processor time of one frame in milliseconds, number of hands.
+
+        Raises:
+            RuntimeError: if the process has ended.
+        """
+        try:
+            self._process.stdin.write(rgb.tobytes())
+            self._process.stdin.flush()
+            wall_ms, cpu_ms, n_hands = self._process.stdout.readline().split()
+        except (BrokenPipeError, ValueError) as error:
+            raise RuntimeError(f"MediaPipe ended with code {self._process.wait()}; run {self._process.args} by hand") from error
+        return float(wall_ms), float(cpu_ms), int(n_hands)
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def main() -> None:
+    """Command line: see the module docstring."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--video", type=Path, required=True)
+    parser.add_argument("--mediapipe-python", type=Path, help="Python of an environment with mediapipe 0.10.21")
+    parser.add_argument("--max-hands", type=int, default=2)
+    parser.add_argument("--hypotheses", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=4, help="denoising steps of the joints")
+    parser.add_argument("--threads", type=int, default=1, help="of each of our models")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--frames", type=int, default=0, help="use so many frames only; 0 for all")
+    parser.add_argument("--json", type=Path, help="write the times of every frame here")
+    args = parser.parse_args()
+    settings = {"n_hypotheses": args.hypotheses, "joint_steps": args.steps, "threads": args.threads, "max_hands": args.max_hands}
+    pipeline = HandMeshPipeline.default(args.device, **settings)
+    rows = run(pipeline, args.video, args.mediapipe_python, args.frames)
+    report(rows, pipeline)
+    if args.json:
+        args.json.write_text(json.dumps(rows))
+
+
+def run(pipeline: HandMeshPipeline, video: Path, mediapipe_python: Path | None, limit: int) -> list[dict[str, float]]:
+    """Times in milliseconds and numbers of hands of every frame."""
+    mediapipe, rows, rate_hz = None, [], frame_rate_hz(video)
+    for index, rgb in enumerate(read_video(video)):
+        if limit and index >= limit:
+            break
+        height, width = rgb.shape[:2]
+        if mediapipe_python and mediapipe is None:
+            mediapipe = MediaPipe(mediapipe_python, width, height, pipeline.config.max_hands)
+        frame = Frame(rgb, camera.assumed_camera_matrix(width, height), stamp_s=index / rate_hz)
+        cpu_s = time.process_time()
+        hands = pipeline.estimate(frame)
+        row = {**pipeline.timings_ms, "cpu": 1e3 * (time.process_time() - cpu_s), "hands": float(len(hands))}
+        if mediapipe:
+            row["mediapipe"], row["mediapipe_cpu"], row["mediapipe_hands"] = mediapipe(rgb)
+        rows.append(row)
+    if mediapipe:
+        mediapipe.close()
+    return rows
+
+
+def frame_rate_hz(path: Path) -> float:
+    """Images a second of a video, as its file says: at other stamps the filters would restart at every image."""
+    return cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS) or _COMMON_RATE_HZ
+
+
+def read_video(path: Path) -> Iterator[np.ndarray]:
+    """The frames of a video, (H, W, 3) uint8 rgb.
+
+    Raises:
+        SystemExit: if it cannot be opened.
+    """
+    # One decoding thread: more would decode ahead while a frame is being timed.
+    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    if not video.isOpened():
+        raise SystemExit(f"cannot open {path}")
+    while True:
+        ok, bgr = video.read()
+        if not ok:
+            return
+        yield cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def report(rows: list[dict[str, float]], pipeline: HandMeshPipeline) -> None:
+    """Prints the table."""
+    config, kept = pipeline.config, rows[_SETTLING:] or rows
+    hands = np.array([row["hands"] for row in rows])
+    cascade = f"{config.n_hypotheses} hypotheses x {config.joint_steps} steps"
+    say(f"models {pipeline.model_id} on {pipeline.chain.sampler.provider}, {cascade}")
+    say(f"{len(rows)} frames, exactly one hand in {np.mean(hands == 1):.1%}, at most {config.max_hands} looked for")
+    say(f"{'ms':14s} {'mean':>8s} {'p50':>8s} {'p95':>8s} {'p99':>8s}")
+    for name in (*STAGES, "total", "cpu", "mediapipe", "mediapipe_cpu"):
+        if name in kept[0]:
+            values = np.array([row[name] for row in kept])
+            say(f"{name:14s} {values.mean():8.2f} " + " ".join(f"{np.percentile(values, share):8.2f}" for share in (50, 95, 99)))
+    if "mediapipe" in kept[0]:
+        ours, theirs = (np.array([row[name] for row in kept]) for name in ("total", "mediapipe"))
+        say(f"ours / MediaPipe: mean {ours.mean() / theirs.mean():.2f}, median {np.median(ours) / np.median(theirs):.2f}")
+        say(f"MediaPipe found a hand in {np.mean([row['mediapipe_hands'] > 0 for row in rows]):.1%}")
+
+
+if __name__ == "__main__":
+    main()

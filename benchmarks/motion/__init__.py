@@ -1,0 +1,1 @@
+"""Jitter, lag and prediction: image sequences come in, docs/smoothness.md goes out."""

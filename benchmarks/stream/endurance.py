@@ -1,0 +1,89 @@
+"""Memory of the node over a long video: camera_node repeats it, hand_mesh_node answers it, and somebody subscribes to everything.
+
+    python -m benchmarks.stream.endurance --video hand.mp4 --minutes 20
+
+The memory is what the node says of itself on /diagnostics. Needs the messages to be built.
+"""
+
+import argparse
+import math
+import os
+import time
+from pathlib import Path
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+from sensor_msgs.msg import PointCloud2
+from visualization_msgs.msg import MarkerArray
+
+from benchmarks.stream.play import NAMESPACE, START_S, say, spin_until, start, stop
+from hand_mesh_ros.msg import HandArray, HandHypotheses, HandMeshArray
+
+_OUTPUTS = {
+    "hands": HandArray,
+    "meshes": HandMeshArray,
+    "hypotheses": HandHypotheses,
+    "joint_cloud": PointCloud2,
+    "markers": MarkerArray,
+}
+# Minutes after which the memory is told, as far as the run is that long.
+_TOLD_AT = (1, 2, 5, 10, 20, 40, 60)
+
+
+class Observer(Node):
+    """Takes every output and keeps the newest diagnostics of the node."""
+
+    def __init__(self) -> None:
+        super().__init__("observer", namespace=NAMESPACE)
+        self.values: dict[str, str] = {}
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+        for topic, kind in _OUTPUTS.items():
+            self.create_subscription(kind, topic, self._on_output, 10)
+
+    def _on_diagnostics(self, array: DiagnosticArray) -> None:
+        for status in array.status:
+            if status.name.startswith(NAMESPACE):
+                self.values = {item.key: item.value for item in status.values}
+
+    def _on_output(self, message: object) -> None:
+        """Receiving is all."""
+
+
+def main() -> None:
+    """Command line: see the module docstring."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--video", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--rate", type=float, default=15.0, help="images per second")
+    args = parser.parse_args()
+    # A domain of our own, so that no other graph on this machine takes part.
+    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    rclpy.init()
+    observer = Observer()
+    camera = {"source": str(args.video.resolve()), "loop": "true", "rate_hz": f"{args.rate:.1f}"}
+    processes = [start("hand_mesh_node", {}), start("camera_node", camera)]
+    try:
+        spin_until(observer, lambda: int(observer.values.get("results", 0)) > 0, START_S, "no image was answered")
+        watch(observer, args.minutes)
+        if any(process.poll() is not None for process in processes):
+            raise SystemExit("a node has ended before its time")
+    finally:
+        for process in processes:
+            stop(process)
+        observer.destroy_node()
+        rclpy.try_shutdown()
+
+
+def watch(observer: Observer, minutes: float) -> None:
+    """Prints memory and counts at some moments and at the end."""
+    started_s = time.monotonic()
+    for moment in [*(minute for minute in _TOLD_AT if minute < minutes), minutes]:
+        spin_until(observer, lambda moment=moment: time.monotonic() > started_s + 60 * moment, math.inf, "")
+        say(
+            ", ".join([f"minute {moment:g}", *(f"{key} {observer.values[key]}" for key in ("results", "memory [MB]", "refused"))])
+        )
+
+
+if __name__ == "__main__":
+    main()

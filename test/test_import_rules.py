@@ -16,6 +16,8 @@ FORBIDDEN = {
     "models_train": (*ROS_MODULES, "benchmarks", "hand_mesh_ros.ros", "hand_mesh_ros.msg"),
     "benchmarks": ("torch", "test"),
 }
+# Folder of models_train: the folders of models_train that its files may import. Tasks use data and nets, never the reverse.
+TRAINING = {"data": {"data"}, "nets": {"nets"}}
 FREE_OF_MESSAGES = ("hand_mesh_ros/core", "models_train")
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "misc"}
 
@@ -91,6 +93,30 @@ def test_core_modules_import_in_one_direction() -> None:
         for name in ready:
             del graph[name]
     assert not graph, f"these import each other: {graph}"
+
+
+@pytest.mark.parametrize("folder", TRAINING)
+def test_data_and_nets_know_no_task(folder: str) -> None:
+    broken = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in sources(f"models_train/{folder}")
+        for name in imported_names(path)
+        if is_within(name, "models_train") and not any(is_within(name, f"models_train.{other}") for other in TRAINING[folder])
+    ]
+    assert not broken, "\n".join(broken)
+
+
+def test_modules_of_the_training_import_in_one_direction() -> None:
+    """The import graph of models_train has no cycle; imports inside functions count too."""
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sources("models_train")}
+    needs = {
+        module: {other for name in imported_names(path) for other in modules if is_within(name, other)} - {module}
+        for module, path in modules.items()
+    }
+    while ready := [module for module, others in needs.items() if not others & needs.keys()]:
+        for module in ready:
+            del needs[module]
+    assert not needs, f"these import each other: {needs}"
 
 
 def test_files_are_named_after_what_they_do() -> None:

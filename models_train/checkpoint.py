@@ -21,7 +21,7 @@ class CheckpointError(RuntimeError):
 class Checkpoint:
     """State of a training between two steps; plain values and tensors only."""
 
-    config: dict[str, Any]  # of TrainConfig
+    config: dict[str, Any]  # of the task's config
     facts: dict[str, Any]  # of the task
     commit: str
     step: int

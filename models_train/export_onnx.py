@@ -6,6 +6,7 @@ in the MANIFEST with its licence and the training that it came from.
 
 import argparse
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ import torch
 
 from models_train import onnx_file
 from models_train.checkpoint import BEST, Checkpoint, provenance
-from models_train.task import Export, TrainConfig
+from models_train.configs import config_of
+from models_train.task import Export
 from models_train.train import DEFAULTS, make_task
 
 LICENCE = "Apache-2.0; trained on synthetic hands of the CC0 hand model"
@@ -76,14 +78,14 @@ def checked_onnx(export: Export) -> onnx.ModelProto:
 def manifest_entry(checkpoint: Checkpoint) -> dict:
     """What the MANIFEST says of a file beside its sha256: licence, the command that made the weights, data and figures."""
     facts = provenance(checkpoint)
-    config = facts["config"]
+    config = config_of(facts["config"])
     minutes = checkpoint.elapsed_s / 60
-    differing = {name: value for name, value in config.items() if value != getattr(TrainConfig, name) and name != "task"}
-    options = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in differing.items())
+    differing = [item.name for item in fields(config) if getattr(config, item.name) != item.default and item.name != "task"]
+    options = " ".join(f"--{name.replace('_', '-')} {getattr(config, name)}" for name in differing)
     return {
         "licence": LICENCE,
-        "command": f"python -m models_train.train {config['task']} {options} --run runs/NAME",
-        "seed": config["seed"],
+        "command": f"python -m models_train.train {config.task} {options} --run runs/NAME",
+        "seed": config.seed,
         "minutes": round(minutes, 1),
         "steps": facts["step"],
         "commit": facts["commit"],
@@ -100,7 +102,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("models"), help="folder of the model files and their MANIFEST")
     given = parser.parse_args(arguments)
     checkpoint = Checkpoint.load(given.run / BEST)
-    config = TrainConfig(**checkpoint.config)
+    config = config_of(checkpoint.config)
     if config.task != given.task:
         raise SystemExit(f"{given.run} holds a training of {config.task}, not of {given.task}")
     task = make_task(config)

@@ -21,6 +21,7 @@ from hand_mesh_ros.core.models.sampler import multistep
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
 from models_train import losses
 from models_train.checkpoint import weights_digest
+from models_train.configs import GraphConfig
 from models_train.data import graph_samples
 from models_train.data.graph_samples import GraphSamples, StoredHands
 from models_train.data.masks import MaskRates, Masks, draw_masks
@@ -38,7 +39,7 @@ _TOKEN_TOLERANCE, _MESH_TOLERANCE = 2e-2, 5e-5 / UNIT_M
 _CASES = {"all": (1, 1, 1), "skeleton": (1, 0, 0), "keypoints": (0, 1, 0), "image": (0, 0, 1)}
 
 
-def make_task(config: TrainConfig) -> Task:
+def make_task(config: GraphConfig) -> Task:
     """The graph diffusion for the shipped hand model, with image features if `config.views` names stored views.
 
     Raises:

@@ -14,6 +14,7 @@ from hand_mesh_ros.core.models import noise
 from hand_mesh_ros.core.models.sampler import ddim
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
 from models_train.checkpoint import BEST, Checkpoint, weights_digest
+from models_train.configs import JointConfig
 from models_train.data import shards, views
 from models_train.data.shards import StoredViews
 from models_train.data.views import Views
@@ -29,7 +30,7 @@ _TIMES_PER_VIEW = 2
 _VIEW_TOLERANCE, _JOINT_TOLERANCE = 2e-2, 1e-3  # fp16 storage included; joints in JOINT_UNIT_M: 0.05 mm
 
 
-def make_task(config: TrainConfig) -> Task:
+def make_task(config: JointConfig) -> Task:
     """The joint stage.
 
     Raises:

@@ -19,10 +19,11 @@ from hand_mesh_ros.core.models.sampler import ddim
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
 from models_train import losses
 from models_train.checkpoint import BEST, Checkpoint, weights_digest
+from models_train.configs import AutoencoderConfig, LatentConfig
 from models_train.data.hands import sample_hands
-from models_train.data.pairs import MixedPairs, NoisyTruthPairs, Pairs, PairSource, StageOnePairs
 from models_train.nets.latent_denoiser import LatentDenoiser
 from models_train.nets.mesh_autoencoder import AutoencoderSize, Decoder, MeshAutoencoder
+from models_train.skeleton_pairs import MixedPairs, NoisyTruthPairs, Pairs, PairSource, StageOnePairs
 from models_train.task import Batch, Export, Task, TrainConfig
 
 _VALIDATION_SEED, _N_VALIDATION = 20_000, 512
@@ -34,14 +35,14 @@ _SHARES_WITHHELD = torch.tensor([0.1, 0.25])  # of skeletons and of views
 _LATENT_WEIGHT = 0.2  # small: most of the latent's numbers move hardly any vertex
 
 
-def make_task(config: TrainConfig) -> Task:
+def make_task(config: AutoencoderConfig | LatentConfig) -> Task:
     """The mesh task that `config` names, for the shipped hand model.
 
     Raises:
         ValueError: if a run or a folder that it builds on is not named.
     """
     hand = HandModel.load(default_models_dir() / hand_model.FILE_NAME)
-    if config.task == "mesh_autoencoder":
+    if isinstance(config, AutoencoderConfig):
         return AutoencoderTask(config, hand)
     if not (config.source and config.joints and config.views):
         raise ValueError("mesh_latent needs --source (run of a mesh_autoencoder), --joints (run of joints) and --views")

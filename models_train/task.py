@@ -13,7 +13,7 @@ Batch = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Settings of one training; the command line's options are these fields.
+    """Settings that every training has; the config of each task adds its own (`models_train.configs`).
 
     Raises:
         ValueError: naming the field, its value and what is allowed.
@@ -33,10 +33,6 @@ class TrainConfig:
     threads: int = option(1, "processor threads", (1, 256))
     precision: str = option("float32", "of the products in the forward pass", choices=("float32", "bfloat16"))
     device: str = option("cpu", "where to train", choices=("cpu", "cuda"))
-    source: str = option("", "run folder of the trained model that this one builds on, for tasks that need one")
-    views: str = option("", "folder of stored views by the real detector, for tasks that need them")
-    joints: str = option("", "run folder of the trained joint stage, for mesh_latent")
-    skeletons: str = option("both", "what mesh_latent is trained on", choices=("both", "stage_one", "noisy_truth"))
 
     def __post_init__(self) -> None:
         check(self)

@@ -1,7 +1,8 @@
 """Trains one model: `python -m models_train.train TASK --minutes 30 --seed 0 --run runs/NAME [--resume]`.
 
-Stop it at any time; the same command with --resume goes on from the last validation. A resumed training keeps its settings;
-only the budget, the threads, the device and the validation interval may be given anew.
+A training can be stopped at any time. The same command with --resume continues from the last validation. A resumed training
+keeps its settings. Only the budget, the threads, the device and the validation interval may change.
+Each task reads its own options. Options that only other tasks read are ignored.
 """
 
 import argparse
@@ -13,10 +14,11 @@ from typing import Any
 import torch
 
 from models_train.checkpoint import LAST, Checkpoint
+from models_train.configs import CONFIGS, AutoencoderConfig, GraphConfig, JointConfig, LatentConfig, config_of
 from models_train.task import Task, TrainConfig
 from models_train.train_loop import Trainer
 
-# Where a task's settings differ from TrainConfig's.
+# The settings of a task that differ from the defaults of its config.
 DEFAULTS: dict[str, dict[str, Any]] = {
     "joints": {"batch_size": 256},
     "mesh_autoencoder": {"batch_size": 32},
@@ -34,35 +36,35 @@ def make_task(config: TrainConfig) -> Task:
         ValueError: if there is no such task.
     """
     torch.manual_seed(config.seed)
-    # Imported on demand: a task loads its own data engine.
-    if config.task == "joints":
+    # Imported on demand: each task module loads its own data generator.
+    if isinstance(config, JointConfig):
         from models_train import joint_task
 
         return joint_task.make_task(config)
-    if config.task in ("mesh_autoencoder", "mesh_latent"):
+    if isinstance(config, AutoencoderConfig | LatentConfig):
         from models_train import mesh_tasks
 
         return mesh_tasks.make_task(config)
-    if config.task in ("graph_diffusion", "graph_diffusion_only_attention"):
+    if isinstance(config, GraphConfig):
         from models_train import graph_task
 
         return graph_task.make_task(config)
-    raise ValueError(f"no task '{config.task}'; there are {', '.join(DEFAULTS)}")
+    raise ValueError(f"no task '{config.task}'; the tasks are {', '.join(CONFIGS)}")
 
 
 def resumed_config(stored: dict[str, Any], given: dict[str, Any]) -> TrainConfig:
-    """Settings of a training that goes on.
+    """Settings of a resumed training: the stored ones, changed by the given ones.
 
     Raises:
-        ValueError: if `given` changes what must stay.
+        ValueError: if `given` changes a setting that a resumed training must keep.
     """
-    changed = {name for name, value in given.items() if stored.get(name) != value} - _MAY_CHANGE
+    changed = {name for name, value in given.items() if name in stored and stored[name] != value} - _MAY_CHANGE
     if changed:
-        told = ", ".join(f"{name} {stored.get(name)} to {given[name]}" for name in sorted(changed))
-        raise ValueError(f"a resumed training cannot change {told}; start another run")
+        differences = ", ".join(f"{name} {stored.get(name)} to {given[name]}" for name in sorted(changed))
+        raise ValueError(f"a resumed training cannot change {differences}; start another run")
     if "minutes" in given or "steps" in given:
         stored = {**stored, "minutes": 0.0, "steps": 0}
-    return TrainConfig(**{**stored, **given})
+    return config_of({**stored, **given})
 
 
 def parse(arguments: list[str] | None = None) -> tuple[Path, bool, dict[str, Any]]:
@@ -70,12 +72,11 @@ def parse(arguments: list[str] | None = None) -> tuple[Path, bool, dict[str, Any
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", choices=tuple(DEFAULTS))
     parser.add_argument("--run", type=Path, required=True, help="folder of the checkpoints and the log")
-    parser.add_argument("--resume", action="store_true", help=f"go on from the run's {LAST}")
-    for item in fields(TrainConfig):
-        if item.name != "task":
-            flag = "--" + item.name.replace("_", "-")
+    parser.add_argument("--resume", action="store_true", help=f"continue from {LAST} in the run folder")
+    for name, item in {item.name: item for config in CONFIGS.values() for item in fields(config)}.items():
+        if name != "task":
             doc = f"{item.metadata['doc']} (default {item.default})"
-            parser.add_argument(flag, type=type(item.default), default=argparse.SUPPRESS, help=doc)
+            parser.add_argument("--" + name.replace("_", "-"), type=type(item.default), default=argparse.SUPPRESS, help=doc)
     given = vars(parser.parse_args(arguments))
     return given.pop("run"), given.pop("resume"), given
 
@@ -88,9 +89,9 @@ def main(arguments: list[str] | None = None) -> None:
         start = Checkpoint.load(run / LAST)
         config = resumed_config(start.config, given)
     elif (run / LAST).exists():
-        raise SystemExit(f"{run} already holds a training; go on with --resume, or name another run")
+        raise SystemExit(f"{run} already holds a training; continue with --resume, or name another run")
     else:
-        config = TrainConfig(**{**DEFAULTS[given["task"]], **given})
+        config = config_of({**DEFAULTS[given["task"]], **given})
     torch.set_num_threads(config.threads)
     Trainer(make_task(config), config, run, start).train(report=lambda line: print(json.dumps(line), flush=True))
 

@@ -23,6 +23,8 @@ FORBIDDEN = {
 # The rooms of hand_mesh_ros/ros in the order of the data. Files beside the rooms come before the first one.
 ROS_ROOMS = ("input", "output", "services", "node", "tools")
 ROS_FOLDER, ROS_PACKAGE = "hand_mesh_ros/ros", "hand_mesh_ros.ros"
+# Folder of models_train: the folders of models_train that its files may import. Tasks use data and nets, never the reverse.
+TRAINING = {"data": {"data"}, "nets": {"nets"}}
 FREE_OF_MESSAGES = ("hand_mesh_ros/core", "models_train")
 # In the order of the data: each may import what stands before it. Rooms are folders, the others files of the root.
 ROOMS_OF_CORE = ("geometry", "stream", "models", "hand", "detect", "cascade", "place", "graph", "uncertainty", "track", "robot")
@@ -175,6 +177,17 @@ def test_no_folder_has_more_than_ten_files(folder: str) -> None:
     assert not crowded
     for root in (ROOT / "hand_mesh_ros/core", ROOT / ROS_FOLDER):
         assert len(list(root.glob("*.py"))) <= MOST_FILES_IN_ROOT
+
+
+@pytest.mark.parametrize("folder", TRAINING)
+def test_data_and_nets_know_no_task(folder: str) -> None:
+    broken = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in sources(f"models_train/{folder}")
+        for name in imported_names(path)
+        if is_within(name, "models_train") and not any(is_within(name, f"models_train.{other}") for other in TRAINING[folder])
+    ]
+    assert not broken, "\n".join(broken)
 
 
 def test_files_are_named_after_what_they_do() -> None:

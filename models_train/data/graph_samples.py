@@ -13,8 +13,7 @@ import numpy as np
 from hand_mesh_ros.core.cascade.mesh_stage import palm_from_hand
 from hand_mesh_ros.core.geometry import rigid
 from hand_mesh_ros.core.hand.model import HandModel
-from models_train import joint_noise
-from models_train.data import views
+from models_train.data import joint_noise, views
 from models_train.data.hands import sample_hands
 
 RECIPE = "models_train.data.graph_samples: kinematic hands with modelled keypoints"

@@ -14,6 +14,7 @@ from hand_mesh_ros.core.cascade.mesh_stage import DECODER_FILE, DENOISER_FILE
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.models.onnx_model import ModelError, OnnxModel, default_models_dir
 from models_train import export_onnx, joint_task, mesh_tasks, onnx_file
+from models_train.configs import JointConfig
 from models_train.nets.mesh_autoencoder import AutoencoderSize
 from models_train.task import Export, TrainConfig
 
@@ -32,7 +33,7 @@ def exports(tmp_path_factory) -> dict[str, Export]:
     folder = tmp_path_factory.mktemp("pairs")
     pairs = stage_one_pairs(folder, 4)
     latent = mesh_tasks.LatentTask(TrainConfig(task="mesh_latent", steps=1), hand, autoencoder.net.eval(), pairs)
-    joints = joint_task.make_task(TrainConfig(task="joints", steps=1, views=str(folder)))
+    joints = joint_task.make_task(JointConfig(task="joints", steps=1, views=str(folder)))
     # Untrained blocks are the identity, which would hide errors of theirs.
     for block in (*latent.net.blocks, *joints.net.denoiser.blocks):
         torch.nn.init.normal_(block.modulation.weight, std=0.02)

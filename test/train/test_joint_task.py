@@ -12,10 +12,10 @@ from hand_mesh_ros.core.hand.model import bone_lengths
 from hand_mesh_ros.core.topology import N_JOINTS
 from models_train import joint_task, train_loop
 from models_train.checkpoint import CheckpointError
+from models_train.configs import JointConfig
 from models_train.data import views
 from models_train.joint_task import JointTask
 from models_train.nets.joint_denoiser import JointNet, ViewEncoder
-from models_train.task import TrainConfig
 
 BATCH = 20
 
@@ -31,7 +31,7 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture
 def task(folder) -> JointTask:
     torch.manual_seed(0)
-    return joint_task.make_task(TrainConfig(task="joints", steps=1, batch_size=BATCH, views=str(folder)))
+    return joint_task.make_task(JointConfig(task="joints", steps=1, batch_size=BATCH, views=str(folder)))
 
 
 @pytest.fixture
@@ -161,6 +161,6 @@ def test_a_trained_stage_is_loaded_frozen_and_known_by_its_encoder(tmp_path):
 
 def test_a_task_without_views_is_refused_with_advice(tmp_path):
     with pytest.raises(ValueError, match="--views"):
-        joint_task.make_task(TrainConfig(task="joints", steps=1))
+        joint_task.make_task(JointConfig(task="joints", steps=1))
     with pytest.raises(ValueError, match=r"models_train\.data\.detected"):
-        joint_task.make_task(TrainConfig(task="joints", steps=1, views=str(tmp_path)))
+        joint_task.make_task(JointConfig(task="joints", steps=1, views=str(tmp_path)))

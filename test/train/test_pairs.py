@@ -5,11 +5,11 @@ import pytest
 from stored_hands import stage_one_pairs
 
 from hand_mesh_ros.core.hand.model import bone_lengths
-from models_train import joint_noise
+from models_train.data import joint_noise
 from models_train.data.hands import shipped_hand
-from models_train.data.pairs import MixedPairs, NoisyTruthPairs, Pairs, StageOnePairs
 from models_train.data.shards import StoredViews
 from models_train.joint_task import JOINT_UNIT_M, to_batch
+from models_train.skeleton_pairs import MixedPairs, NoisyTruthPairs, Pairs, StageOnePairs
 
 N = 16
 HAND = shipped_hand()

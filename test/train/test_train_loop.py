@@ -9,6 +9,7 @@ import torch
 
 from models_train import train, train_loop
 from models_train.checkpoint import BEST, LAST, Checkpoint, CheckpointError
+from models_train.configs import JointConfig, config_of
 from models_train.task import Batch, TrainConfig
 
 
@@ -144,9 +145,19 @@ def test_budget_must_be_minutes_or_steps():
 def test_command_line_gives_what_was_given_and_resumes_only_what_may_change():
     run, resume, given = train.parse(["joints", "--minutes", "3", "--run", "runs/x", "--batch-size", "8"])
     assert (run, resume, given) == (Path("runs/x"), False, {"task": "joints", "minutes": 3.0, "batch_size": 8})
-    stored = vars(TrainConfig(task="joints", minutes=3, batch_size=8))
-    assert train.resumed_config(stored, {"task": "joints", "steps": 9, "threads": 2}) == TrainConfig(
+    stored = vars(JointConfig(task="joints", minutes=3, batch_size=8))
+    assert train.resumed_config(stored, {"task": "joints", "steps": 9, "threads": 2}) == JointConfig(
         task="joints", steps=9, threads=2, batch_size=8
     )
     with pytest.raises(ValueError, match="batch_size 8 to 9"):
         train.resumed_config(stored, {"batch_size": 9})
+
+
+def test_each_task_has_its_own_settings_and_ignores_those_of_others():
+    config = config_of({"task": "joints", "steps": 1, "views": "v", "skeletons": "stage_one"})
+    assert config == JointConfig(task="joints", steps=1, views="v")
+    assert not hasattr(config, "skeletons")
+    with pytest.raises(ValueError, match="colour"):
+        config_of({"task": "joints", "steps": 1, "colour": "red"})
+    with pytest.raises(ValueError, match="the tasks are joints"):
+        config_of({"task": "feet", "steps": 1})

@@ -9,7 +9,7 @@ import torch
 
 from hand_mesh_ros.core.cascade.view import look_at_hand
 from hand_mesh_ros.core.hand.model import bone_lengths
-from models_train import joint_noise
+from models_train.data import joint_noise
 from models_train.data.hands import sample_hands, shipped_hand
 from models_train.data.shards import StoredViews
 from models_train.joint_task import load_joints, sample_joints, view_space

@@ -1,0 +1,62 @@
+"""The configuration of each task. The options of the command line are the fields of these classes."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from hand_mesh_ros.core.config import option
+from models_train.task import TrainConfig
+
+
+@dataclass(frozen=True)
+class JointConfig(TrainConfig):
+    """Settings of the joint stage."""
+
+    views: str = option("", "folder of stored views by the real detector")
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig(TrainConfig):
+    """Settings of the mesh autoencoder."""
+
+
+@dataclass(frozen=True)
+class LatentConfig(TrainConfig):
+    """Settings of the latent denoiser of the mesh stage."""
+
+    source: str = option("", "run folder of the trained mesh_autoencoder")
+    views: str = option("", "folder of stored views by the real detector")
+    joints: str = option("", "run folder of the trained joint stage")
+    skeletons: str = option("both", "skeletons to train on", choices=("both", "stage_one", "noisy_truth"))
+
+
+@dataclass(frozen=True)
+class GraphConfig(TrainConfig):
+    """Settings of the graph diffusion."""
+
+    views: str = option("", "folder of stored views by the real detector; empty to train without images")
+
+
+CONFIGS: dict[str, type[TrainConfig]] = {
+    "joints": JointConfig,
+    "mesh_autoencoder": AutoencoderConfig,
+    "mesh_latent": LatentConfig,
+    "graph_diffusion": GraphConfig,
+    "graph_diffusion_only_attention": GraphConfig,
+}
+
+
+def config_of(values: dict[str, Any]) -> TrainConfig:
+    """The configuration of the task `values["task"]`.
+
+    Settings that only other tasks have are ignored. Older checkpoints and the commands in older MANIFESTs contain them.
+
+    Raises:
+        ValueError: if there is no such task, if no task has such a setting, or if a value is not allowed.
+    """
+    if values["task"] not in CONFIGS:
+        raise ValueError(f"no task '{values['task']}'; the tasks are {', '.join(CONFIGS)}")
+    config = CONFIGS[values["task"]]
+    if unknown := sorted(values.keys() - {item.name for each in CONFIGS.values() for item in fields(each)}):
+        raise ValueError(f"no task has a setting {', '.join(unknown)}")
+    own = {item.name for item in fields(config)}
+    return config(**{name: value for name, value in values.items() if name in own})

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from hand_mesh_ros.core.config import check, option
+from models_train.data.poses import NATURAL_SHARE
 
 Batch = dict[str, torch.Tensor]
 
@@ -34,7 +35,9 @@ class TrainConfig:
     precision: str = option("float32", "of the products in the forward pass", choices=("float32", "bfloat16"))
     device: str = option("cpu", "where to train", choices=("cpu", "cuda"))
     source: str = option("", "run folder of the trained model that this one builds on, for tasks that need one")
-    views: str = option("", "folder of stored views by the real detector, for tasks that need them")
+    views: str = option("", "folder of stored views by the real detector, for tasks that need them; joints does without")
+    natural_share: float = option(NATURAL_SHARE, "share of recorded poses in the modelled views of joints, mesh_latent", (0, 1))
+    width: int = option(256, "of the layers of joints", (8, 4096))
     joints: str = option("", "run folder of the trained joint stage, for mesh_latent")
     skeletons: str = option("both", "what mesh_latent is trained on", choices=("both", "stage_one", "noisy_truth"))
 

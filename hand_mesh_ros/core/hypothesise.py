@@ -34,7 +34,8 @@ class JointSampler:
         self._encoder = OnnxModel(models_dir / ENCODER_FILE, expected, config.device, config.threads)
         expected |= {"kind": "joint_denoiser", "schedule": SCHEDULE, "view_space": self._encoder.metadata.get("view_space", "")}
         self._denoiser = OnnxModel(models_dir / DENOISER_FILE, expected, config.device, config.threads)
-        self._image_features = config.image_features
+        # An encoder that never learned from image features has no input for them, so they cannot have an influence.
+        self._looks = config.image_features and "features" in self._encoder.input_names
         self.reconfigure(config)
 
     def reconfigure(self, config: PipelineConfig) -> None:
@@ -61,9 +62,9 @@ class JointSampler:
             frame: for its camera.
         """
         is_left = detection.handedness == "left"
-        cues, features = self._cues(detection, frame, is_left)
+        cues = self._cues(detection, frame, is_left)
         view = look_at_hand(cues)
-        embedding = self._encoder(condition=view.condition[None], features=features)["view_embedding"]
+        embedding = self._embed(view, detection)
         joints_m = self._sample(embedding, *self._start(view)) * JOINT_UNIT_M @ view.virtual_from_camera
         joints_m -= joints_m[:, :1]
         # Size cannot be seen in one image. The model was trained on hands of average size and keeps it only nearly.
@@ -73,14 +74,22 @@ class JointSampler:
         sight = Sight(embedding[0], view.virtual_from_camera)
         return Hypotheses(joints_m.astype(np.float32), _consensus(joints_m).astype(np.float32), sight)
 
-    def _cues(self, detection: HandDetection, frame: Frame, is_left: bool) -> tuple[Cues, np.ndarray]:
-        """What the detector says, as of a right hand, and the image features, (1, 192, 7, 7) and zero if not to be used."""
+    def _embed(self, view: HandView, detection: HandDetection) -> np.ndarray:
+        """(1, W) of the view, with the image features of the detection if they are to be used."""
+        inputs = {"condition": view.condition[None]}
+        if "features" in self._encoder.input_names:
+            shown = self._looks and detection.features is not None
+            inputs["features"] = (detection.features if shown else np.zeros(FEATURES_SHAPE))[None].astype(np.float32)
+        return self._encoder(**inputs)["view_embedding"]
+
+    def _cues(self, detection: HandDetection, frame: Frame, is_left: bool) -> Cues:
+        """What the detector says, as of a right hand."""
         camera_matrix = frame.working_camera_matrix
         rays = camera.rays_from_pixels(detection.keypoints_px, camera_matrix, frame.distortion)
         depth, world_m = detection.keypoint_depth_px / camera_matrix[0, 0], detection.world_landmarks_m
         has_depth, has_world = np.all(np.isfinite(depth)), np.all(np.isfinite(world_m))
-        looks = self._image_features and detection.features is not None
-        cues = Cues(
+        looks = self._looks and detection.features is not None
+        return Cues(
             rays=mirror_points(rays) if is_left else rays,
             confidence=detection.keypoint_conf,
             depth=depth if has_depth else np.zeros(N_JOINTS),
@@ -88,8 +97,6 @@ class JointSampler:
             in_crop=crop.place_in(detection.image_from_crop, detection.keypoints_px),
             given=np.array([has_depth, has_world, looks], float),
         )
-        features = detection.features if looks else np.zeros(FEATURES_SHAPE)
-        return cues, features[None].astype(np.float32)
 
     def _start(self, view: HandView) -> tuple[np.ndarray, float]:
         """What the sampling begins with, (K, 63), and its time; `benchmarks.temporal` tries others."""

@@ -30,7 +30,7 @@ class PipelineConfig:
     min_palm_score: float = option(0.25, "palm score below which nothing is looked at closer", (0.05, 1.0), live=True)
     min_score: float = option(0.5, "score below which a hand is not reported", (0.05, 1.0), live=True)
     mirrored_input: bool = option(False, "the image is a selfie view, mirrored left to right; it is turned back first", live=True)
-    image_features: bool = option(True, "look at the image too, not only at the keypoints found in it")
+    image_features: bool = option(True, "look at the image too, with the models that have learned to")
     n_hypotheses: int = option(8, "joint hypotheses per hand", (1, 64), live=True)
     joint_steps: int = option(4, "denoising steps of the joint hypotheses", (1, 100), live=True)
     mesh_steps: int = option(1, "denoising steps of the mesh latents", (1, 100), live=True)

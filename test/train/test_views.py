@@ -105,30 +105,33 @@ def test_keypoints_err_by_the_stated_share_of_the_hand(sampled):
     truth = sampled.joints_m[..., :2] / sampled.joints_m[..., 2:]
     error = (sampled.cues.rays - truth) / extents(truth)[:, None, None]
     of_hands = np.sqrt((error**2).mean((1, 2)))
-    assert np.median(of_hands) == pytest.approx(0.05, rel=0.2)
+    assert np.median(of_hands) == pytest.approx(0.06, rel=0.2)
     assert np.quantile(of_hands, 0.9) > 2 * np.median(of_hands) * 0.9  # some are much harder than others
     assert np.abs(error.mean((0, 1))).max() < 0.003
 
 
-def test_depths_err_by_the_stated_15_mm(sampled):
+def test_depths_err_by_the_stated_19_mm(sampled):
     distance_m = np.linalg.norm(sampled.joints_m.mean(1), axis=-1)
     error = sampled.cues.depth * distance_m[:, None] - in_sight(sampled.joints_m)[..., 2]
     error -= error.mean(1, keepdims=True)
-    assert 1000 * np.sqrt((error**2).mean()) == pytest.approx(15, abs=2)
+    assert 1000 * np.sqrt((error**2).mean()) == pytest.approx(19, abs=2)
 
 
-def test_world_landmarks_share_most_of_their_errors_with_the_keypoints(sampled):
+def test_world_landmarks_are_of_smaller_hands_and_share_half_of_their_errors_with_the_keypoints(sampled):
     joints_m = sampled.joints_m
-    truth = joints_m[..., :2] / joints_m[..., 2:]
+    rays, truth = sampled.cues.rays, joints_m[..., :2] / joints_m[..., 2:]
+    true_m, told_m = (points - points.mean(1, keepdims=True) for points in (in_sight(joints_m), sampled.cues.world_m))
+    size = (told_m * true_m).sum((1, 2)) / (true_m**2).sum((1, 2))
+    assert np.quantile(size, [0.1, 0.5, 0.9]) == pytest.approx([0.6, 0.8, 1.0], abs=0.06)
     distance_m = np.linalg.norm(joints_m.mean(1), axis=-1)[:, None, None]
-    errors = [sampled.cues.rays - truth, (sampled.cues.world_m - in_sight(joints_m))[..., :2] / distance_m]
+    errors = [rays - truth, (told_m / size[:, None, None] - true_m)[..., :2] / distance_m]
     one, other = ((error - error.mean(1, keepdims=True)) / extents(truth)[:, None, None] for error in errors)
-    assert 0.6 < np.corrcoef(one.ravel(), other.ravel())[0, 1] < 0.9
+    assert 0.3 < np.corrcoef(one.ravel(), other.ravel())[0, 1] < 0.8
 
 
-def test_cues_are_withheld_as_often_as_stated_and_image_features_always(sampled):
+def test_depths_are_withheld_as_often_as_stated_and_the_other_cues_always(sampled):
     withheld = 1 - sampled.cues.given.mean(0)
-    assert withheld == pytest.approx([0.15, 0.3, 1.0], abs=0.03)
+    assert withheld == pytest.approx([0.15, 1.0, 1.0], abs=0.03)
 
 
 def test_views_depend_on_the_seed_alone():

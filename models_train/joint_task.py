@@ -10,7 +10,7 @@ import torch
 
 from hand_mesh_ros.core import noise, rigid
 from hand_mesh_ros.core.hypothesise import DENOISER_FILE, ENCODER_FILE
-from hand_mesh_ros.core.sample import ddim
+from hand_mesh_ros.core.sample import multistep
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
 from hand_mesh_ros.core.view import CONDITION_SIZE, FEATURES_SHAPE, JOINT_UNIT_M, look_at_hand
 from models_train.checkpoint import BEST, Checkpoint, weights_digest
@@ -85,6 +85,7 @@ class JointTask:
 
     def exports(self, net: JointNet) -> list[Export]:
         common = {"joint_order": joint_order_digest(), "view_space": view_space(net)}
+        cues = "depth world image" if net.size.looks else "depth"
         condition = torch.randn(3, CONDITION_SIZE)
         condition[:, -1] = torch.tensor([1.0, 0.0, 1.0])
         seen = {"condition": condition}
@@ -92,7 +93,7 @@ class JointTask:
             seen["features"] = torch.randn(3, *FEATURES_SHAPE)
         noisy = {"noisy_joints": torch.randn(3, 3 * N_JOINTS), "time": torch.tensor([1000.0, 500.0, 1.0])}
         noisy["view_embedding"] = torch.randn(3, net.size.width)
-        encoder_facts = {"kind": "joint_encoder", **common}
+        encoder_facts = {"kind": "joint_encoder", "cues": cues, **common}
         denoiser_facts = {"kind": "joint_denoiser", "schedule": noise.SCHEDULE, **common}
         return [
             Export(ENCODER_FILE, net.encoder, seen, ("view_embedding",), encoder_facts, _VIEW_TOLERANCE),
@@ -137,7 +138,7 @@ def sample_joints(net: JointNet, condition: torch.Tensor, features: torch.Tensor
     with torch.no_grad():
         view = net.encoder(condition, features).repeat_interleave(count, 0)
         start = torch.randn(len(view), 3 * N_JOINTS, device=view.device)
-        drawn = ddim(lambda noisy, time: net.denoiser(noisy, torch.full((len(noisy),), time).to(noisy), view), start, steps)
+        drawn = multistep(lambda noisy, time: net.denoiser(noisy, torch.full((len(noisy),), time).to(noisy), view), start, steps)
     return JOINT_UNIT_M * drawn.reshape(-1, count, N_JOINTS, 3).cpu().double().numpy()
 
 

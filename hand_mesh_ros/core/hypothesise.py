@@ -10,7 +10,7 @@ from hand_mesh_ros.core.hand_model import HandModel, bone_lengths
 from hand_mesh_ros.core.mirror import mirror_points
 from hand_mesh_ros.core.noise import SCHEDULE, TRAINING_STEPS
 from hand_mesh_ros.core.onnx_model import OnnxModel
-from hand_mesh_ros.core.sample import ddim
+from hand_mesh_ros.core.sample import multistep
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
 from hand_mesh_ros.core.types import Frame, HandDetection, Hypotheses, Sight
 from hand_mesh_ros.core.view import FEATURES_SHAPE, JOINT_UNIT_M, Cues, HandView, look_at_hand
@@ -34,15 +34,18 @@ class JointSampler:
         self._encoder = OnnxModel(models_dir / ENCODER_FILE, expected, config.device, config.threads)
         expected |= {"kind": "joint_denoiser", "schedule": SCHEDULE, "view_space": self._encoder.metadata.get("view_space", "")}
         self._denoiser = OnnxModel(models_dir / DENOISER_FILE, expected, config.device, config.threads)
-        # An encoder that never learned from image features has no input for them, so they cannot have an influence.
-        self._looks = config.image_features and "features" in self._encoder.input_names
+        # What an encoder never learned from is withheld, so that it cannot have an influence.
+        self._learned = self._encoder.metadata.get("cues", "depth world image").split()
+        self._looks = config.image_features and "image" in self._learned
         self.reconfigure(config)
 
     def reconfigure(self, config: PipelineConfig) -> None:
         """Goes on with another number of hypotheses or steps."""
         self._steps = config.joint_steps
-        # The same noise for every image: hypotheses move with the hand instead of flickering.
-        self._noise = np.random.default_rng(config.seed).standard_normal((config.n_hypotheses, 3 * N_JOINTS))
+        # The same noise for every image: hypotheses move with the hand instead of flickering. Each noise comes with its opposite,
+        # so that a few hypotheses have nearly the mean of many.
+        half = np.random.default_rng(config.seed).standard_normal(((config.n_hypotheses + 1) // 2, 3 * N_JOINTS))
+        self._noise = np.concatenate([half, -half])[: config.n_hypotheses]
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -95,7 +98,7 @@ class JointSampler:
             depth=depth if has_depth else np.zeros(N_JOINTS),
             world_m=(mirror_points(world_m) if is_left else world_m) if has_world else np.zeros((N_JOINTS, 3)),
             in_crop=crop.place_in(detection.image_from_crop, detection.keypoints_px),
-            given=np.array([has_depth, has_world, looks], float),
+            given=np.array([has_depth, has_world and "world" in self._learned, looks], float),
         )
 
     def _start(self, view: HandView) -> tuple[np.ndarray, float]:
@@ -109,7 +112,7 @@ class JointSampler:
             times = np.full(len(noisy), time, np.float32)
             return self._denoiser(noisy_joints=noisy.astype(np.float32), time=times, view_embedding=views)["joints"]
 
-        return ddim(denoise, start, self._steps, start_time).reshape(-1, N_JOINTS, 3)
+        return multistep(denoise, start, self._steps, start_time).reshape(-1, N_JOINTS, 3)
 
 
 def _consensus(joints_m: np.ndarray) -> np.ndarray:

@@ -39,14 +39,14 @@ def make_task(config: AutoencoderConfig | LatentConfig) -> Task:
     """The mesh task that `config` names, for the shipped hand model.
 
     Raises:
-        ValueError: if a run or a folder that it builds on is not named.
+        ValueError: if a run that it builds on is not named.
     """
     hand = HandModel.load(default_models_dir() / hand_model.FILE_NAME)
     if isinstance(config, AutoencoderConfig):
         return AutoencoderTask(config, hand)
-    if not (config.source and config.joints and config.views):
-        raise ValueError("mesh_latent needs --source (run of a mesh_autoencoder), --joints (run of joints) and --views")
-    sampled = StageOnePairs(Path(config.joints), Path(config.views))
+    if not (config.source and config.joints):
+        raise ValueError("mesh_latent needs --source (run of a mesh_autoencoder) and --joints (run of joints)")
+    sampled = StageOnePairs(Path(config.joints), config.natural_share)
     sources: dict[str, Callable[[], PairSource]] = {
         "both": lambda: MixedPairs(sampled),
         "stage_one": lambda: sampled,

@@ -53,7 +53,7 @@ class SamplingConfig(ModelConfig):
 class ImageConfig(SamplingConfig):
     """Settings of the stages that may look at the image."""
 
-    image_features: bool = option(True, "look at the image too, not only at the keypoints found in it")
+    image_features: bool = option(True, "look at the image too, with the models that have learned to")
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def hand() -> HandModel:
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory) -> NoisyTruthPairs:
-    return NoisyTruthPairs(stage_one_pairs(tmp_path_factory.mktemp("pairs"), 4))
+    return NoisyTruthPairs(stage_one_pairs(tmp_path_factory.mktemp("pairs")))
 
 
 @pytest.fixture

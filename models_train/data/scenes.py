@@ -12,9 +12,9 @@ from hand_mesh_ros.core.geometry.rotations import rotation_about
 from hand_mesh_ros.core.topology import FINGERTIPS, MIDDLE_MCP
 from hand_mesh_ros.synthetic import appearance
 from hand_mesh_ros.synthetic.render import Light, render
-from models_train.data.hands import HandBatch, sample_hands, shipped_hand
-from models_train.data.poses import NATURAL_SHARE
 from models_train.data.views import DISTANCE_M, natural_rotations
+from models_train.hands.poses import NATURAL_SHARE
+from models_train.hands.sample import HandBatch, sample_hands, shipped_hand
 
 SIZE_PX = (256, 256)
 _SHARE_BARE, _SHARE_WITH_OBJECT, _SHARE_OCCLUDED, _SHARE_SHOWN = 0.5, 0.2, 0.08, 0.65

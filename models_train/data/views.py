@@ -8,8 +8,8 @@ from scipy.spatial.transform import Rotation
 from hand_mesh_ros.core.cascade.view import Cues
 from hand_mesh_ros.core.geometry import camera
 from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS
-from models_train.data.hands import sample_joints
-from models_train.data.poses import NATURAL_SHARE
+from models_train.hands.poses import NATURAL_SHARE
+from models_train.hands.sample import sample_joints
 
 RECIPE = "models_train.data.views: kinematic hands, modelled detector errors"
 # Of natural views: how many show the palm or the back of the hand, and how far these are turned away from facing the camera.

@@ -8,9 +8,9 @@ import torch
 
 from models_train.checkpoint import BEST, Checkpoint
 from models_train.data import views
-from models_train.data.hands import sample_hands
+from models_train.hands.sample import sample_hands
 from models_train.nets.joint_denoiser import JointNet, JointSize
-from models_train.skeleton_pairs import StageOnePairs
+from models_train.tasks.skeleton_pairs import StageOnePairs
 
 
 def write_shard(folder: Path, kind: str, n: int, seed: int = 0) -> dict[str, np.ndarray]:

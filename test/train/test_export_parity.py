@@ -13,10 +13,12 @@ from hand_mesh_ros.core.cascade import joint_stage
 from hand_mesh_ros.core.cascade.mesh_stage import DECODER_FILE, DENOISER_FILE
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.models.onnx_model import ModelError, OnnxModel, default_models_dir
-from models_train import export_onnx, joint_task, mesh_tasks, onnx_file
-from models_train.configs import JointConfig
+from models_train import export_onnx, onnx_file
 from models_train.nets.mesh_autoencoder import AutoencoderSize
-from models_train.task import Export, TrainConfig
+from models_train.tasks import joints as joint_task
+from models_train.tasks import mesh as mesh_tasks
+from models_train.tasks.configs import JointConfig
+from models_train.tasks.task import Export, TrainConfig
 
 SIZE = AutoencoderSize(latent=16, channels=(4, 8, 8, 8), hidden=32)
 # What torch and ONNX Runtime may differ by, half-precision storage included.

@@ -10,12 +10,13 @@ from stored_hands import write_joint_stage, write_shard
 from hand_mesh_ros.core.cascade.view import CONDITION_SIZE, FEATURES_SHAPE, JOINT_UNIT_M
 from hand_mesh_ros.core.hand.model import bone_lengths
 from hand_mesh_ros.core.topology import N_JOINTS
-from models_train import joint_task, train_loop
+from models_train import train_loop
 from models_train.checkpoint import CheckpointError
-from models_train.configs import JointConfig
 from models_train.data import views
-from models_train.joint_task import JointTask
 from models_train.nets.joint_denoiser import JointNet, JointSize, ViewEncoder
+from models_train.tasks import joints as joint_task
+from models_train.tasks.configs import JointConfig
+from models_train.tasks.joints import JointTask
 
 BATCH = 20
 

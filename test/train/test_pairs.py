@@ -7,10 +7,10 @@ from stored_hands import stage_one_pairs
 from hand_mesh_ros.core.geometry import rigid
 from hand_mesh_ros.core.hand.model import bone_lengths
 from hand_mesh_ros.core.topology import MIDDLE_MCP
-from models_train import skeleton_pairs as pairs_module
 from models_train.data import joint_noise, views
-from models_train.data.hands import sample_hands, shipped_hand
-from models_train.skeleton_pairs import MixedPairs, NoisyTruthPairs, Pairs, StageOnePairs
+from models_train.hands.sample import sample_hands, shipped_hand
+from models_train.tasks import skeleton_pairs as pairs_module
+from models_train.tasks.skeleton_pairs import MixedPairs, NoisyTruthPairs, Pairs, StageOnePairs
 
 N = 16
 HAND = shipped_hand()

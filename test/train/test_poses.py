@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models_train.data import poses
+from models_train.hands import poses
 
 # [thumb, other fingers] abduction and three flexions, degrees; a little beyond the published ranges at most.
 LOW_DEG = np.array([[-25, -20, -20, -20], *[[-18, -25, -8, -8]] * 4])

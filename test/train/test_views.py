@@ -12,7 +12,7 @@ from hand_mesh_ros.core.hand.model import bone_lengths
 from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
 from hand_mesh_ros.core.topology import MIDDLE_MCP, N_JOINTS, WRIST
 from models_train.data import views
-from models_train.data.hands import sample_joints, shipped_hand
+from models_train.hands.sample import sample_joints, shipped_hand
 
 DEPTHS = slice(3 * N_JOINTS + 1, 4 * N_JOINTS + 1)
 WORLD = slice(4 * N_JOINTS + 1, 7 * N_JOINTS + 1)

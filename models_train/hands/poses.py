@@ -23,7 +23,7 @@ _FAN = np.array([1.2, 0.2, -0.7, -1.5])
 # Gestures, and the 33 grasps of Feix et al. 2016, "The GRASP taxonomy of human grasp types": typical angles in degrees, the
 # spread is that of index against middle. Those that are held out are for tests only.
 _TABLE = Path(__file__).with_name("poses.csv")
-# Poses of a real person, by models_train.data.recorded.
+# Poses of a real person, by models_train.hands.recorded.
 RECORDED_TABLE = Path(__file__).with_name("recorded_poses.csv")
 # Share of recorded poses where hands are to be as people hold them.
 NATURAL_SHARE = 0.6

@@ -19,12 +19,12 @@ from hand_mesh_ros.core.models.sampler import ddim
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
 from models_train import losses
 from models_train.checkpoint import BEST, Checkpoint, weights_digest
-from models_train.configs import AutoencoderConfig, LatentConfig
-from models_train.data.hands import sample_hands
+from models_train.hands.sample import sample_hands
 from models_train.nets.latent_denoiser import LatentDenoiser
 from models_train.nets.mesh_autoencoder import AutoencoderSize, Decoder, MeshAutoencoder
-from models_train.skeleton_pairs import MixedPairs, NoisyTruthPairs, Pairs, PairSource, StageOnePairs
-from models_train.task import Batch, Export, Task, TrainConfig
+from models_train.tasks.configs import AutoencoderConfig, LatentConfig
+from models_train.tasks.skeleton_pairs import MixedPairs, NoisyTruthPairs, Pairs, PairSource, StageOnePairs
+from models_train.tasks.task import Batch, Export, Task, TrainConfig
 
 _VALIDATION_SEED, _N_VALIDATION = 20_000, 512
 _START_SEED, _N_START = 30_000, 2000  # of the hands whose principal components the autoencoder starts from
@@ -108,7 +108,7 @@ class AutoencoderTask:
         size = size or AutoencoderSize()
         self.config, self.hand = config, hand
         self.net = MeshAutoencoder(hand, size)
-        self.facts: dict[str, Any] = {"data": "models_train.data.hands", "topology": hand.digest, "size": asdict(size)}
+        self.facts: dict[str, Any] = {"data": "models_train.hands.sample", "topology": hand.digest, "size": asdict(size)}
         self.net.start_from(self._sample(np.random.default_rng(_START_SEED), _N_START)["vertices_m"])
         self._mesh_loss = MeshLoss(hand, config.device)
 

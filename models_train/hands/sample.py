@@ -11,9 +11,9 @@ from hand_mesh_ros.core.hand import model as hand_model
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS
-from models_train.data import shape
-from models_train.data.anthropometry import ANNOTATED_PROPORTION_REL_STD, PROPORTION_REL_STD
-from models_train.data.poses import sample_angles
+from models_train.hands import shape
+from models_train.hands.anthropometry import ANNOTATED_PROPORTION_REL_STD, PROPORTION_REL_STD
+from models_train.hands.poses import sample_angles
 
 # Joints of real hands are not perfect hinges: each turns a little about the other axes too.
 _OFF_AXIS_RAD = np.deg2rad(4.0)

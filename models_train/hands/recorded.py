@@ -1,6 +1,6 @@
 """Joint angles of recorded hands: makes `recorded_poses.csv` from the poses of handy.js.
 
-    python -m models_train.data.recorded --poses handy.json
+    python -m models_train.hands.recorded --poses handy.json
 
 Source: github.com/stewdio/handy.js (MIT licence, Stewart Smith): one person's hands as a headset's hand tracking recorded them:
 gestures, counts, the American manual alphabet. Only angles are kept. The headset was wrong about the letters in `_DOUBTFUL`,
@@ -16,8 +16,8 @@ import numpy as np
 
 from hand_mesh_ros.core.hand.joint_angles import ANGLE_NAMES, joint_angles
 from hand_mesh_ros.core.topology import N_JOINTS
-from models_train.data.hands import shipped_hand
-from models_train.data.poses import RECORDED_TABLE
+from models_train.hands.poses import RECORDED_TABLE
+from models_train.hands.sample import shipped_hand
 
 _DOUBTFUL = {f"asl {letter}" for letter in "mnrtx"}
 _HELD_OUT = {"grab", "vulcan", "crook only ring", "walk index down", "asl 3", "asl k", "asl o", "asl y"}

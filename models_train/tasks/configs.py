@@ -4,8 +4,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from hand_mesh_ros.core.config import option
-from models_train.data.poses import NATURAL_SHARE
-from models_train.task import TrainConfig
+from models_train.hands.poses import NATURAL_SHARE
+from models_train.tasks.task import TrainConfig
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from hand_mesh_ros.core.models import noise
 from hand_mesh_ros.core.models.sampler import multistep
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
 from models_train.checkpoint import BEST, Checkpoint, weights_digest
-from models_train.configs import JointConfig
 from models_train.data import shards, views
 from models_train.data.shards import StoredViews
 from models_train.data.views import Views
 from models_train.nets.joint_denoiser import JointNet, JointSize
-from models_train.task import Batch, Export, TrainConfig
+from models_train.tasks.configs import JointConfig
+from models_train.tasks.task import Batch, Export, TrainConfig
 
 # Where there are stored views, this share is of hands that no image shows, with modelled errors: they never repeat.
 _SHARE_MODELLED = 0.4

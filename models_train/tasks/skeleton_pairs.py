@@ -11,8 +11,8 @@ from hand_mesh_ros.core.cascade.view import FEATURES_SHAPE, look_at_hand
 from hand_mesh_ros.core.hand.model import bone_lengths
 from hand_mesh_ros.core.topology import N_JOINTS
 from models_train.data import joint_noise, views
-from models_train.data.hands import HandBatch, sample_hands, shipped_hand
-from models_train.joint_task import load_joints, sample_joints, view_space
+from models_train.hands.sample import HandBatch, sample_hands, shipped_hand
+from models_train.tasks.joints import load_joints, sample_joints, view_space
 
 _STEPS = 4  # as at run time
 _HELD_OUT_SEED = 50_000

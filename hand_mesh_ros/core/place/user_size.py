@@ -68,12 +68,18 @@ class UserScale:
         self.reset()
 
     @property
+    def images(self) -> int:
+        """Images that counted since the last reset."""
+        return self._state.images
+
+    @property
     def known(self) -> Scale:
         """What is known now. Its source is what tells the most of it."""
         given = _Gaussian(math.log(self._given.factor), self._given.rel_std**2)
-        if not self.images:
+        state = self._state  # read once: another thread may reset it
+        if not state.images:
             return self._given
-        seen = _Gaussian(self._seen.mean, self._seen.variance + FLOOR_REL_STD**2)
+        seen = _Gaussian(state.seen.mean, state.seen.variance + FLOOR_REL_STD**2)
         both = given.with_(seen)
         factor = min(max(math.exp(both.mean), SIZE_LIMITS[0]), SIZE_LIMITS[1])
         # What depth told before has the same error that remains.
@@ -83,9 +89,7 @@ class UserScale:
 
     def reset(self) -> None:
         """Forgets all images."""
-        self.images = 0  # that counted since the last reset
-        self._seen = _Gaussian(0.0, math.inf)
-        self._seen_s = -math.inf
+        self._state = _State()
         self._refused = 0
 
     def step(self, measures: Iterable[SizeMeasure], stamp_s: float) -> None:
@@ -102,11 +106,12 @@ class UserScale:
         self._refused = 0
         # Two hands of one image err alike too, so they count as one.
         best = min(believed, key=lambda measure: measure.std)
-        share = min(max(stamp_s - self._seen_s, 0.0) / _ALIKE_S, 1.0)
+        state = self._state
+        share = min(max(stamp_s - state.seen_s, 0.0) / _ALIKE_S, 1.0)
+        seen, seen_s = state.seen, state.seen_s
         if share:
-            self._seen = self._seen.with_(_Gaussian(best.log_size, best.std**2 / share))
-            self._seen_s = stamp_s
-        self.images += 1
+            seen, seen_s = seen.with_(_Gaussian(best.log_size, best.std**2 / share)), stamp_s
+        self._state = _State(state.images + 1, seen, seen_s)
 
     def _is_believable(self, measure: SizeMeasure) -> bool:
         # The first one may be anybody's: a child's hand is far from what is expected of an adult.
@@ -128,3 +133,12 @@ class _Gaussian:
             return other
         share = self.variance / (self.variance + other.variance)
         return _Gaussian(self.mean + share * (other.mean - self.mean), share * other.variance)
+
+
+@dataclass(frozen=True)
+class _State:
+    """What images say of the size. Replaced as a whole, so that another thread never reads half of a change."""
+
+    images: int = 0
+    seen: _Gaussian = _Gaussian(0.0, math.inf)
+    seen_s: float = -math.inf  # stamp of the last image that counted

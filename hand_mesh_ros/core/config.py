@@ -78,7 +78,7 @@ class FitConfig(ImageConfig):
     fit_enabled: bool = option(False, "fit the mesh to the keypoints with the graph diffusion; needs its files in models_dir")
     fit_steps: int = option(1, "denoising steps of the fit", (1, 100), live=True)
     fit_budget_ms: float = option(
-        60.0, "time limit for the fit of one hand: fewer steps or no fit if too short [ms]; 0: no limit", (0.0, 10000.0), live=True
+        60.0, "time limit for the fit of a hand: fewer steps or no fit if too short [ms]; 0: no limit", (0.0, 10000.0), live=True
     )
     fit_noise: float = option(
         30.0, "noise level at which the fit starts; with less noise the mesh changes less", (1.0, 1000.0), live=True
@@ -88,7 +88,9 @@ class FitConfig(ImageConfig):
     fit_pull_mm: float = option(
         0.0, "prior error of a vertex for changes of the whole hand; 30 for exact keypoints [mm]", (0.0, 100.0), live=True
     )
-    fit_local_mm: float = option(2.0, "prior error of the skin around each joint, for local changes [mm]", (0.0, 100.0), live=True)
+    fit_local_mm: float = option(
+        2.0, "prior error of the skin around each joint, for local changes [mm]", (0.0, 100.0), live=True
+    )
     fit_turn_deg: float = option(0.0, "prior error of the hand's rotation; 0 keeps the rotation [deg]", (0.0, 180.0), live=True)
 
 
@@ -98,7 +100,9 @@ class TrackConfig:
 
     max_hands: int = option(2, "hands followed at most", (1, 8))
     one_per_side: bool = option(True, "report at most one left and one right hand, the hands of one person")
-    predict_ms: float = option(100.0, "how long a hand that is no longer seen is predicted [ms]; 0: never", (0.0, 500.0), live=True)
+    predict_ms: float = option(
+        100.0, "how long a hand that is no longer seen is predicted [ms]; 0: never", (0.0, 500.0), live=True
+    )
     smooth_cutoff_hz: float = option(
         1.5, "cutoff frequency of the smoothing for a hand at rest [Hz]; 0: no smoothing", (0.0, 100.0), live=True
     )
@@ -109,7 +113,7 @@ class TrackConfig:
 class PipelineConfig(DetectorConfig, JointConfig, MeshConfig, FitConfig, TrackConfig):
     """All settings of `HandMeshPipeline`. Each stage reads its own part: one of the classes above."""
 
-    mirrored_input: bool = option(False, "the image is mirrored left to right, like a selfie; the node mirrors it back first", live=True)
+    mirrored_input: bool = option(False, "the image is mirrored left to right; it is mirrored back before detection", live=True)
     user_hand_scale: float = option(
         0.0, "size of the user's hand relative to an average adult's, 0.5 or more; 0: unknown", (0.0, SIZE_LIMITS[1]), live=True
     )

@@ -37,14 +37,14 @@ class JointSampler:
         self.reconfigure(config)
 
     def reconfigure(self, config: JointConfig) -> None:
-        """Goes on with another number of hypotheses or steps."""
+        """Uses another number of hypotheses or steps from now on."""
         self._steps = config.joint_steps
         # The same noise for every image: hypotheses move with the hand instead of flickering.
         self._noise = np.random.default_rng(config.seed).standard_normal((config.n_hypotheses, 3 * N_JOINTS))
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What the model file states about itself."""
+        """Metadata of the denoiser's model file."""
         return self._denoiser.metadata
 
     @property

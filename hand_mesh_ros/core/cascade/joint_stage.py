@@ -39,7 +39,7 @@ class JointSampler:
         self.reconfigure(config)
 
     def reconfigure(self, config: JointConfig) -> None:
-        """Goes on with another number of hypotheses or steps."""
+        """Uses another number of hypotheses or steps from now on."""
         self._steps = config.joint_steps
         # The same noise for every image: hypotheses move with the hand instead of flickering. Each noise comes with its opposite,
         # so that a few hypotheses have nearly the mean of many.
@@ -48,7 +48,7 @@ class JointSampler:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What the model file states about itself."""
+        """Metadata of the denoiser's model file."""
         return self._denoiser.metadata
 
     @property

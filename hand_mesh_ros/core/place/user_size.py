@@ -1,4 +1,4 @@
-"""How large the user's hands are relative to an average adult's: what was known at first, and what depth tells image by image.
+"""Size of the user's hands relative to an average adult's: a prior, updated by the size from depth in each image.
 
 Sizes multiply, so everything is Gaussian in the logarithm. Images in a row err alike, so an image counts for as much as its time
 since the last one is of the time in which errors change. However many there are, an error remains that is the same in all of
@@ -44,7 +44,7 @@ PRIOR = Scale(1.0, PRIOR_REL_STD, "prior")
 
 
 def given_size(user_hand_scale: float) -> Scale:
-    """What the setting of this name tells; 0 for nothing."""
+    """The size from the setting `user_hand_scale`; the prior if the setting is 0."""
     return Scale(user_hand_scale, USER_REL_STD, "user") if user_hand_scale else PRIOR
 
 
@@ -74,7 +74,7 @@ class UserScale:
 
     @property
     def known(self) -> Scale:
-        """What is known now. Its source is what tells the most of it."""
+        """The current size. Its source is the evidence with the smaller variance."""
         given = _Gaussian(math.log(self._given.factor), self._given.rel_std**2)
         state = self._state  # read once: another thread may reset it
         if not state.images:
@@ -93,7 +93,7 @@ class UserScale:
         self._refused = 0
 
     def step(self, measures: Iterable[SizeMeasure], stamp_s: float) -> None:
-        """Takes in the hands of the next image, none where depth told nothing."""
+        """Updates the size with the measures of the next image; the list is empty if depth gave no size."""
         measures = [measure for measure in measures if SIZE_LIMITS[0] < math.exp(measure.log_size) < SIZE_LIMITS[1]]
         if not measures:
             return
@@ -128,7 +128,7 @@ class _Gaussian:
     variance: float
 
     def with_(self, other: "_Gaussian") -> "_Gaussian":
-        """The product of both: what two independent sources tell together."""
+        """The normalised product of the two Gaussians: the combination of two independent sources."""
         if not math.isfinite(self.variance):
             return other
         share = self.variance / (self.variance + other.variance)

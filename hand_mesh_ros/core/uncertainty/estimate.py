@@ -102,7 +102,7 @@ def joint_flags(detection: HandDetection, frame: Frame, anchored: np.ndarray, is
 
 def _occluded(joints: np.ndarray, vertices: np.ndarray, location: Location, frame: Frame) -> np.ndarray:
     """Bits per joint, (21,) uint8: OCCLUDED where the hand's own skin hides it."""
-    # Without calibration the hand is relative to the wrist: the place under the assumed camera is good enough to see what hides what.
+    # Without calibration the hand is relative to the wrist. Its place before the assumed camera is good enough here.
     place = np.zeros(3) if frame.is_calibrated else location.translation_m - joints[WRIST]
     return np.where(hidden_joints(joints + place, vertices + place), OCCLUDED, 0).astype(np.uint8)
 

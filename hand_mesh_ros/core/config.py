@@ -30,6 +30,16 @@ class PipelineConfig:
     # Low, since the landmark model judges what the palm model proposes.
     min_palm_score: float = option(0.25, "palm score below which nothing is looked at closer", (0.05, 1.0), live=True)
     min_score: float = option(0.5, "score below which a hand is not reported", (0.05, 1.0), live=True)
+    min_hand_px: float = option(
+        45.0,
+        "smallest hand looked for, from wrist to fingertips [px]; smaller ones take longer to find",
+        (20.0, 1000.0),
+        live=True,
+    )
+    # Two runs of the palm model on a processor; a part of the image is searched in any case.
+    search_budget_ms: float = option(
+        24.0, "time of an image for following and looking for hands while none is in view [ms]", (0.0, 1000.0), live=True
+    )
     mirrored_input: bool = option(False, "the image is a selfie view, mirrored left to right; it is turned back first", live=True)
     image_features: bool = option(True, "look at the image too, not only at the keypoints found in it")
     n_hypotheses: int = option(8, "joint hypotheses per hand", (1, 64), live=True)

@@ -16,6 +16,7 @@ from hand_mesh_ros.core.cascade.mesh_stage import MeshDecoder
 from hand_mesh_ros.core.config import PipelineConfig, live_changes
 from hand_mesh_ros.core.detect.detector import HandDetector
 from hand_mesh_ros.core.detect.example_view import example_view
+from hand_mesh_ros.core.detect.search import Search
 from hand_mesh_ros.core.geometry.mirror import mirror_points
 from hand_mesh_ros.core.geometry.rays import ray_extent, translate_onto_rays
 from hand_mesh_ros.core.graph.fit import MeshFitter
@@ -38,8 +39,6 @@ from hand_mesh_ros.core.uncertainty.estimate import to_estimate
 
 # Of every answer; "fit" is one more where it is enabled.
 STAGES = ("detect", "joints", "mesh", "locate", "aggregate", "track")
-# While a hand is followed, new ones are looked for in every so many images only: a second hand may appear 0.2 s later.
-_SEARCH_EVERY = 6
 # After a longer pause of the images whatever is where a hand was may be another hand [s].
 _LONGEST_GAP_S = 2.0
 
@@ -65,7 +64,7 @@ class HandMeshPipeline:
         self.user_scale = UserScale(given_size(config.user_hand_scale))
         self.sizes_seen: list[SizeMeasure] = []  # of the hands of the last image, by depth
         self._last: tuple[float, tuple[int, ...]] = (-np.inf, ())
-        self._images = 0
+        self._search = Search(config)
 
     @classmethod
     def default(cls, device: str = "auto", **overrides: Any) -> "HandMeshPipeline":
@@ -124,7 +123,8 @@ class HandMeshPipeline:
             ValueError: if it differs in a field that is not `live`, since the models would have to be loaded again.
         """
         changed, self.config = live_changes(self.config, config), config
-        for stage in filter(None, (self.detector, self.sampler, self.decoder, self.fitter, *self._smoothers.values())):
+        stages = (self.detector, self._search, self.sampler, self.decoder, self.fitter, *self._smoothers.values())
+        for stage in filter(None, stages):
             stage.reconfigure(config)
         self._tracker.predict_s = 1e-3 * config.predict_ms
         if "user_hand_scale" in changed:
@@ -135,11 +135,12 @@ class HandMeshPipeline:
     def reset(self) -> None:
         """Forgets the hands that were followed, and how large they seemed."""
         self._tracker.forget()
+        self._search.reset()
         self.user_scale.reset()
         self._smoothers = {}
         self._last = (-np.inf, ())
 
-    def estimate(self, frame: Frame) -> list[HandEstimate]:
+    def estimate(self, frame: Frame, alone: bool = False) -> list[HandEstimate]:
         """The hands of the next image, at most `config.max_hands`, smoothed over the images before.
 
         A hand that was followed and is not seen is "predicted" for `config.predict_ms`; then it is lost: missing from the answer.
@@ -147,6 +148,7 @@ class HandMeshPipeline:
 
         Args:
             frame: image and camera. With `config.mirrored_input` it is turned back first: the answer is of the turned-back image.
+            alone: no other images will follow soon: this one is searched for hands of all sizes, however long it takes.
         """
         if self.config.mirrored_input:
             frame = frame.mirrored()
@@ -156,9 +158,7 @@ class HandMeshPipeline:
         self._last = (frame.stamp_s, frame.rgb.shape)
         self.timings_ms = dict.fromkeys((*STAGES, "total"), 0.0)
         with self._timed("detect"):
-            search = self._images % _SEARCH_EVERY == 0 or self._tracker.is_missing_one
-            hands = self._tracker.update(self.detector.detect(frame, self._tracker.following, search), frame.stamp_s)
-        self._images += 1
+            hands = self._tracker.update(self._detect(frame, alone), frame.stamp_s)
         self.sizes_seen = []
         seen = {hand.track_id: self.estimate_hand(hand, frame, state) for hand, state in hands if state != "predicted"}
         self.user_scale.step(self.sizes_seen, frame.stamp_s)
@@ -166,6 +166,15 @@ class HandMeshPipeline:
             estimates = self._tracked([hand for hand, _ in hands], seen, frame)
         self.timings_ms["total"] = 1e3 * (time.perf_counter() - started_s)
         return estimates
+
+    def _detect(self, frame: Frame, alone: bool) -> list[HandDetection]:
+        """Hands of the next image that are beyond doubt; those followed have their ids."""
+        following = self._tracker.following_at(frame.stamp_s)
+        if alone:
+            return self.detector.detect(frame, following)
+        plan = self._search.plan(frame, following, self._tracker.missing)
+        hands = self.detector.detect(frame, [*following, *self._search.waiting], plan.is_due, plan)
+        return self._search.settle(plan, hands)
 
     def _tracked(self, hands: Sequence[HandDetection], seen: Mapping[str, HandEstimate], frame: Frame) -> list[HandEstimate]:
         """The answer in the order of `hands`: seen ones smoothed, no two in one place, the others predicted."""

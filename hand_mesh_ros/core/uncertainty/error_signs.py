@@ -28,7 +28,7 @@ def signs(detection: HandDetection, joints_m: np.ndarray, rays: np.ndarray, cert
     guesses = (detection.world_landmarks_m, np.column_stack([detection.keypoints_px, detection.keypoint_depth_px]))
     apart = [np.log(_LEAST + _distance(guess.astype(np.float64), joints_m)) for guess in guesses]
     residual = translate_onto_rays(joints_m[None], rays, certainty)[1][0] / max(ray_extent(rays), 1e-6)
-    return np.array([*apart, np.log(_LEAST + residual), np.log(1 + _SUREST - min(detection.score, 1.0))])
+    return np.array([*apart, np.log(_LEAST + residual), np.log(1 + _SUREST - min(float(detection.keypoint_conf.max()), 1.0))])
 
 
 def _distance(guess: np.ndarray, joints_m: np.ndarray) -> float:

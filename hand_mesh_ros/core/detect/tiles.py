@@ -18,7 +18,7 @@ _STEP = 0.62
 # Squares of more than this share of the image's longer side see hardly more than the whole image does.
 _ALMOST_WHOLE = 0.8
 # Cells of the coarse image per smallest hand.
-_CELLS_PER_HAND = 8
+_CELLS_PER_HAND = 6
 # Middle of the range of skin in YCrCb (Chai and Ngan 1999: Cr 133 to 173, Cb 77 to 127), and its width as a standard deviation.
 _SKIN_CR_CB, _SKIN_STD = (153.0, 102.0), 15.0
 # Weights of what makes a place interesting, beside skin: brightness, redness, motion [per grey level].
@@ -128,7 +128,7 @@ def _standing_out(layers: np.ndarray, hand_cells: float) -> np.ndarray:
     fewer = max(1, int(hand_cells / _CELLS_PER_HAND))
     small = layers[fewer // 2 :: fewer, fewer // 2 :: fewer] if min(layers.shape[:2]) > fewer else layers
     reach = max(0.4 * hand_cells / fewer, 0.8)
-    near, around = cv2.GaussianBlur(small, (0, 0), reach), cv2.GaussianBlur(small, (0, 0), 2.5 * reach)
+    near, around = (cv2.blur(small, 2 * [2 * round(1.6 * width) + 1]) for width in (reach, 2.5 * reach))
     apart = near - around
     colour = np.maximum(apart[..., 0], 0) + np.abs(apart[..., 1]) + np.maximum(apart[..., 2], 0)
     found = (colour + np.maximum(apart[..., 4], 0)) * np.sqrt(near[..., 3])
@@ -136,7 +136,7 @@ def _standing_out(layers: np.ndarray, hand_cells: float) -> np.ndarray:
 
 
 def _most(values: np.ndarray, tile: Tile, step: int) -> float:
-    margin = _MARGIN * np.array([tile.width, tile.height])
-    low = ((np.array([tile.left, tile.top]) + margin) / step).astype(int)
-    high = np.maximum(((np.array([tile.left + tile.width, tile.top + tile.height]) - margin) / step).astype(int), low + 1)
-    return float(values[low[1] : high[1], low[0] : high[0]].max(initial=0.0))
+    across, down = _MARGIN * tile.width, _MARGIN * tile.height
+    left, top = int((tile.left + across) / step), int((tile.top + down) / step)
+    right, bottom = int((tile.left + tile.width - across) / step), int((tile.top + tile.height - down) / step)
+    return values[top : max(bottom, top + 1), left : max(right, left + 1)].max(initial=0.0)

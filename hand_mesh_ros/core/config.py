@@ -39,6 +39,16 @@ class DetectorConfig(ModelConfig):
     # Low, since the landmark model judges what the palm model proposes.
     min_palm_score: float = option(0.25, "palms with a lower score are ignored", (0.05, 1.0), live=True)
     min_score: float = option(0.5, "hands with a lower score are not reported", (0.05, 1.0), live=True)
+    min_hand_px: float = option(
+        45.0,
+        "smallest hand to search for, from wrist to fingertips [px]; smaller hands take longer to find",
+        (20.0, 1000.0),
+        live=True,
+    )
+    # Two runs of the palm model on a processor. One part of the image is searched in any case.
+    search_budget_ms: float = option(
+        24.0, "time per image for following and searching while no hand is in view [ms]", (0.0, 1000.0), live=True
+    )
 
 
 @dataclass(frozen=True)

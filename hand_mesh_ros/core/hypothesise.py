@@ -10,7 +10,7 @@ from hand_mesh_ros.core.hand_model import HandModel, bone_lengths
 from hand_mesh_ros.core.mirror import mirror_points
 from hand_mesh_ros.core.noise import SCHEDULE, TRAINING_STEPS
 from hand_mesh_ros.core.onnx_model import OnnxModel
-from hand_mesh_ros.core.sample import multistep
+from hand_mesh_ros.core.sample import ddim
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
 from hand_mesh_ros.core.types import Frame, HandDetection, Hypotheses, Sight
 from hand_mesh_ros.core.view import FEATURES_SHAPE, JOINT_UNIT_M, Cues, HandView, look_at_hand
@@ -112,7 +112,7 @@ class JointSampler:
             times = np.full(len(noisy), time, np.float32)
             return self._denoiser(noisy_joints=noisy.astype(np.float32), time=times, view_embedding=views)["joints"]
 
-        return multistep(denoise, start, self._steps, start_time).reshape(-1, N_JOINTS, 3)
+        return ddim(denoise, start, self._steps, start_time).reshape(-1, N_JOINTS, 3)
 
 
 def _consensus(joints_m: np.ndarray) -> np.ndarray:

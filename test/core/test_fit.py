@@ -38,7 +38,7 @@ def detection(plain, frame) -> HandDetection:
     return plain.detector.detect(frame)[0]
 
 
-@pytest.mark.xfail(strict=True, reason="the cascade errs by 0.8 px here; the fit's settings are for the one before, and make it 1.6")
+@pytest.mark.xfail(strict=True, reason="the cascade errs by 0.8 px; the fit's settings are for the one before, and leave 1.6")
 def test_a_fit_brings_the_hand_nearer_to_its_keypoints_and_says_so(plain, fitting, frame, detection):
     before, after = (pipeline.estimate_hand(detection, frame) for pipeline in (plain, fitting))
     assert after.reprojection_px < 0.9 * before.reprojection_px

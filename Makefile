@@ -56,9 +56,9 @@ VIEWS := runs/detected
 NATURAL := runs/natural
 train: setup
 	$(call train_model,joints,--minutes 34 --precision bfloat16 --validate-every 2000)
-	$(call train_model,mesh_autoencoder,--steps 1500 --batch-size 64 --learning-rate 2e-4 --ema-decay 0.99 --validate-every 250)
-	$(call train_model,mesh_latent,--source runs/mesh_autoencoder --joints runs/joints --minutes 9 --validate-every 400)
-	$(call store_views,$(NATURAL),3000,8 --held-out --natural)
+	$(call train_model,mesh_autoencoder,--steps 500 --batch-size 64 --learning-rate 2e-4 --ema-decay 0.99 --validate-every 250)
+	$(call train_model,mesh_latent,--source runs/mesh_autoencoder --joints runs/joints --minutes 7 --validate-every 400)
+	$(call store_views,$(NATURAL),2000,8 --held-out --natural)
 	$(call store_views,$(VIEWS),3000,7 --held-out)
 	$(call store_views,$(VIEWS),15000,0)
 	$(call store_views,$(VIEWS),18000,1)

@@ -63,7 +63,7 @@ def real_samples(folder: Path) -> Iterator[Sample]:
         yield Sample(str(name), Frame(padded, shifted), joints.astype(np.float64), str(side))
 
 
-def synthetic_samples(count: int, seed: int, with_depth: bool = False) -> Iterator[Sample]:
+def synthetic_samples(count: int, seed: int, with_depth: bool = False, natural: bool = False) -> Iterator[Sample]:
     """The test set: poses, builds, skin tones and backgrounds that are held out of training, right and left hands in turn.
 
     The hands' sizes vary as those of adults do. Scaling a scene about the optical centre changes no pixel, so its truth alone is
@@ -73,11 +73,12 @@ def synthetic_samples(count: int, seed: int, with_depth: bool = False) -> Iterat
         count: number of hands.
         seed: of the set.
         with_depth: frames carry the rendered depth.
+        natural: poses and views are mostly as people hold their hands before cameras.
     """
     # Only this needs the renderer.
     from models_train.data.scenes import SceneMaker
 
-    maker = SceneMaker(np.random.default_rng(seed), held_out=True)
+    maker = SceneMaker(np.random.default_rng(seed), held_out=True, natural=natural)
     sizes = np.exp(SIZE_REL_STD * np.random.default_rng([seed, 1]).standard_normal(count))
     for index, size in enumerate(sizes):
         if index % _BATCH == 0:

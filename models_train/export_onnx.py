@@ -21,6 +21,8 @@ from models_train.tasks.task import Export
 from models_train.train import DEFAULTS, make_task
 
 LICENCE = "Apache-2.0; trained on synthetic hands of the CC0 hand model"
+_WITH_RECORDED_POSES = ("joints", "mesh_latent")
+_RECORDED_POSES = ", in part in poses derived from handy.js (MIT, copyright 2020-2021 Stewart Smith)"
 OPSET = 18
 _N_OTHER_BATCH = 8  # parity is checked at a batch size that the exporter did not see, too
 
@@ -83,7 +85,7 @@ def manifest_entry(checkpoint: Checkpoint) -> dict:
     differing = [item.name for item in fields(config) if getattr(config, item.name) != item.default and item.name != "task"]
     options = " ".join(f"--{name.replace('_', '-')} {getattr(config, name)}" for name in differing)
     return {
-        "licence": LICENCE,
+        "licence": LICENCE + (_RECORDED_POSES if config.task in _WITH_RECORDED_POSES else ""),
         "command": f"python -m models_train.train {config.task} {options} --run runs/NAME",
         "seed": config.seed,
         "minutes": round(minutes, 1),

@@ -2,11 +2,13 @@
 
     python -m benchmarks.accuracy --data ../shared/data/real_dev
     python -m benchmarks.accuracy --synthetic --count 500
+    python -m benchmarks.accuracy --synthetic --natural --count 500
 
 `--data` names a folder with images/ and annotations.npz: image (N,) file names, camera_matrix (N, 3, 3), joints_m (N, 21, 3) in
 the camera's optical frame, handedness (N,). Its images are padded by 64 reflected pixels, since hands fill them to the border.
 `--synthetic` renders the test set: hands, both sides in turn, whose poses, builds, skin tones and backgrounds are held out of
-training; its images are not padded, and its truth includes the surface. `--flip` mirrors every image, camera and truth.
+training; its images are not padded, and its truth includes the surface. With `--natural` most poses are recorded ones, and most
+views show the palm or the back. `--flip` mirrors every image, camera and truth.
 
 Hands are searched for without any hint. What is measured of an estimate is a mean over the hands that were found; two rows count
 the missed ones as well. Intervals are 95 % bootstrap intervals over images; images of one recording are alike, so judge gains by
@@ -36,16 +38,18 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=TEST_COUNT, help="number of rendered hands")
     parser.add_argument("--seed", type=int, default=TEST_SEED, help="of the rendered hands")
     parser.add_argument("--depth", action="store_true", help="give the rendered depth to the pipeline too")
+    parser.add_argument("--natural", action="store_true", help="render hands as people hold them before cameras")
     parser.add_argument("--flip", action="store_true", help="mirror the images")
     parser.add_argument("--models", default="", help="folder of the model files; the shipped ones if not given")
     parser.add_argument("--hypotheses", type=int, default=8)
     parser.add_argument("--steps", type=int, default=4, help="denoising steps of the joints")
     parser.add_argument("--json", type=Path, help="write the figures of every image here")
     args = parser.parse_args()
-    if args.depth and not args.synthetic:
-        parser.error("--depth goes with --synthetic")
+    if (args.depth or args.natural) and not args.synthetic:
+        parser.error("--depth and --natural go with --synthetic")
     pipeline = HandMeshPipeline.default(n_hypotheses=args.hypotheses, joint_steps=args.steps, models_dir=args.models)
-    samples = synthetic_samples(args.count, args.seed, args.depth) if args.synthetic else real_samples(args.data)
+    drawn = (args.count, args.seed, args.depth, args.natural)
+    samples = synthetic_samples(*drawn) if args.synthetic else real_samples(args.data)
     if args.flip:
         samples = map(flipped, samples)
     results = [measure(pipeline, seen) for seen in look(pipeline.detector, samples)]

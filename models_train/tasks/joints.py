@@ -12,7 +12,7 @@ from hand_mesh_ros.core.cascade.joint_stage import DENOISER_FILE, ENCODER_FILE
 from hand_mesh_ros.core.cascade.view import CONDITION_SIZE, FEATURES_SHAPE, JOINT_UNIT_M, look_at_hand
 from hand_mesh_ros.core.geometry import rigid
 from hand_mesh_ros.core.models import noise
-from hand_mesh_ros.core.models.sampler import multistep
+from hand_mesh_ros.core.models.sampler import ddim
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
 from models_train.checkpoint import BEST, Checkpoint, weights_digest
 from models_train.data import shards, views
@@ -140,7 +140,7 @@ def sample_joints(net: JointNet, condition: torch.Tensor, features: torch.Tensor
     with torch.no_grad():
         view = net.encoder(condition, features).repeat_interleave(count, 0)
         start = torch.randn(len(view), 3 * N_JOINTS, device=view.device)
-        drawn = multistep(lambda noisy, time: net.denoiser(noisy, torch.full((len(noisy),), time).to(noisy), view), start, steps)
+        drawn = ddim(lambda noisy, time: net.denoiser(noisy, torch.full((len(noisy),), time).to(noisy), view), start, steps)
     return JOINT_UNIT_M * drawn.reshape(-1, count, N_JOINTS, 3).cpu().double().numpy()
 
 

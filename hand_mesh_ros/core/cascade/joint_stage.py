@@ -10,7 +10,7 @@ from hand_mesh_ros.core.hand import model as hand_model
 from hand_mesh_ros.core.hand.model import HandModel, bone_lengths
 from hand_mesh_ros.core.models.noise import SCHEDULE
 from hand_mesh_ros.core.models.onnx_model import OnnxModel
-from hand_mesh_ros.core.models.sampler import multistep
+from hand_mesh_ros.core.models.sampler import ddim
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
 from hand_mesh_ros.core.types import Hypotheses, SeenHand, ViewEmbedding
 
@@ -96,7 +96,7 @@ class JointSampler:
             times = np.full(len(noisy), time, np.float32)
             return self._denoiser(noisy_joints=noisy.astype(np.float32), time=times, view_embedding=views)["joints"]
 
-        return multistep(denoise, self._noise, self._steps).reshape(-1, N_JOINTS, 3)
+        return ddim(denoise, self._noise, self._steps).reshape(-1, N_JOINTS, 3)
 
 
 def _consensus(joints_m: np.ndarray) -> np.ndarray:

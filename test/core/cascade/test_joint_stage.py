@@ -73,7 +73,7 @@ def test_the_same_detection_gives_the_same_hypotheses(sampler, hand):
 
 def test_a_view_with_two_explanations_gets_both(sampler, hand):
     # Seen from far, the fingers of a flat hand are as short when they lean a little towards the camera as when away from it.
-    lean = lean_deg(sampler(seen(leaning(hand, -20))).joints_m)
+    lean = lean_deg(sampler(seen(leaning(hand, -10))).joints_m)
     assert np.mean(lean > 5) >= 0.1, lean
     assert np.mean(lean < -5) >= 0.1, lean
 
@@ -112,9 +112,13 @@ def test_a_left_hand_is_seen_as_the_right_hand_that_it_mirrors(hand):
     np.testing.assert_allclose(other.camera_rays, mirror_points(one.camera_rays), atol=1e-6)
 
 
-def test_image_features_count_only_where_they_are_wanted(sampler, hand):
-    blind = JointSampler(default_models_dir(), PipelineConfig(device="cpu", threads=1, n_hypotheses=32, image_features=False))
-    plain = seen(leaning(hand, 20))
-    with_image = replace(plain, features=np.random.default_rng(0).normal(0, 2, (192, 7, 7)).astype(np.float32))
-    np.testing.assert_array_equal(blind(with_image).joints_m, sampler(plain).joints_m)
-    assert np.abs(sampler(with_image).joints_m - sampler(plain).joints_m).max() > 1e-3
+def test_cues_that_the_shipped_encoder_never_learned_from_have_no_influence(sampler, hand):
+    plain, rng = seen(leaning(hand, 20)), np.random.default_rng(0)
+    with_image = replace(plain, features=rng.normal(0, 2, (192, 7, 7)).astype(np.float32))
+    with_world = replace(plain, world_landmarks_m=rng.normal(0, 0.1, (21, 3)).astype(np.float32))
+    for more in (with_image, with_world):
+        np.testing.assert_array_equal(sampler(more).joints_m, sampler(plain).joints_m)
+
+
+def test_every_noise_comes_with_its_opposite(sampler):
+    np.testing.assert_array_equal(sampler._noise[:16], -sampler._noise[16:])

@@ -35,7 +35,7 @@ class Background:
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
-    def submit(self, job: Callable[[], Outcome]) -> Future:
+    def submit(self, job: Callable[[], Outcome]) -> "Future[Outcome]":
         """What the job will return or raise, to be awaited in a callback.
 
         Raises:
@@ -43,7 +43,7 @@ class Background:
         """
         if self._jobs.qsize() >= _MOST_WAITING:
             raise Busy(f"{_MOST_WAITING} requests wait already; ask again when one of them is answered")
-        future = Future()
+        future: Future[Outcome] = Future()
         self._jobs.put((job, future))
         return future
 

@@ -7,6 +7,7 @@ of a node that does not work is sent to nobody, and subscribers count publishers
 from collections.abc import Callable
 from contextlib import ExitStack
 from copy import copy
+from typing import TypeVar
 
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
@@ -19,6 +20,8 @@ from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
 from hand_mesh_ros.ros import qos
+
+Endpoint = TypeVar("Endpoint")
 
 
 class QosOverrideError(ValueError):
@@ -39,8 +42,11 @@ class Endpoints:
         Raises:
             QosOverrideError: naming the topic and what is allowed.
         """
-        create = self.node.create_publisher
-        publisher = self._overridable("publisher", topic, profile, lambda options: create(kind, topic, **options))
+
+        def create(own: QoSProfile) -> Publisher:
+            return self.node.create_publisher(kind, topic, own, qos_overriding_options=qos.OVERRIDING)
+
+        publisher = self._overridable("publisher", topic, profile, create)
         self._made.callback(self.node.destroy_publisher, publisher)
         return publisher
 
@@ -58,8 +64,11 @@ class Endpoints:
             QosOverrideError: naming the topic and what is allowed.
         """
 
-        def create(options: dict[str, object]) -> Subscription:
-            return self.node.create_subscription(kind, topic, callback, event_callbacks=events, **options)
+        def create(own: QoSProfile) -> Subscription:
+            options = qos.OVERRIDING
+            return self.node.create_subscription(
+                kind, topic, callback, own, event_callbacks=events, qos_overriding_options=options
+            )
 
         subscription = self._overridable("subscription", topic, profile, create)
         self._made.callback(self.node.destroy_subscription, subscription)
@@ -85,10 +94,10 @@ class Endpoints:
         """Takes all away, the last one first."""
         self._made.close()
 
-    def _overridable(self, entity: str, topic: str, profile: QoSProfile, create: Callable) -> object:
+    def _overridable(self, entity: str, topic: str, profile: QoSProfile, create: Callable[[QoSProfile], Endpoint]) -> Endpoint:
         try:
             # A copy, since rclpy writes the overrides into the profile.
-            return create({"qos_profile": copy(profile), "qos_overriding_options": qos.OVERRIDING})
+            return create(copy(profile))
         except (ParameterException, InvalidQosOverridesError, RuntimeError) as error:
             name = f"qos_overrides.{self.node.resolve_topic_name(topic)}.{entity}"
             raise QosOverrideError(f"{name}: {error}; {qos.ALLOWED}") from error

@@ -1,8 +1,8 @@
 """ROS parameters derived from configuration dataclasses: the fields are the one list, this declares, reads and changes them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from dataclasses import Field, dataclass, fields, replace
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
@@ -10,7 +10,12 @@ from rclpy.parameter import Parameter
 
 from hand_mesh_ros.core.config import check, option
 
-Config = TypeVar("Config")
+
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+Config = TypeVar("Config", bound=_Dataclass)
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ def changed(config: Config, changes: Iterable[Parameter]) -> Config:
     return replace(config, **values) if values else config
 
 
-def _typed(item: Any, value: Any) -> Any:
+def _typed(item: Field[Any], value: Any) -> Any:
     expected = type(item.default)
     if expected is float and type(value) is int:
         return float(value)
@@ -82,7 +87,7 @@ def _typed(item: Any, value: Any) -> Any:
     return value
 
 
-def _descriptor(item: Any) -> ParameterDescriptor:
+def _descriptor(item: Field[Any]) -> ParameterDescriptor:
     limits, choices = item.metadata["limits"], item.metadata["choices"]
     descriptor = ParameterDescriptor(description=item.metadata["doc"], read_only=not item.metadata["live"])
     # Whole numbers are fine for a float: launch files and YAML write `markers_hz: 10`. For the others that may change, it is left

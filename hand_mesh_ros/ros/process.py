@@ -1,7 +1,7 @@
 """Life of a node's process: quiet on SIGINT and SIGTERM however often they come, a clear line on parameters that do not fit."""
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import rclpy
 from rclpy.exceptions import ParameterException
@@ -10,7 +10,7 @@ from rclpy.logging import get_logger
 from rclpy.node import Node
 
 
-def run(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int:
+def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     """Spins a node until the process is told to end; returns the exit code.
 
     A node with a method `close` is closed before it is destroyed.

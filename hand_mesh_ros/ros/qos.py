@@ -5,9 +5,9 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
+    from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
 except ImportError:  # ROS 2 Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks
+    from rclpy.qos_event import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
 
 __all__ = [
     "ALLOWED",
@@ -18,6 +18,7 @@ __all__ = [
     "RESULT",
     "TF",
     "TF_STATIC",
+    "QoSRequestedIncompatibleQoSInfo",
     "SubscriptionEventCallbacks",
     "image_intake",
     "policy_name",

@@ -10,6 +10,7 @@ import numpy as np
 from hand_mesh_ros.core.config import check, option
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
+from hand_mesh_ros.core.types import Side
 from hand_mesh_ros.sources.assumed_camera import assumed_matrix
 from hand_mesh_ros.synthetic.camera import SyntheticCamera, SyntheticView
 
@@ -33,7 +34,7 @@ class SourceConfig:
     hfov_deg: float = option(
         60.0, "assumed horizontal field of view [deg]; 0 says that the camera is not calibrated", (0.0, 170.0)
     )
-    side: str = option("right", "side of the synthetic hand", choices=("left", "right"))
+    side: Side = option("right", "side of the synthetic hand", choices=("left", "right"))
     seed: int = option(0, "seed of the synthetic hand's look and motion", (0, 2**31 - 1))
 
     def __post_init__(self) -> None:
@@ -137,7 +138,8 @@ class VideoSource:
     def read(self) -> Shot | None:
         ok, bgr = self._capture.read()
         if not ok:
-            return self._end()
+            self._end()
+            return None
         rgb = self._resized(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
         time_s = (
             (cv2.getTickCount() - self._started_at_ticks) / cv2.getTickFrequency()
@@ -164,7 +166,6 @@ class VideoSource:
         # Containers state the count within a few images; half of it missing is a damaged file.
         if self._count < 0.5 * self._expected:
             raise SourceError(f"video '{name}' breaks off: {self._count} of {self._expected} images could be decoded")
-        return None
 
     def _resized(self, rgb: np.ndarray) -> np.ndarray:
         height, width = rgb.shape[:2]

@@ -55,9 +55,10 @@ class HandDrawing:
         """Draws the hand as it is now."""
         origin = PLACE_WITHOUT_CAMERA_M if hand.scale_source == "none" else np.zeros(3)
         joints = (hand.joints_m + origin).astype(np.float32)
-        has_surface = self._faces is not None and len(hand.vertices_m) > self._faces.max()
-        if self._is_on("surface", layers.surface and has_surface):
-            self._show_surface((hand.vertices_m + origin).astype(np.float32), layers.opacity)
+        faces = self._faces
+        has_surface = faces is not None and len(hand.vertices_m) > faces.max()
+        if self._is_on("surface", layers.surface and has_surface) and faces is not None:
+            self._show_surface((hand.vertices_m + origin).astype(np.float32), faces, layers.opacity)
         if self._is_on("spread", layers.spread and has_surface):
             self._show_spread((hand.vertices_m + origin).astype(np.float32), hand.vertex_std_m)
         if self._is_on("skeleton", layers.skeleton):
@@ -74,11 +75,11 @@ class HandDrawing:
             _set(self._handles[part], visible=wanted)
         return wanted
 
-    def _show_surface(self, vertices: np.ndarray, opacity: float) -> None:
+    def _show_surface(self, vertices: np.ndarray, faces: np.ndarray, opacity: float) -> None:
         handle = self._handles.get("surface")
-        if handle is None:
+        if not isinstance(handle, viser.MeshHandle):
             self._handles["surface"] = self._scene.add_mesh_simple(
-                f"{self._name}/surface", vertices, self._faces, color=SIDE_COLOURS[self._side], opacity=opacity, side="double"
+                f"{self._name}/surface", vertices, faces, color=SIDE_COLOURS[self._side], opacity=opacity, side="double"
             )
             return
         handle.vertices = vertices
@@ -87,7 +88,7 @@ class HandDrawing:
     def _show_spread(self, vertices: np.ndarray, std_m: np.ndarray) -> None:
         colours = _heat(std_m / _FULL_SPREAD_M)
         handle = self._handles.get("spread")
-        if handle is None:
+        if not isinstance(handle, viser.PointCloudHandle):
             self._handles["spread"] = self._scene.add_point_cloud(
                 f"{self._name}/spread", vertices, colours, point_size=0.0025, point_shape="circle", precision="float32"
             )
@@ -107,7 +108,7 @@ class HandDrawing:
         linear = np.round(255 * (colours / 255) ** 2.2).astype(np.uint8)
         ends = np.repeat(linear[:, None], 2, axis=1)
         handle = self._handles.get(part)
-        if handle is None:
+        if not isinstance(handle, viser.LineSegmentsHandle):
             self._handles[part] = self._scene.add_line_segments(
                 f"{self._name}/{part}", lines, ends, thickness=width_px, thickness_units="screen"
             )
@@ -117,7 +118,7 @@ class HandDrawing:
     def _show_ellipsoids(self, joints: np.ndarray, covariances: np.ndarray) -> None:
         rotations, radii = ellipsoids(covariances)
         handle = self._handles.get("ellipsoids")
-        if handle is None:
+        if not isinstance(handle, viser.BatchedMeshHandle):
             ball = trimesh.creation.icosphere(subdivisions=2)
             self._handles["ellipsoids"] = self._scene.add_batched_meshes_simple(
                 f"{self._name}/ellipsoids",

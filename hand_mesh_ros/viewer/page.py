@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import viser
 
-from hand_mesh_ros.core.types import HandEstimate
+from hand_mesh_ros.core.types import HandEstimate, Side
 from hand_mesh_ros.viewer.hand_scene import HandDrawing, SceneLayers
 from hand_mesh_ros.viewer.overlay import SIDE_COLOURS, OverlayLayers, draw_overlay
 
@@ -45,7 +45,7 @@ class Viewer:
             self._server = viser.ViserServer(host=host, port=port, label="hand_mesh_ros", verbose=False)
         self.address = f"http://{host}:{self._server.get_port()}"
         self._faces: np.ndarray | None = None
-        self._drawings: dict[tuple[str, int], HandDrawing] = {}
+        self._drawings: dict[tuple[Side, int], HandDrawing] = {}
         self._frustum: viser.CameraFrustumHandle | None = None
         self._frustum_shape = (0.0, 0.0)
         self._build_scene()
@@ -152,7 +152,7 @@ class Viewer:
             self._ellipsoids.value,
             self._spread.value,
         )
-        shown = set()
+        shown: set[tuple[Side, int]] = set()
         for hand in hands:
             # Drawings belong to places, not to tracks: a new track does not send the triangles again.
             place = (hand.handedness, sum(side == hand.handedness for side, _ in shown))

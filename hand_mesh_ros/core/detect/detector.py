@@ -82,7 +82,8 @@ class HandDetector:
 
     def _follow(self, rgb: np.ndarray, previous: Sequence[HandDetection]) -> list[HandDetection]:
         """Hands of `previous` that are still there. Where two ended up on one hand, the one that moved less stays."""
-        found = [(hand, last) for last in previous[: self.config.max_hands] if (hand := self._found_again(rgb, last)) is not None]
+        candidates = previous[: self.config.max_hands]
+        found = [(hand, last) for last in candidates if (hand := self._found_again(rgb, last)) is not None]
         motion = [float(np.abs(hand.keypoints_px - last.keypoints_px).mean()) for hand, last in found]
         kept: dict[int, HandDetection] = {}
         for index in np.argsort(motion, kind="stable").tolist():

@@ -101,7 +101,7 @@ class Inputs:
         else:
             self._refuse("depth", "its stamp is zero; it cannot be paired with an image")
 
-    def _offered_another_qos(self, name: str, event: object) -> None:
+    def _offered_another_qos(self, name: str, event: qos.QoSRequestedIncompatibleQoSInfo) -> None:
         self._conflicts[name] = qos.policy_name(event.last_policy_kind)
         self._node.get_logger().warning(
             f"a publisher on {self.topic(name)} offers another {self._conflicts[name]} than asked ({self.reliability(name)}): "

@@ -118,7 +118,9 @@ class HandMeshNode(LifecycleNode):
         self.get_logger().info(f"models {pipeline.model_id} loaded; licence: {pipeline.hand_model.licence}")
 
     def _activate(self) -> None:
-        pipeline = self._pipeline
+        pipeline, limits = self._pipeline, self._limits
+        if pipeline is None or limits is None:
+            raise RuntimeError("there are no models before `configure`")
         try:
             # The first time they are still there from configure.
             if not pipeline.is_loaded:
@@ -127,7 +129,7 @@ class HandMeshNode(LifecycleNode):
             pipeline.warm_up()
             self._health.begin()
             on_answer = self._scale_service.image_answered
-            self._perception = Perception(self, self._config, pipeline, self._limits, self._health, on_answer)
+            self._perception = Perception(self, self._config, pipeline, limits, self._health, on_answer)
         except Exception:
             self._release()
             raise

@@ -149,12 +149,12 @@ class Perception:
         started_s = time.perf_counter()
         frame = self._to_frame(decompress(image) if isinstance(image, CompressedImage) else image, depth)
         converted_s = time.perf_counter()
-        estimates = self._pipeline.estimate(frame)
+        found = self._pipeline.estimate(frame)
         self._on_answer()
         estimated_s = time.perf_counter()
         self._sequence += 1
         try:
-            estimates, header = self._output_frame.of(estimates, image.header)
+            estimates, header = self._output_frame.of(found, image.header)
         except TransformError as error:
             self._warn(str(error))
             return

@@ -3,9 +3,11 @@
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from geometry_msgs.msg import Pose
 from rclpy.duration import Duration
+from rclpy.publisher import Publisher
 from std_msgs.msg import Header
 
 from hand_mesh_ros.core.hand.model import HandModel
@@ -45,29 +47,30 @@ class CollisionObjects:
         self._lock = threading.Lock()
         self._shown: dict[str, Header] = {}  # last header of each object in the planning scene, by id
         self._due_s = self._published_s = 0.0
-        self._publisher = None
+        self._publisher: Publisher | None = None
         if CollisionObject is None:
             reason = "moveit_msgs is not installed: no collision_objects; planners can call ~/get_hand_shape"
             endpoints.node.get_logger().info(reason)
         else:
-            self._publisher = endpoints.publisher(CollisionObject, "collision_objects", qos.HYPOTHESES)
+            self._publisher = publisher = endpoints.publisher(CollisionObject, "collision_objects", qos.HYPOTHESES)
             # Destroyed in reverse order: the removals are sent while the publisher exists.
-            endpoints.on_destroy(self._remove_for_good)
-            endpoints.timer(_PERIOD_S, self._remove_when_silent)
+            endpoints.on_destroy(partial(self._remove_for_good, publisher))
+            endpoints.timer(_PERIOD_S, partial(self._remove_when_silent, publisher))
 
     def publish(self, estimates: Sequence[HandEstimate], header: Header) -> None:
         """Publishes the hands of one image, as far as somebody subscribes; removals at once, the rest at most every 0.1 s."""
-        if self._publisher is None or not self._publisher.get_subscription_count():
+        publisher = self._publisher
+        if publisher is None or not publisher.get_subscription_count():
             return
         hands = {f"hand_{hand.track_id}": hand for hand in estimates if is_placed(hand)}
         with self._lock:
             self._published_s = time.monotonic()
-            self._remove(self._shown.keys() - hands.keys())
+            self._remove(publisher, self._shown.keys() - hands.keys())
             if self._published_s < self._due_s:
                 return
             self._due_s = self._published_s + _PERIOD_S
             for name, hand in hands.items():
-                self._publisher.publish(self._to_object(name, hand, header))
+                publisher.publish(self._to_object(name, hand, header))
                 self._shown[name] = header
 
     def _to_object(self, name: str, hand: HandEstimate, header: Header) -> "CollisionObject":
@@ -81,17 +84,17 @@ class CollisionObjects:
             operation=CollisionObject.ADD,
         )
 
-    def _remove(self, names: Iterable[str]) -> None:
+    def _remove(self, publisher: Publisher, names: Iterable[str]) -> None:
         for name in list(names):
-            self._publisher.publish(CollisionObject(header=self._shown.pop(name), id=name, operation=CollisionObject.REMOVE))
+            publisher.publish(CollisionObject(header=self._shown.pop(name), id=name, operation=CollisionObject.REMOVE))
 
-    def _remove_when_silent(self) -> None:
+    def _remove_when_silent(self, publisher: Publisher) -> None:
         with self._lock:
             if time.monotonic() - self._published_s > _SILENCE_S:
-                self._remove(self._shown)
+                self._remove(publisher, self._shown)
 
-    def _remove_for_good(self) -> None:
+    def _remove_for_good(self, publisher: Publisher) -> None:
         with self._lock:
             if self._shown:
-                self._remove(self._shown)
-                self._publisher.wait_for_all_acked(Duration(seconds=_ACK_PATIENCE_S))
+                self._remove(publisher, self._shown)
+                publisher.wait_for_all_acked(Duration(seconds=_ACK_PATIENCE_S))

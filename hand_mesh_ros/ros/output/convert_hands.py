@@ -13,30 +13,37 @@ from std_msgs.msg import Header
 
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.topology import JOINT_NAMES, N_JOINTS, PARENTS
-from hand_mesh_ros.core.types import HandEstimate
+from hand_mesh_ros.core.types import HandEstimate, ScaleSource, Side, TrackState
 from hand_mesh_ros.msg import Hand, HandArray, HandHypotheses, HandMesh, HandMeshArray, MeshTopology
 
-SIDES = {"left": Hand.SIDE_LEFT, "right": Hand.SIDE_RIGHT}
-STATES = {
+SIDES: dict[Side, int] = {"left": Hand.SIDE_LEFT, "right": Hand.SIDE_RIGHT}
+STATES: dict[TrackState, int] = {
     "new": Hand.STATE_NEW,
     "tracked": Hand.STATE_TRACKED,
     "predicted": Hand.STATE_PREDICTED,
     "lost": Hand.STATE_LOST,
 }
-SCALE_SOURCES = {"none": Hand.SCALE_NONE, "prior": Hand.SCALE_PRIOR, "depth": Hand.SCALE_DEPTH, "user": Hand.SCALE_USER}
+SCALE_SOURCES: dict[ScaleSource, int] = {
+    "none": Hand.SCALE_NONE,
+    "prior": Hand.SCALE_PRIOR,
+    "depth": Hand.SCALE_DEPTH,
+    "user": Hand.SCALE_USER,
+}
 _UPPER_TRIANGLE = np.triu_indices(3)
+_CLOUD_NAMES = ["x", "y", "z", "joint", "hand", "sample", "weight"]
+_CLOUD_OFFSETS = [0, 4, 8, 12, 13, 14, 16]
 CLOUD_POINT = np.dtype(
     {
-        "names": ["x", "y", "z", "joint", "hand", "sample", "weight"],
+        "names": _CLOUD_NAMES,
         "formats": ["<f4", "<f4", "<f4", "u1", "u1", "<u2", "<f4"],
-        "offsets": [0, 4, 8, 12, 13, 14, 16],
+        "offsets": _CLOUD_OFFSETS,
         "itemsize": 20,
     }
 )
 _FIELD_TYPES = {"<f4": PointField.FLOAT32, "|u1": PointField.UINT8, "<u2": PointField.UINT16}
 _CLOUD_FIELDS = [
-    PointField(name=name, offset=CLOUD_POINT.fields[name][1], datatype=_FIELD_TYPES[CLOUD_POINT[name].str], count=1)
-    for name in CLOUD_POINT.names
+    PointField(name=name, offset=offset, datatype=_FIELD_TYPES[CLOUD_POINT[name].str], count=1)
+    for name, offset in zip(_CLOUD_NAMES, _CLOUD_OFFSETS)
 ]
 
 

@@ -35,7 +35,7 @@ class Background:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._tasks: list[concurrent.futures.Future] = []  # that run or wait
 
-    def submit(self, job: Callable[[], Outcome]) -> Future:
+    def submit(self, job: Callable[[], Outcome]) -> "Future[Outcome]":
         """The result or exception of the job, to be awaited in a callback.
 
         Raises:
@@ -44,7 +44,7 @@ class Background:
         self._tasks = [task for task in self._tasks if not task.done()]
         if sum(not task.running() for task in self._tasks) >= _MOST_WAITING:
             raise Busy(f"{_MOST_WAITING} requests wait already; ask again when one of them is answered")
-        future: Future = Future()
+        future: Future[Outcome] = Future()
         task = self._pool.submit(job)
         self._tasks.append(task)
         task.add_done_callback(partial(self._hand_over, future))
@@ -64,11 +64,11 @@ class Background:
         """Completes the future that a callback awaits; runs in the thread of the job."""
         if self._closing.is_set() or task.cancelled():
             return
-        error = task.exception()
-        if error is None:
-            future.set_result(task.result())
-        else:
-            future.set_exception(error)
+        try:
+            complete = partial(future.set_result, task.result())
+        except Exception as error:  # the callback that awaits the job handles it
+            complete = partial(future.set_exception, error)
+        complete()
         # An executor does not notice a future that another thread completes.
         if executor := self._node.executor:
             executor.wake()

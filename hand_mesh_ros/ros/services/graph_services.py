@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
@@ -27,7 +27,7 @@ from hand_mesh_ros.ros.services import convert_graph
 from hand_mesh_ros.ros.services.background import Background, Busy
 from hand_mesh_ros.srv import GenerateHands, InpaintHand
 
-Request = GenerateHands.Request | InpaintHand.Request | ReconstructHand.Goal
+Request: TypeAlias = GenerateHands.Request | InpaintHand.Request | ReconstructHand.Goal
 Answer = TypeVar("Answer", GenerateHands.Response, InpaintHand.Response, ReconstructHand.Result)
 
 
@@ -46,7 +46,7 @@ class GraphServices:
             rectified: images to reconstruct from are rectified, as in `NodeConfig`.
         """
         self._node, self._rectified = node, rectified
-        self._hand: HandModel | None = None
+        self._given_hand: HandModel | None = None
         self._process: GraphProcess | None = None  # while requests are answered
         self._background = Background(node, "graph diffusion")
         # While a callback awaits, its group counts as busy. The node's own group would then answer nothing else.
@@ -69,7 +69,7 @@ class GraphServices:
             config: where the models are and how they run; `seed`, `n_hypotheses` and steps of the answer come with each request.
             hand: the hand model in the models' folder.
         """
-        self._hand = hand
+        self._given_hand = hand
         self._process = GraphProcess(Path(config.models_dir) if config.models_dir else default_models_dir(), config)
 
     def reconfigure(self, config: PipelineConfig) -> None:
@@ -125,6 +125,12 @@ class GraphServices:
         return answer
 
     # What follows runs in the background thread.
+
+    @property
+    def _hand(self) -> HandModel:
+        if self._given_hand is None:
+            raise RuntimeError("there is no hand model before `activate`")
+        return self._given_hand
 
     def _generated(
         self, request: GenerateHands.Request, response: GenerateHands.Response, process: GraphProcess

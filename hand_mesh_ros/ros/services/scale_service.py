@@ -35,7 +35,7 @@ class ScaleService:
         self._node = node
         self._pipeline: HandMeshPipeline | None = None
         self._watch: _Watch | None = None
-        self._over = Future()  # done when the watch ends
+        self._over: Future[None] = Future()  # done when the watch ends
         # A group of its own: a request that waits for images must not keep other callbacks from running.
         self._group = ReentrantCallbackGroup()
         node.create_service(CalibrateScale, "~/calibrate_scale", self._answer, callback_group=self._group)

@@ -19,8 +19,6 @@ STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 _TOPICS = {"hands": "HandArray", "meshes": "HandMeshArray", "hypotheses": "HandHypotheses", "topology": "MeshTopology"}
 _OWN_TYPES = ("Hand", "HandMesh", *_TOPICS.values())
 _ENDLESS = QosTime(2147483647, 4294967295)
-_RELIABLE = (QosHistory.KEEP_LAST, 8, QosReliability.RELIABLE)
-_LIVELINESS = (_ENDLESS, _ENDLESS, QosLiveliness.AUTOMATIC, _ENDLESS, False)
 
 
 class ResultBag:
@@ -71,7 +69,17 @@ class ResultBag:
 
     def _add(self, types: Any, namespace: str, topic: str, kind: str) -> Any:
         durability = QosDurability.TRANSIENT_LOCAL if topic == "topology" else QosDurability.VOLATILE
-        profile = Qos(*_RELIABLE, durability, *_LIVELINESS)
+        profile = Qos(
+            history=QosHistory.KEEP_LAST,
+            depth=8,
+            reliability=QosReliability.RELIABLE,
+            durability=durability,
+            deadline=_ENDLESS,
+            lifespan=_ENDLESS,
+            liveliness=QosLiveliness.AUTOMATIC,
+            liveliness_lease_duration=_ENDLESS,
+            avoid_ros_namespace_conventions=False,
+        )
         name = f"{namespace.rstrip('/')}/{topic}"
         return self._writer.add_connection(name, f"hand_mesh_ros/msg/{kind}", typestore=types, offered_qos_profiles=[profile])
 

@@ -139,7 +139,7 @@ class CameraNode(Node):
     def _send(self, shot: Shot, header: Header) -> None:
         # What an image needs comes before it.
         self._info.publish(to_info(shot.camera_matrix, shot.rgb.shape[1], shot.rgb.shape[0], header))
-        if shot.truth is not None and self._truth.get_subscription_count():
+        if shot.truth is not None and self._truth is not None and self._truth.get_subscription_count():
             self._truth.publish(to_truth(shot.truth, shot.camera_matrix, self._side, header))
         if shot.truth is not None and self._depth is not None:
             self._depth.publish(to_image(shot.truth.depth_m, "32FC1", header))
@@ -160,8 +160,8 @@ class CameraNode(Node):
                 self._end(1, f"nobody subscribed to {self._image.topic_name} and publishes hands within {_START_PATIENCE_S:g} s")
         elif self._answered == 0 and time.monotonic() - self._started_s > _START_PATIENCE_S:
             self._end(1, f"no answer to the first image, sent {self._sent} times within {_START_PATIENCE_S:g} s")
-        elif self._answered == 0 and time.monotonic() - self._sent_s > _RESEND_S:
-            self._send_waiting()
+        elif self._answered == 0 and self._shot is not None and time.monotonic() - self._sent_s > _RESEND_S:
+            self._send_waiting(self._shot)
         elif self._answered and time.monotonic() - self._sent_s > self._config.answer_timeout_s:
             self._unanswered += 1
             self.get_logger().warning(f"image {self._count} was not answered within {self._config.answer_timeout_s:g} s")
@@ -172,10 +172,10 @@ class CameraNode(Node):
         self._waiting_for = []
         if self._shot is not None:
             self._count += 1
-            self._send_waiting()
+            self._send_waiting(self._shot)
 
-    def _send_waiting(self) -> None:
-        self._waiting_for.append(self._publish(self._shot))
+    def _send_waiting(self, shot: Shot) -> None:
+        self._waiting_for.append(self._publish(shot))
         self._sent_s = time.monotonic()
 
     def _end(self, exit_code: int, reason: str) -> None:

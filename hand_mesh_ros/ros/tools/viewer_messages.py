@@ -7,9 +7,9 @@ from hand_mesh_ros.core.types import HandEstimate
 from hand_mesh_ros.msg import Hand, HandHypotheses, HandMesh
 from hand_mesh_ros.ros.output.convert_hands import SCALE_SOURCES, SIDES, STATES
 
-_SIDE_NAMES, _STATE_NAMES, _SCALE_NAMES = (
-    {code: name for name, code in names.items()} for names in (SIDES, STATES, SCALE_SOURCES)
-)
+_SIDE_NAMES = {code: name for name, code in SIDES.items()}
+_STATE_NAMES = {code: name for name, code in STATES.items()}
+_SCALE_NAMES = {code: name for name, code in SCALE_SOURCES.items()}
 # Row-wise 3x3 indices into xx, xy, xz, yy, yz, zz.
 _FULL = [0, 1, 2, 1, 3, 4, 2, 4, 5]
 

@@ -92,6 +92,16 @@ class FitConfig(ImageConfig):
 
 
 @dataclass(frozen=True)
+class DepthFitConfig(ModelConfig):
+    """Settings of `graph.skin_fit`."""
+
+    depth_fit: bool = option(True, "bend hands so that their skin lies on the depth, where depth arrives", live=True)
+    depth_fit_ms: float = option(
+        8.0, "time for that of a hand: fewer steps or none if it is short [ms]; 0 for any", (0.0, 1000.0), live=True
+    )
+
+
+@dataclass(frozen=True)
 class TrackConfig:
     """Settings of `track`."""
 
@@ -105,7 +115,7 @@ class TrackConfig:
 
 
 @dataclass(frozen=True)
-class PipelineConfig(DetectorConfig, JointConfig, MeshConfig, FitConfig, TrackConfig):
+class PipelineConfig(DetectorConfig, JointConfig, MeshConfig, FitConfig, DepthFitConfig, TrackConfig):
     """All settings of `HandMeshPipeline`. Each stage takes the part that it needs: its own class above."""
 
     mirrored_input: bool = option(False, "the image is a selfie view, mirrored left to right; it is turned back first", live=True)

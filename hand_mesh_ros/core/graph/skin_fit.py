@@ -32,7 +32,7 @@ from hand_mesh_ros.core.place.user_size import Scale
 from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import Frame, SeenHand, Side
 
-# The numbers below were chosen on rendered RGB-D hands, seed 101 of `benchmarks.depth.rgbd`, where no other source is named.
+# The numbers below were chosen on rendered RGB-D hands, seeds 101 and 102 of `benchmarks.depth`, where no other source is named.
 
 # Only the longest components: shorter ones move the skin by less than depth tells.
 _N_COMPONENTS = 24
@@ -46,7 +46,7 @@ _RAY_GAIN = 20.0
 # independent measures the depths of a hand are at most.
 _SKIN_STD_M, _SENSOR_STD_M, _INDEPENDENT = 0.003, 0.003, 80.0
 # A depth that is off by the gate [m] counts a quarter. The skin is measured anew for each gate, and followed by one step.
-_GATES_M, _STEPS = (0.03, 0.018, 0.012), 1
+_GATES_M, _STEPS = (0.02, 0.012, 0.008), 1
 # With fewer agreeing depths, or after a longer way of the joints on average [m], the hand stays as it was.
 _LEAST_AGREEING, _LONGEST_WAY_M = 8.0, 0.04
 

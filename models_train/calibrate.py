@@ -1,7 +1,7 @@
-"""Fits what the spread of the hypotheses says of the error: `python -m models_train.calibrate --views runs/detected`.
+"""Fits what the spread of the hypotheses says of the error: `python -m models_train.calibrate --views runs/natural`.
 
-The shipped chain runs on stored views of the kind that is held out of training (`models_train.data.detected --held-out`); the
-benchmarks test on others. Run it after every change of a model.
+The shipped chain runs on stored views of the kind that is held out of training, of natural hands
+(`models_train.data.detected --held-out --natural`); the benchmarks test on others. Run it after every change of a model.
 """
 
 import argparse

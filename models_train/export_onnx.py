@@ -16,8 +16,8 @@ import torch
 
 from models_train import onnx_file
 from models_train.checkpoint import BEST, Checkpoint, provenance
-from models_train.configs import config_of
-from models_train.task import Export
+from models_train.tasks.configs import config_of
+from models_train.tasks.task import Export
 from models_train.train import DEFAULTS, make_task
 
 LICENCE = "Apache-2.0; trained on synthetic hands of the CC0 hand model"

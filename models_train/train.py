@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from models_train.checkpoint import LAST, Checkpoint
-from models_train.configs import CONFIGS, AutoencoderConfig, GraphConfig, JointConfig, LatentConfig, config_of
-from models_train.task import Task, TrainConfig
+from models_train.tasks.configs import CONFIGS, AutoencoderConfig, GraphConfig, JointConfig, LatentConfig, config_of
+from models_train.tasks.task import Task, TrainConfig
 from models_train.train_loop import Trainer
 
 # The settings of a task that differ from the defaults of its config.
@@ -38,15 +38,15 @@ def make_task(config: TrainConfig) -> Task:
     torch.manual_seed(config.seed)
     # Imported on demand: each task module loads its own data generator.
     if isinstance(config, JointConfig):
-        from models_train import joint_task
+        from models_train.tasks import joints as joint_task
 
         return joint_task.make_task(config)
     if isinstance(config, AutoencoderConfig | LatentConfig):
-        from models_train import mesh_tasks
+        from models_train.tasks import mesh as mesh_tasks
 
         return mesh_tasks.make_task(config)
     if isinstance(config, GraphConfig):
-        from models_train import graph_task
+        from models_train.tasks import graph as graph_task
 
         return graph_task.make_task(config)
     raise ValueError(f"no task '{config.task}'; the tasks are {', '.join(CONFIGS)}")

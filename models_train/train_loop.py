@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from models_train.checkpoint import BEST, LAST, Checkpoint, git_commit
-from models_train.task import Task, TrainConfig
+from models_train.tasks.task import Task, TrainConfig
 
 LOG = "log.jsonl"
 _LOWEST_RATE = 0.01  # of the peak, at the end of the budget

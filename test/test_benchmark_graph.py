@@ -19,7 +19,7 @@ from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.topology import N_JOINTS, WRIST
-from models_train.data.hands import sample_hands, shipped_hand
+from models_train.hands.sample import sample_hands, shipped_hand
 
 FEW = Counts(
     training=120,

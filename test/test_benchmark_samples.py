@@ -8,7 +8,7 @@ from benchmarks.samples import HIDDEN_M, PAD_PX, Sample, flipped, hidden_joints,
 from hand_mesh_ros.core.geometry.camera import project
 from hand_mesh_ros.core.geometry.mirror import mirror_points
 from hand_mesh_ros.core.types import Frame
-from models_train.data.hands import shipped_hand
+from models_train.hands.sample import shipped_hand
 
 CAMERA = np.array([[600.0, 0, 63.5], [0, 600.0, 63.5], [0, 0, 1]])
 # Camera axes of a raised right hand with the palm to the camera.

@@ -24,7 +24,7 @@ FORBIDDEN = {
 ROS_ROOMS = ("input", "output", "services", "node", "tools")
 ROS_FOLDER, ROS_PACKAGE = "hand_mesh_ros/ros", "hand_mesh_ros.ros"
 # Folder of models_train: the folders of models_train that its files may import. Tasks use data and nets, never the reverse.
-TRAINING = {"data": {"data"}, "nets": {"nets"}}
+TRAINING = {"hands": {"hands"}, "data": {"data", "hands"}, "nets": {"nets"}}
 FREE_OF_MESSAGES = ("hand_mesh_ros/core", "models_train")
 # In the order of the data: each may import what stands before it. Rooms are folders, the others files of the root.
 ROOMS_OF_CORE = ("geometry", "stream", "models", "hand", "detect", "cascade", "place", "graph", "uncertainty", "track", "robot")

@@ -6,8 +6,8 @@ from scipy.spatial.transform import Rotation
 
 from benchmarks.pca_hands import PcaHands, PcaSpace
 from hand_mesh_ros.core.geometry.rays import ray_extent
-from models_train.data.hands import sample_hands, shipped_hand
 from models_train.hand_model.components import in_palm_frame
+from models_train.hands.sample import sample_hands, shipped_hand
 
 STDS = np.array([0.02, 0.008, 0.003])
 

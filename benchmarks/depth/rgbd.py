@@ -19,7 +19,7 @@ from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.sources.assumed_camera import assumed_matrix
 from hand_mesh_ros.synthetic import appearance
 from hand_mesh_ros.synthetic.render import Light, render
-from models_train.data.hands import sample_hands, shipped_hand
+from models_train.hands.sample import sample_hands, shipped_hand
 
 SIZE_PX, FOV_DEG = (640, 480), 60.0
 WALL_M = 1.8

@@ -13,8 +13,8 @@ from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.topology import N_JOINTS
 from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.synthetic.camera import SyntheticCamera
-from models_train.data import shape
-from models_train.data.hands import sample_build, sample_lengths, shipped_hand
+from models_train.hands import shape
+from models_train.hands.sample import sample_build, sample_lengths, shipped_hand
 
 _RATE_HZ, _WITH_DEPTH_S, _WITHOUT_S = 10, 10.0, 3.0
 TIMES_S = (0.0, 0.5, 1.0, 2.0, 5.0, 9.9)

@@ -16,8 +16,8 @@ from benchmarks.self_intersection import intersecting_faces
 from hand_mesh_ros.core.graph.diffusion import GraphDiffusion
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.topology import WRIST
-from models_train.data.hands import sample_hands
 from models_train.hand_model.components import in_palm_frame
+from models_train.hands.sample import sample_hands
 
 # PCA is fitted to hands of the kind that the diffusion is trained on; others of that kind are what is compared with.
 _TRAINING_SEED, _REAL_SEED = 50_000, 51_000

@@ -11,7 +11,6 @@ import argparse
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from std_msgs.msg import Header
 
 from benchmarks.report import say
 from hand_mesh_ros.msg import HandArray, HandMeshArray, MeshTopology
+from hand_mesh_ros.ros.tools import launcher
 
 NAMESPACE = "stream_benchmark"
 START_S, _END_S = 120.0, 900.0
@@ -124,8 +124,8 @@ def run(video: Path, max_hands: int, camera_settings: dict[str, str]) -> Receive
 def start(name: str, parameters: dict[str, str]) -> subprocess.Popen[bytes]:
     """Starts a node of this package with parameters, quiet below warnings."""
     given = [argument for key, value in parameters.items() for argument in ("-p", f"{key}:={value}")]
-    ros = ["--ros-args", "--log-level", "warn", "-r", f"__ns:=/{NAMESPACE}", *given]
-    return subprocess.Popen([sys.executable, "-m", f"hand_mesh_ros.ros.{name}", *ros])
+    arguments = ["--log-level", "warn", "-r", f"__ns:=/{NAMESPACE}", *given]
+    return subprocess.Popen(launcher.command(name, arguments))
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

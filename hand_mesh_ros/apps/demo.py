@@ -16,6 +16,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from hand_mesh_ros.ros.tools import launcher
+
 NAMESPACE = "/hand_mesh"
 _HOST = "127.0.0.1"
 _PORTS_TRIED = 20
@@ -43,7 +45,7 @@ class Graph:
         """Starts a node of the package with parameters."""
         # JSON is YAML: a quoted "0" stays a text.
         given = [word for name, value in parameters.items() for word in ("-p", f"{name}:={json.dumps(value)}")]
-        command = [sys.executable, "-m", f"hand_mesh_ros.ros.{module}", "--ros-args", "-r", f"__ns:={NAMESPACE}", *given]
+        command = launcher.command(module, ["-r", f"__ns:={NAMESPACE}", *given])
         self._processes[module] = subprocess.Popen(command, env=self._environment, preexec_fn=_end_with_parent)
 
     def ended(self) -> dict[str, int]:

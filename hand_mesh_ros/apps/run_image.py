@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ModelError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    hands = pipeline.estimate(frame)
+    hands = pipeline.estimate(frame, alone=True)
     folder = options.out or options.image.parent
     folder.mkdir(parents=True, exist_ok=True)
     overlay = draw_overlay(frame.rgb, hands, frame.working_camera_matrix)

@@ -1,16 +1,16 @@
-"""Every tunable number of the chain, declared once; ROS parameters and command-line options are derived from these fields."""
+"""All settings of the chain. ROS parameters and command-line options are made from these fields."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-# Sizes of human hands relative to an average adult's, children's included.
+# Smallest and largest human hand relative to an average adult's hand, children included.
 SIZE_LIMITS = (0.5, 1.6)
 
 
 def option(
     default: Any, doc: str, limits: tuple[float, float] | None = None, choices: tuple[str, ...] = (), live: bool = False
 ) -> Any:
-    """A dataclass field with its description and its allowed values; a `live` one may change while images are answered."""
+    """A dataclass field with its description and its allowed values. A `live` field may change while the pipeline runs."""
     return field(default=default, metadata={"doc": doc, "limits": limits, "choices": choices, "live": live})
 
 
@@ -19,12 +19,12 @@ class ModelConfig:
     """How models run.
 
     Raises:
-        ValueError: naming the field, its value and what is allowed; so do all settings below.
+        ValueError: if a field has a value that is not allowed; all settings below raise the same error.
     """
 
     device: str = option("auto", "where the models run", choices=("auto", "cpu", "cuda", "tensorrt"))
-    models_dir: str = option("", "folder of the model files; empty for the ones shipped with the package")
-    # The models are small: a second thread takes more from the rest of the robot than it gives.
+    models_dir: str = option("", "folder of the model files; empty for the files shipped with the package")
+    # The models are small: a second thread uses more processor time than it saves.
     threads: int = option(1, "processor threads per model; 0 for one per core", (0, 256))
 
     def __post_init__(self) -> None:
@@ -37,23 +37,33 @@ class DetectorConfig(ModelConfig):
 
     max_hands: int = option(2, "hands followed at most", (1, 8))
     # Low, since the landmark model judges what the palm model proposes.
-    min_palm_score: float = option(0.25, "palm score below which nothing is looked at closer", (0.05, 1.0), live=True)
-    min_score: float = option(0.5, "score below which a hand is not reported", (0.05, 1.0), live=True)
+    min_palm_score: float = option(0.25, "palms with a lower score are ignored", (0.05, 1.0), live=True)
+    min_score: float = option(0.5, "hands with a lower score are not reported", (0.05, 1.0), live=True)
+    min_hand_px: float = option(
+        45.0,
+        "smallest hand to search for, from wrist to fingertips [px]; smaller hands take longer to find",
+        (20.0, 1000.0),
+        live=True,
+    )
+    # Two runs of the palm model on a processor. One part of the image is searched in any case.
+    search_budget_ms: float = option(
+        24.0, "time per image for following and searching while no hand is in view [ms]", (0.0, 1000.0), live=True
+    )
 
 
 @dataclass(frozen=True)
 class SamplingConfig(ModelConfig):
     """Settings of all stages that sample."""
 
-    # The same noise serves every frame, so that a resting hand does not flicker.
+    # Every image uses the same noise, so that a resting hand does not flicker.
     seed: int = option(0, "seed of the sampling noise", (0, 2**31 - 1))
 
 
 @dataclass(frozen=True)
 class ImageConfig(SamplingConfig):
-    """Settings of the stages that may look at the image."""
+    """Settings of the stages that can use image features."""
 
-    image_features: bool = option(True, "look at the image too, not only at the keypoints found in it")
+    image_features: bool = option(True, "use features of the image too, with models that were trained to")
 
 
 @dataclass(frozen=True)
@@ -75,29 +85,35 @@ class MeshConfig(SamplingConfig):
 class FitConfig(ImageConfig):
     """Settings of `graph.fit`."""
 
-    fit_enabled: bool = option(False, "fit the mesh to the keypoints with the graph diffusion, where it is in models_dir")
+    fit_enabled: bool = option(False, "fit the mesh to the keypoints with the graph diffusion; needs its files in models_dir")
     fit_steps: int = option(1, "denoising steps of the fit", (1, 100), live=True)
     fit_budget_ms: float = option(
-        60.0, "time for the fit of a hand: fewer steps or none if it is short [ms]; 0 for any", (0.0, 10000.0), live=True
+        60.0, "time limit for the fit of a hand: fewer steps or no fit if too short [ms]; 0: no limit", (0.0, 10000.0), live=True
     )
     fit_noise: float = option(
-        30.0, "noise that a mesh gets before its fit; the less, the nearer the fit stays", (1.0, 1000.0), live=True
+        30.0, "noise level at which the fit starts; with less noise the mesh changes less", (1.0, 1000.0), live=True
     )
-    # A detector's keypoints are good for local corrections. Corrections of whole hands need exact ones (docs/graph.md).
+    # The detector's keypoints are exact enough for local corrections. To correct the whole hand, keypoints must be exact
+    # (docs/graph.md).
     fit_pull_mm: float = option(
-        0.0, "how far off a vertex may be before its fit, as part of a hand; 30 for exact keypoints [mm]", (0.0, 100.0), live=True
+        0.0, "prior error of a vertex for changes of the whole hand; 30 for exact keypoints [mm]", (0.0, 100.0), live=True
     )
-    fit_local_mm: float = option(2.0, "how far off the skin about each joint may be by itself [mm]", (0.0, 100.0), live=True)
-    fit_turn_deg: float = option(0.0, "how far off its rotation may be; 0 to keep it [deg]", (0.0, 180.0), live=True)
+    fit_local_mm: float = option(
+        2.0, "prior error of the skin around each joint, for local changes [mm]", (0.0, 100.0), live=True
+    )
+    fit_turn_deg: float = option(0.0, "prior error of the hand's rotation; 0 keeps the rotation [deg]", (0.0, 180.0), live=True)
 
 
 @dataclass(frozen=True)
 class DepthFitConfig(ModelConfig):
     """Settings of `graph.skin_fit`."""
 
-    depth_fit: bool = option(True, "bend hands so that their skin lies on the depth, where depth arrives", live=True)
+    depth_fit: bool = option(True, "where depth arrives: bend hands until their skin lies on it", live=True)
     depth_fit_ms: float = option(
-        8.0, "time for that of a hand: fewer steps or none if it is short [ms]; 0 for any", (0.0, 1000.0), live=True
+        8.0,
+        "time limit for the fit of a hand to depth: fewer steps or no fit if too short [ms]; 0: no limit",
+        (0.0, 1000.0),
+        live=True,
     )
 
 
@@ -106,21 +122,23 @@ class TrackConfig:
     """Settings of `track`."""
 
     max_hands: int = option(2, "hands followed at most", (1, 8))
-    one_per_side: bool = option(True, "report one left and one right hand at most, as of one person")
-    predict_ms: float = option(100.0, "how long a hand that is not seen is predicted [ms]; 0 for never", (0.0, 500.0), live=True)
-    smooth_cutoff_hz: float = option(
-        1.5, "cutoff of the smoothing of a hand at rest [Hz]; 0 for no smoothing", (0.0, 100.0), live=True
+    one_per_side: bool = option(True, "report at most one left and one right hand, the hands of one person")
+    predict_ms: float = option(
+        100.0, "how long a hand that is no longer seen is predicted [ms]; 0: never", (0.0, 500.0), live=True
     )
-    smooth_beta: float = option(40.0, "rise of that cutoff with speed [Hz per m/s]", (0.0, 1000.0), live=True)
+    smooth_cutoff_hz: float = option(
+        1.5, "cutoff frequency of the smoothing for a hand at rest [Hz]; 0: no smoothing", (0.0, 100.0), live=True
+    )
+    smooth_beta: float = option(40.0, "increase of the cutoff frequency with speed [Hz per m/s]", (0.0, 1000.0), live=True)
 
 
 @dataclass(frozen=True)
 class PipelineConfig(DetectorConfig, JointConfig, MeshConfig, FitConfig, DepthFitConfig, TrackConfig):
-    """All settings of `HandMeshPipeline`. Each stage takes the part that it needs: its own class above."""
+    """All settings of `HandMeshPipeline`. Each stage reads its own part: one of the classes above."""
 
-    mirrored_input: bool = option(False, "the image is a selfie view, mirrored left to right; it is turned back first", live=True)
+    mirrored_input: bool = option(False, "the image is mirrored left to right; it is mirrored back before detection", live=True)
     user_hand_scale: float = option(
-        0.0, "size of the user's hand relative to an average adult's, from 0.5; 0 for unknown", (0.0, SIZE_LIMITS[1]), live=True
+        0.0, "size of the user's hand relative to an average adult's, 0.5 or more; 0: unknown", (0.0, SIZE_LIMITS[1]), live=True
     )
 
     def __post_init__(self) -> None:
@@ -131,19 +149,19 @@ class PipelineConfig(DetectorConfig, JointConfig, MeshConfig, FitConfig, DepthFi
 
 
 def live_changes(before: Any, after: Any) -> set[str]:
-    """Names of the fields in which two configurations of one class differ.
+    """Names of the fields that differ between two configurations of the same class.
 
     Raises:
-        ValueError: if one of them is not `live`.
+        ValueError: if a field that is not `live` differs.
     """
     changed = [item for item in fields(before) if getattr(before, item.name) != getattr(after, item.name)]
     if fixed := [item.name for item in changed if not item.metadata["live"]]:
-        raise ValueError(f"{', '.join(fixed)} cannot change while the models are in use: load them again")
+        raise ValueError(f"{', '.join(fixed)} cannot change while the models are in use: load the models again")
     return {item.name for item in changed}
 
 
 def check(config: Any) -> None:
-    """Raises ValueError if a field of a dataclass made of `option`s is outside its limits or choices."""
+    """Raises ValueError if a field of a configuration is outside its limits or choices."""
     for item in fields(config):
         value, limits, choices = getattr(config, item.name), item.metadata.get("limits"), item.metadata.get("choices")
         if limits and not limits[0] <= value <= limits[1]:

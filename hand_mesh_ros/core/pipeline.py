@@ -11,12 +11,13 @@ from hand_mesh_ros.core.chain import HandChain
 from hand_mesh_ros.core.config import PipelineConfig, live_changes
 from hand_mesh_ros.core.detect.detector import HandDetector
 from hand_mesh_ros.core.detect.example_view import example_view
+from hand_mesh_ros.core.detect.search import Search
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.place.user_size import SizeMeasure, UserScale, given_size
 from hand_mesh_ros.core.stage_timer import StageTimer
 from hand_mesh_ros.core.track.hand_tracks import HandTracks
-from hand_mesh_ros.core.types import Frame, HandEstimate
+from hand_mesh_ros.core.types import Frame, HandDetection, HandEstimate
 from hand_mesh_ros.core.uncertainty.calibration import Calibration
 
 # Of every answer; "fit" is one more where it is enabled, and "depth_fit" where depth bends the hand.
@@ -44,6 +45,7 @@ class HandMeshPipeline:
         self.sizes_seen: list[SizeMeasure] = []  # of the hands of the last image, by depth
         self.user_scale = UserScale(given_size(config.user_hand_scale))
         self._tracks = HandTracks(config)
+        self._search = Search(config)
         self._last: tuple[float, tuple[int, ...]] = (-np.inf, ())  # stamp and shape of the last image
 
     @classmethod
@@ -123,7 +125,7 @@ class HandMeshPipeline:
             ValueError: if a field that is not `live` differs, since the models would have to be loaded again.
         """
         changed, self.config = live_changes(self.config, config), config
-        for stage in (*(self._models or ()), self._tracks):
+        for stage in (*(self._models or ()), self._tracks, self._search):
             stage.reconfigure(config)
         if "user_hand_scale" in changed:
             self.user_scale = UserScale(given_size(config.user_hand_scale))
@@ -133,10 +135,11 @@ class HandMeshPipeline:
     def reset(self) -> None:
         """Drops all tracks, and what depth said of the size of the hands."""
         self._tracks.forget()
+        self._search.reset()
         self.user_scale.reset()
         self._last = (-np.inf, ())
 
-    def estimate(self, frame: Frame) -> list[HandEstimate]:
+    def estimate(self, frame: Frame, alone: bool = False) -> list[HandEstimate]:
         """The hands of the next image, at most `config.max_hands`, smoothed over the images before.
 
         A hand that was followed and is not seen is "predicted" for `config.predict_ms`. Then the hand is lost: the
@@ -144,6 +147,7 @@ class HandMeshPipeline:
 
         Args:
             frame: image and camera. With `config.mirrored_input` the image is turned back first; the answer is in that image.
+            alone: no other image follows soon: this image is searched for hands of all sizes, however long the search takes.
         """
         if self.config.mirrored_input:
             frame = frame.mirrored()
@@ -153,8 +157,7 @@ class HandMeshPipeline:
         self._last = (frame.stamp_s, frame.rgb.shape)
         timer = StageTimer(STAGES)
         with timer.stage("detect"):
-            found = self.detector.detect(frame, self._tracks.following, self._tracks.is_search_due)
-            hands = self._tracks.update(found, frame.stamp_s)
+            hands = self._tracks.update(self._detect(frame, alone), frame.stamp_s)
         size = self.user_scale.known
         answers = [self.chain.answer(hand, frame, size, state, timer) for hand, state in hands if state != "predicted"]
         self.sizes_seen = [answer.size_seen for answer in answers if answer.size_seen]
@@ -164,6 +167,15 @@ class HandMeshPipeline:
             estimates = self._tracks.smoothed([hand for hand, _ in hands], seen, frame)
         self.timings_ms = {**timer.ms, "total": 1e3 * (time.perf_counter() - started_s)}
         return [replace(estimate, timings_ms=dict(self.timings_ms)) for estimate in estimates]
+
+    def _detect(self, frame: Frame, alone: bool) -> list[HandDetection]:
+        """Hands of the next image that are certain enough to be reported; followed hands have their ids."""
+        following = self._tracks.following_at(frame.stamp_s)
+        if alone:
+            return self.detector.detect(frame, following)
+        plan = self._search.plan(frame, following, self._tracks.missing)
+        hands = self.detector.detect(frame, [*following, *self._search.waiting], plan.is_due, plan)
+        return self._search.settle(plan, hands)
 
     @property
     def _loaded(self) -> tuple[HandDetector, HandChain]:

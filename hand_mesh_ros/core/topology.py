@@ -25,7 +25,7 @@ BONES = np.stack([PARENTS[1:], np.arange(1, N_JOINTS)], axis=1)
 
 
 def joint_order_digest() -> str:
-    """Short sha256 of the joint order; exported models carry it, so a foreign order is refused at load."""
+    """Short sha256 of the joint order; model files carry it, so loading a file with another order fails."""
     return hashlib.sha256("\n".join(JOINT_NAMES).encode()).hexdigest()[:12]
 
 

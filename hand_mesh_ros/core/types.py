@@ -133,7 +133,6 @@ class SeenHand:
     world_landmarks_m: np.ndarray  # (21, 3) as in `HandDetection`; NaN where there is none
     in_crop: np.ndarray  # (21, 2) places of the keypoints in the landmark crop, -1 to 1
     features: np.ndarray | None  # (192, 7, 7) float32 as in `HandDetection`
-    score: float  # that this is a hand, in 0..1
     is_mirrored: bool  # the hand is a left hand
 
     def __post_init__(self) -> None:

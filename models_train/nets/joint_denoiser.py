@@ -1,5 +1,7 @@
 """The joint stage's nets: one looks at the view of a hand, once an image; the other denoises skeletons, many times an image."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 
@@ -13,25 +15,44 @@ _CHANNELS, _ROWS, _COLUMNS = FEATURES_SHAPE
 _SHARE_PATCHES_HIDDEN, _FEATURE_NOISE = 0.3, 1.0
 
 
-class ViewEncoder(nn.Module):
-    """Embeddings (B, width) of views: the detector's cues, and the landmark model's feature map where given."""
+@dataclass(frozen=True)
+class JointSize:
+    """Sizes of the nets."""
 
-    def __init__(self, width: int, patch_width: int = 12) -> None:
+    width: int = 256  # of the embeddings and the denoiser's layers
+    blocks: int = 4  # of the denoiser
+    looks: bool = False  # whether there are layers for image features; without, these can have no influence
+
+
+class ViewEncoder(nn.Module):
+    """Embeddings (B, width) of views: the detector's cues, and the landmark model's feature map where it is learned and given."""
+
+    def __init__(self, width: int, looks: bool, patch_width: int = 12) -> None:
         super().__init__()
+        self.looks = looks
         self.cues = nn.Sequential(nn.Linear(CONDITION_SIZE, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
+        self.mix = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
+        if not looks:
+            return
         self.patches = nn.Linear(_CHANNELS, patch_width)
         # The crop is upright and centred on the hand: a patch's place in it means the same part of the hand in every image.
         self.image = nn.Linear(patch_width * _ROWS * _COLUMNS, width)
         self.unseen = nn.Parameter(torch.zeros(width))
-        self.mix = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
 
-    def forward(self, condition: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+    def forward(self, condition: torch.Tensor, features: torch.Tensor | None = None) -> torch.Tensor:
         """Embeddings.
 
         Args:
             condition: (B, CONDITION_SIZE), its last number 1 where `features` count.
-            features: (B, 192, 7, 7).
+            features: (B, 192, 7, 7), for an encoder that looks at images.
         """
+        view = self.cues(condition)
+        if self.looks:
+            given = condition[:, -1:]
+            view = view + given * self._image(features) + (1 - given) * self.unseen
+        return view + self.mix(view)
+
+    def _image(self, features: torch.Tensor) -> torch.Tensor:
         patches = features.flatten(2).transpose(1, 2)
         # Relative to the image's own mean and contrast, in which skin, light and camera show more than the shape of the hand.
         mean = patches.mean(1, keepdim=True)
@@ -39,10 +60,7 @@ class ViewEncoder(nn.Module):
         if self.training:
             shown = torch.rand_like(patches[..., :1]) >= _SHARE_PATCHES_HIDDEN
             patches = shown * (patches + _FEATURE_NOISE * torch.randn_like(patches))
-        image = self.image(nn.functional.silu(self.patches(patches)).flatten(1))
-        given = condition[:, -1:]
-        view = self.cues(condition) + given * image + (1 - given) * self.unseen
-        return view + self.mix(view)
+        return self.image(nn.functional.silu(self.patches(patches)).flatten(1))
 
 
 class JointDenoiser(nn.Module):
@@ -73,6 +91,7 @@ class JointDenoiser(nn.Module):
 class JointNet(nn.Module):
     """Both."""
 
-    def __init__(self, width: int = 256, n_blocks: int = 4) -> None:
+    def __init__(self, size: JointSize) -> None:
         super().__init__()
-        self.encoder, self.denoiser = ViewEncoder(width), JointDenoiser(width, n_blocks)
+        self.size = size
+        self.encoder, self.denoiser = ViewEncoder(size.width, size.looks), JointDenoiser(size.width, size.blocks)

@@ -144,7 +144,7 @@ def test_models_that_were_let_go_come_back_with_the_given_size_and_no_id_is_give
     pipeline.unload()
     assert not pipeline.is_loaded
     with pytest.raises(RuntimeError, match="load"):
-        pipeline.estimate(frame)
+        pipeline.detector.detect(frame)
     pipeline.reconfigure(replace(pipeline.config, n_hypotheses=3))
     pipeline.load()
     (after,) = pipeline.estimate(replace(frame, stamp_s=10.1))

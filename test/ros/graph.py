@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from hand_mesh_ros.ros import qos
+from hand_mesh_ros.ros.tools import launcher
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,7 +41,7 @@ class Graph:
     def start(self, module: str, **parameters: object) -> subprocess.Popen:
         """Runs a node of the package as a process in the test's namespace."""
         given = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
-        command = [sys.executable, "-m", f"hand_mesh_ros.ros.{module}", "--ros-args", "-r", f"__ns:={self.namespace}", *given]
+        command = launcher.command(module, ["-r", f"__ns:={self.namespace}", *given])
         self._processes.append(subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True))
         return self._processes[-1]
 

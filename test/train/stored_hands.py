@@ -1,5 +1,6 @@
 """Small shards of views with modelled detector errors, a joint stage that was never trained, and pairs made with both."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,9 @@ import torch
 
 from models_train.checkpoint import BEST, Checkpoint
 from models_train.data import views
-from models_train.data.hands import sample_hands
-from models_train.nets.joint_denoiser import JointNet
-from models_train.skeleton_pairs import StageOnePairs
+from models_train.hands.sample import sample_hands
+from models_train.nets.joint_denoiser import JointNet, JointSize
+from models_train.tasks.skeleton_pairs import StageOnePairs
 
 
 def write_shard(folder: Path, kind: str, n: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -45,16 +46,14 @@ def in_random_crops(rng: np.random.Generator, rays: np.ndarray) -> np.ndarray:
 def write_joint_stage(run: Path) -> JointNet:
     """Saves an untrained joint stage as a training would, and returns it in evaluation mode."""
     torch.manual_seed(0)
-    net = JointNet().eval()
+    net = JointNet(JointSize()).eval()
     weights = net.state_dict()
     state = torch.get_rng_state()
-    Checkpoint({}, {}, "unknown", 0, 0.0, 0.0, {}, weights, weights, {}, state).save(run / BEST)
+    Checkpoint({}, {"size": asdict(net.size)}, "unknown", 0, 0.0, 0.0, {}, weights, weights, {}, state).save(run / BEST)
     return net
 
 
-def stage_one_pairs(folder: Path, n: int = 16) -> StageOnePairs:
-    """Pairs of `n` views of training and `n` held out, all written to `folder`."""
+def stage_one_pairs(folder: Path, natural_share: float = 0.6) -> StageOnePairs:
+    """Pairs made with an untrained joint stage, which is written to `folder`."""
     write_joint_stage(folder / "joints")
-    for seed, kind in enumerate(("train", "held_out")):
-        write_shard(folder, kind, n, seed)
-    return StageOnePairs(folder / "joints", folder)
+    return StageOnePairs(folder / "joints", natural_share)

@@ -7,16 +7,18 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from stored_hands import stage_one_pairs
+from stored_hands import stage_one_pairs, write_shard
 
 from hand_mesh_ros.core.cascade import joint_stage
 from hand_mesh_ros.core.cascade.mesh_stage import DECODER_FILE, DENOISER_FILE
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.models.onnx_model import ModelError, OnnxModel, default_models_dir
-from models_train import export_onnx, joint_task, mesh_tasks, onnx_file
-from models_train.configs import JointConfig
+from models_train import export_onnx, onnx_file
 from models_train.nets.mesh_autoencoder import AutoencoderSize
-from models_train.task import Export, TrainConfig
+from models_train.tasks import joints as joint_task
+from models_train.tasks import mesh as mesh_tasks
+from models_train.tasks.configs import JointConfig
+from models_train.tasks.task import Export, TrainConfig
 
 SIZE = AutoencoderSize(latent=16, channels=(4, 8, 8, 8), hidden=32)
 # What torch and ONNX Runtime may differ by, half-precision storage included.
@@ -30,10 +32,9 @@ def exports(tmp_path_factory) -> dict[str, Export]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mesh_tasks, "_N_START", 100)  # what the weights are does not matter here
         autoencoder = mesh_tasks.AutoencoderTask(TrainConfig(task="mesh_autoencoder", steps=1), hand, SIZE)
-    folder = tmp_path_factory.mktemp("pairs")
-    pairs = stage_one_pairs(folder, 4)
+    pairs = stage_one_pairs(tmp_path_factory.mktemp("pairs"))
     latent = mesh_tasks.LatentTask(TrainConfig(task="mesh_latent", steps=1), hand, autoencoder.net.eval(), pairs)
-    joints = joint_task.make_task(JointConfig(task="joints", steps=1, views=str(folder)))
+    joints = joint_task.make_task(JointConfig(task="joints", steps=1))
     # Untrained blocks are the identity, which would hide errors of theirs.
     for block in (*latent.net.blocks, *joints.net.denoiser.blocks):
         torch.nn.init.normal_(block.modulation.weight, std=0.02)
@@ -56,6 +57,16 @@ def test_the_joint_and_the_mesh_stage_name_the_encoder_whose_views_they_understa
     assert encoder.metadata["view_space"] == joints.metadata["view_space"]
     # This mesh stage was built on another joint stage than the one exported here.
     assert exports[DENOISER_FILE].metadata["view_space"] != encoder.metadata["view_space"]
+
+
+def test_an_encoder_states_what_it_learned_from_and_has_an_input_for_an_image_only_then(exports, tmp_path):
+    write_shard(tmp_path, "train", 4)
+    task = joint_task.make_task(JointConfig(task="joints", steps=1, views=str(tmp_path)))
+    looking = task.exports(task.net.eval())[0]
+    blind = exports[joint_stage.ENCODER_FILE]
+    assert (blind.metadata["cues"], looking.metadata["cues"]) == ("depth", "depth world image")
+    assert (set(blind.inputs), set(looking.inputs)) == ({"condition"}, {"condition", "features"})
+    assert export_onnx.largest_difference(looking, export_onnx.to_onnx(looking)) < ALLOWED[joint_stage.ENCODER_FILE]
 
 
 @pytest.mark.parametrize("name", ALLOWED)

@@ -12,14 +12,15 @@ from hand_mesh_ros.core.hand.components import UNIT_M, HandComponents
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS, WRIST
-from models_train import graph_task, train_loop
+from models_train import train_loop
 from models_train.data import graph_samples
 from models_train.data.graph_samples import StoredHands
 from models_train.data.masks import MaskRates, draw_masks
 from models_train.nets.attention import Attention
 from models_train.nets.condition_tokens import TokenSize
 from models_train.nets.graph_diffusion import MOST_KEYS, FixedMatrix, GraphNet, GraphSize, Level, pool_of
-from models_train.task import TrainConfig
+from models_train.tasks import graph as graph_task
+from models_train.tasks.task import TrainConfig
 
 TOKENS = TokenSize(width=16, dropout=0.0, map_shape=(6, 3, 2), blocks=1)
 TINY = GraphSize(channels=(4, 8, 8, 8), time_width=16, tokens=TOKENS)

@@ -21,10 +21,11 @@ from hand_mesh_ros.core.hand.components import UNIT_M, HandComponents
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.models.onnx_model import ModelError, default_models_dir
 from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS
-from models_train import export_onnx, graph_task, onnx_file
+from models_train import export_onnx, onnx_file
 from models_train.nets.condition_tokens import TokenSize
 from models_train.nets.graph_diffusion import GraphSize
-from models_train.task import Export, TrainConfig
+from models_train.tasks import graph as graph_task
+from models_train.tasks.task import Export, TrainConfig
 
 MAP_SHAPE = (6, 3, 2)
 SIZE = GraphSize(channels=(4, 8, 8, 8), time_width=16, tokens=TokenSize(width=16, map_shape=MAP_SHAPE, blocks=1))

@@ -5,8 +5,9 @@ import pytest
 
 from hand_mesh_ros.core.hand.model import bone_lengths
 from hand_mesh_ros.core.topology import FINGER_JOINTS, MIDDLE_MCP, PARENTS, WRIST
-from models_train.data import hands, shape
-from models_train.data.anthropometry import PROPORTION_REL_STD, mean_bone_lengths_m
+from models_train.hands import sample as hands
+from models_train.hands import shape
+from models_train.hands.anthropometry import PROPORTION_REL_STD, mean_bone_lengths_m
 
 HAND = hands.shipped_hand()
 

@@ -10,12 +10,13 @@ from stored_hands import write_joint_stage, write_shard
 from hand_mesh_ros.core.cascade.view import CONDITION_SIZE, FEATURES_SHAPE, JOINT_UNIT_M
 from hand_mesh_ros.core.hand.model import bone_lengths
 from hand_mesh_ros.core.topology import N_JOINTS
-from models_train import joint_task, train_loop
+from models_train import train_loop
 from models_train.checkpoint import CheckpointError
-from models_train.configs import JointConfig
 from models_train.data import views
-from models_train.joint_task import JointTask
-from models_train.nets.joint_denoiser import JointNet, ViewEncoder
+from models_train.nets.joint_denoiser import JointNet, JointSize, ViewEncoder
+from models_train.tasks import joints as joint_task
+from models_train.tasks.configs import JointConfig
+from models_train.tasks.joints import JointTask
 
 BATCH = 20
 
@@ -30,14 +31,22 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def task(folder) -> JointTask:
+    """On modelled views and stored ones."""
     torch.manual_seed(0)
     return joint_task.make_task(JointConfig(task="joints", steps=1, batch_size=BATCH, views=str(folder)))
 
 
 @pytest.fixture
+def modelled_task() -> JointTask:
+    """On modelled views alone, as the shipped one."""
+    torch.manual_seed(0)
+    return joint_task.make_task(JointConfig(task="joints", steps=1, batch_size=BATCH))
+
+
+@pytest.fixture
 def encoder() -> ViewEncoder:
     torch.manual_seed(0)
-    return ViewEncoder(32).eval()
+    return ViewEncoder(32, looks=True).eval()
 
 
 def conditions(n: int, image_given: float) -> torch.Tensor:
@@ -54,6 +63,13 @@ def test_withheld_image_features_do_not_matter(encoder, training):
     assert torch.equal(encoder(condition, features[0]), encoder(condition, features[1]))
     condition[:, -1] = 1.0
     assert not torch.allclose(encoder(condition, features[0]), encoder(condition, features[1]), atol=1e-2)
+
+
+@pytest.mark.parametrize("image_given", [0.0, 1.0])
+def test_an_encoder_that_never_learned_from_images_takes_none(image_given):
+    encoder = ViewEncoder(32, looks=False).eval()
+    condition = conditions(3, image_given)
+    assert torch.equal(encoder(condition, torch.randn(3, *FEATURES_SHAPE)), encoder(condition))
 
 
 def test_brightness_and_contrast_of_the_features_do_not_matter(encoder):
@@ -92,6 +108,14 @@ def test_batches_have_their_shapes_and_parts(task):
     assert torch.all(batch["features"][: modelled.start].abs().amax((1, 2, 3)) > 0)
 
 
+def test_batches_of_modelled_views_have_no_images(modelled_task):
+    batch = modelled_task.train_batch(0)
+    assert set(batch) == {"condition", "joints"}
+    assert len(batch["condition"]) == BATCH
+    assert torch.all(batch["condition"][:, -1] == 0)
+    assert not modelled_task.net.size.looks
+
+
 def test_batches_depend_on_seed_and_step_alone(task):
     first, again, other = (task.train_batch(step) for step in (3, 3, 4))
     for name, value in first.items():
@@ -111,7 +135,9 @@ def test_targets_are_true_skeletons_turned_into_the_virtual_camera():
     assert 0.5 < batch["joints"].std().item() < 2
 
 
-def test_one_batch_can_be_learned(task):
+@pytest.mark.parametrize("kind", ["task", "modelled_task"])
+def test_one_batch_can_be_learned(request, kind):
+    task = request.getfixturevalue(kind)
     batch = task.train_batch(0)
     optimizer = train_loop.make_optimizer(task.net, task.config)
     values = []
@@ -127,12 +153,16 @@ def test_one_batch_can_be_learned(task):
     assert max(values[-5:]) < min(values[:5])
 
 
-def test_validation_measures_samples_with_and_without_the_image(task):
+@pytest.mark.parametrize("kind", ["task", "modelled_task"])
+def test_validation_measures_samples_on_hands_kept_from_training(request, kind, monkeypatch):
+    task, asked = request.getfixturevalue(kind), []
+    draw = views.sample_views
+    monkeypatch.setattr(views, "sample_views", lambda *args, **named: (asked.append(named), draw(*args, **named))[1])
     figures = task.validate(task.net.eval())
+    assert asked == [{"held_out": True}]
     assert all(np.isfinite(value) for value in figures.values())
     assert figures["score"] == figures["mean_mm"]
     assert figures["best_mm"] < figures["single_mm"]
-    assert figures["mean_mm"] != figures["mean_without_image_mm"]
 
 
 def test_samples_have_their_shape_and_come_from_the_generator(task):
@@ -156,11 +186,9 @@ def test_a_trained_stage_is_loaded_frozen_and_known_by_its_encoder(tmp_path):
     assert not any(parameter.requires_grad for parameter in loaded.parameters())
     assert joint_task.view_space(loaded) == joint_task.view_space(net)
     torch.manual_seed(1)
-    assert joint_task.view_space(JointNet()) != joint_task.view_space(net)
+    assert joint_task.view_space(JointNet(JointSize())) != joint_task.view_space(net)
 
 
-def test_a_task_without_views_is_refused_with_advice(tmp_path):
-    with pytest.raises(ValueError, match="--views"):
-        joint_task.make_task(JointConfig(task="joints", steps=1))
+def test_an_empty_folder_of_views_is_refused_with_advice(tmp_path):
     with pytest.raises(ValueError, match=r"models_train\.data\.detected"):
         joint_task.make_task(JointConfig(task="joints", steps=1, views=str(tmp_path)))

@@ -10,11 +10,12 @@ from stored_hands import stage_one_pairs
 from hand_mesh_ros.core.cascade.mesh_stage import VIEW_ROTATION_SIZE
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
-from models_train import losses, mesh_tasks, train_loop
+from models_train import losses, train_loop
 from models_train.nets.graph import ChebyshevConv, Resample
 from models_train.nets.mesh_autoencoder import AutoencoderSize, MeshAutoencoder, UnitVariance
-from models_train.skeleton_pairs import NoisyTruthPairs
-from models_train.task import TrainConfig
+from models_train.tasks import mesh as mesh_tasks
+from models_train.tasks.skeleton_pairs import NoisyTruthPairs
+from models_train.tasks.task import TrainConfig
 
 TINY = AutoencoderSize(latent=16, channels=(4, 8, 8, 8), hidden=32)
 
@@ -26,7 +27,7 @@ def hand() -> HandModel:
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory) -> NoisyTruthPairs:
-    return NoisyTruthPairs(stage_one_pairs(tmp_path_factory.mktemp("pairs"), 4))
+    return NoisyTruthPairs(stage_one_pairs(tmp_path_factory.mktemp("pairs")))
 
 
 @pytest.fixture

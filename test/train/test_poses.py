@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models_train.data import poses
+from models_train.hands import poses
 
 # [thumb, other fingers] abduction and three flexions, degrees; a little beyond the published ranges at most.
 LOW_DEG = np.array([[-25, -20, -20, -20], *[[-18, -25, -8, -8]] * 4])
@@ -46,6 +46,40 @@ def test_no_pose_is_named_both_in_training_and_held_out():
 def test_the_poses_of_the_table_are_within_the_limits_too(held_out):
     named = np.rad2deg(poses.named_angles(held_out))
     assert np.all((named >= LOW_DEG - 1e-9) & (named <= HIGH_DEG + 1e-9))
+
+
+def test_recorded_poses_are_both_hands_of_a_name_and_not_held_out_in_part():
+    with poses.RECORDED_TABLE.open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 100
+    of_names = {row["name"]: {other["held_out"] for other in rows if other["name"] == row["name"]} for row in rows}
+    assert all(len(kinds) == 1 for kinds in of_names.values())
+    assert len(poses.recorded_angles(False)) == 84
+    assert len(poses.recorded_angles(True)) == 16
+    # The recorder was wrong about these.
+    assert not set(of_names) & {"asl m", "asl n", "asl r", "asl t", "asl x"}
+
+
+def test_left_and_right_hands_of_a_recording_are_alike():
+    with poses.RECORDED_TABLE.open() as file:
+        sides = [row["side"] for row in csv.DictReader(file) if row["held_out"] == "0"]
+    angles, is_left = np.rad2deg(poses.recorded_angles(False)), np.array(sides) == "left"
+    np.testing.assert_allclose(angles[is_left].mean(0), angles[~is_left].mean(0), atol=16)
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_the_natural_share_is_near_recorded_poses(held_out):
+    angles = poses.sample_angles(np.random.default_rng(3), 2000, held_out, natural_share=1.0)
+    recorded = poses.recorded_angles(held_out)
+
+    def nearest_deg(some: np.ndarray) -> np.ndarray:
+        return np.rad2deg(np.abs(some[:, None, :, 1:] - recorded[..., 1:]).mean((-1, -2)).min(1))
+
+    free = poses.sample_angles(np.random.default_rng(3), 2000, held_out)
+    assert np.median(nearest_deg(angles)) < 0.75 * np.median(nearest_deg(free))
+    mixed = poses.sample_angles(np.random.default_rng(3), 2000, held_out, natural_share=0.6)
+    same = np.all(np.isclose(mixed, free), axis=(1, 2))
+    assert same.mean() == pytest.approx(0.4, abs=0.04)
 
 
 def test_a_distal_joint_follows_its_neighbour_by_two_thirds():

@@ -9,8 +9,8 @@ from hand_mesh_ros.core.geometry import camera
 from hand_mesh_ros.core.hand.model import bone_lengths
 from hand_mesh_ros.synthetic import appearance
 from models_train.data import scenes
-from models_train.data.hands import shipped_hand
 from models_train.data.scenes import Scene, SceneMaker
+from models_train.hands.sample import shipped_hand
 
 HELD_OUT_TONES = ((0.25, 0.35), (0.7, 0.8))
 

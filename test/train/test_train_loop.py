@@ -9,8 +9,8 @@ import torch
 
 from models_train import train, train_loop
 from models_train.checkpoint import BEST, LAST, Checkpoint, CheckpointError
-from models_train.configs import JointConfig, config_of
-from models_train.task import Batch, TrainConfig
+from models_train.tasks.configs import JointConfig, config_of
+from models_train.tasks.task import Batch, TrainConfig
 
 
 class LineTask:

@@ -9,9 +9,10 @@ from scipy.spatial.transform import Rotation
 from hand_mesh_ros.core.cascade.view import CONDITION_SIZE, Cues, look_at_hand
 from hand_mesh_ros.core.geometry.camera import sight_from_camera
 from hand_mesh_ros.core.hand.model import bone_lengths
+from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
 from hand_mesh_ros.core.topology import MIDDLE_MCP, N_JOINTS, WRIST
 from models_train.data import views
-from models_train.data.hands import sample_joints, shipped_hand
+from models_train.hands.sample import sample_joints, shipped_hand
 
 DEPTHS = slice(3 * N_JOINTS + 1, 4 * N_JOINTS + 1)
 WORLD = slice(4 * N_JOINTS + 1, 7 * N_JOINTS + 1)
@@ -71,39 +72,66 @@ def test_hands_are_in_front_of_the_camera_at_the_stated_distances(sampled):
     middle = sampled.joints_m.mean(1)
     distance = np.linalg.norm(middle, axis=1)
     assert distance.min() > 0.19
-    assert distance.max() < 1.31
+    assert 2.4 < distance.max() < 2.61
     off_axis = np.abs(middle[:, :2] / middle[:, 2:]).max()
     assert np.tan(np.deg2rad(35)) < off_axis < np.tan(np.deg2rad(42))
+
+
+def facing(joints_m: np.ndarray) -> np.ndarray:
+    """Cosine, (n,), between the palm's normal of skeletons (n, 21, 3) in the wrist frame's axes and the camera's axis."""
+    return -wrist_rotation(joints_m, "right")[:, 2, 0]
+
+
+def test_most_natural_views_show_the_palm_or_the_back_and_the_others_anything():
+    rotations = views.natural_rotations(np.random.default_rng(0), 20_000)
+    np.testing.assert_allclose(rotations @ np.swapaxes(rotations, -1, -2), np.tile(np.eye(3), (20_000, 1, 1)), atol=1e-9)
+    cosine = -rotations[:, 2, 0]  # of the palm's normal and the way to the camera
+    assert (cosine > 0).mean() == pytest.approx(0.5, abs=0.02)
+    # 0.45 rad about either axis across the line of sight: half of the shown ones within 0.53 rad.
+    within = (np.abs(cosine) > np.cos(0.45 * np.sqrt(2 * np.log(2)))).mean()
+    assert within == pytest.approx(0.85 * 0.5 + 0.15 * (1 - np.cos(0.53)), abs=0.02)
+    up = rotations[:, :2, 2]
+    assert np.abs(up.mean(0)).max() < 0.02  # rolled any way
+
+
+def test_the_natural_share_decides_over_views_too():
+    natural, anyhow = (views.sample_views(np.random.default_rng(0), 2000, share).joints_m for share in (0.6, 0.0))
+    # Uniform on a sphere, the absolute cosine is uniform.
+    assert np.abs(facing(anyhow)).mean() == pytest.approx(0.5, abs=0.03)
+    assert np.abs(facing(natural)).mean() > 0.7
 
 
 def test_keypoints_err_by_the_stated_share_of_the_hand(sampled):
     truth = sampled.joints_m[..., :2] / sampled.joints_m[..., 2:]
     error = (sampled.cues.rays - truth) / extents(truth)[:, None, None]
     of_hands = np.sqrt((error**2).mean((1, 2)))
-    assert np.median(of_hands) == pytest.approx(0.035, rel=0.2)
+    assert np.median(of_hands) == pytest.approx(0.06, rel=0.2)
     assert np.quantile(of_hands, 0.9) > 2 * np.median(of_hands) * 0.9  # some are much harder than others
     assert np.abs(error.mean((0, 1))).max() < 0.003
 
 
-def test_depths_err_by_the_stated_15_mm(sampled):
+def test_depths_err_by_the_stated_19_mm(sampled):
     distance_m = np.linalg.norm(sampled.joints_m.mean(1), axis=-1)
     error = sampled.cues.depth * distance_m[:, None] - in_sight(sampled.joints_m)[..., 2]
     error -= error.mean(1, keepdims=True)
-    assert 1000 * np.sqrt((error**2).mean()) == pytest.approx(15, abs=2)
+    assert 1000 * np.sqrt((error**2).mean()) == pytest.approx(19, abs=2)
 
 
-def test_world_landmarks_share_most_of_their_errors_with_the_keypoints(sampled):
+def test_world_landmarks_are_of_smaller_hands_and_share_half_of_their_errors_with_the_keypoints(sampled):
     joints_m = sampled.joints_m
-    truth = joints_m[..., :2] / joints_m[..., 2:]
+    rays, truth = sampled.cues.rays, joints_m[..., :2] / joints_m[..., 2:]
+    true_m, told_m = (points - points.mean(1, keepdims=True) for points in (in_sight(joints_m), sampled.cues.world_m))
+    size = (told_m * true_m).sum((1, 2)) / (true_m**2).sum((1, 2))
+    assert np.quantile(size, [0.1, 0.5, 0.9]) == pytest.approx([0.6, 0.8, 1.0], abs=0.06)
     distance_m = np.linalg.norm(joints_m.mean(1), axis=-1)[:, None, None]
-    errors = [sampled.cues.rays - truth, (sampled.cues.world_m - in_sight(joints_m))[..., :2] / distance_m]
+    errors = [rays - truth, (told_m / size[:, None, None] - true_m)[..., :2] / distance_m]
     one, other = ((error - error.mean(1, keepdims=True)) / extents(truth)[:, None, None] for error in errors)
-    assert 0.6 < np.corrcoef(one.ravel(), other.ravel())[0, 1] < 0.9
+    assert 0.3 < np.corrcoef(one.ravel(), other.ravel())[0, 1] < 0.8
 
 
-def test_cues_are_withheld_as_often_as_stated_and_image_features_always(sampled):
+def test_depths_are_withheld_as_often_as_stated_and_the_other_cues_always(sampled):
     withheld = 1 - sampled.cues.given.mean(0)
-    assert withheld == pytest.approx([0.15, 0.3, 1.0], abs=0.03)
+    assert withheld == pytest.approx([0.15, 1.0, 1.0], abs=0.03)
 
 
 def test_views_depend_on_the_seed_alone():

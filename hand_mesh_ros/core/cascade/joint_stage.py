@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from hand_mesh_ros.core.cascade.view import FEATURES_SHAPE, JOINT_UNIT_M, Cues, look_at_hand
+from hand_mesh_ros.core.cascade.view import FEATURES_SHAPE, JOINT_UNIT_M, Cues, HandView, look_at_hand
 from hand_mesh_ros.core.config import JointConfig
 from hand_mesh_ros.core.hand import model as hand_model
 from hand_mesh_ros.core.hand.model import HandModel, bone_lengths
 from hand_mesh_ros.core.models.noise import SCHEDULE
 from hand_mesh_ros.core.models.onnx_model import OnnxModel
-from hand_mesh_ros.core.models.sampler import ddim
+from hand_mesh_ros.core.models.sampler import multistep
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
 from hand_mesh_ros.core.types import Hypotheses, SeenHand, ViewEmbedding
 
@@ -33,18 +33,22 @@ class JointSampler:
         self._encoder = OnnxModel(models_dir / ENCODER_FILE, expected, config.device, config.threads)
         expected |= {"kind": "joint_denoiser", "schedule": SCHEDULE, "view_space": self._encoder.fact("view_space")}
         self._denoiser = OnnxModel(models_dir / DENOISER_FILE, expected, config.device, config.threads)
-        self._image_features = config.image_features
+        # Cues that the encoder has not learned from are withheld: they would have an unknown influence.
+        self._learned = self._encoder.metadata.get("cues", "depth world image").split()
+        self._uses_image = config.image_features and "image" in self._learned
         self.reconfigure(config)
 
     def reconfigure(self, config: JointConfig) -> None:
-        """Goes on with another number of hypotheses or steps."""
+        """Uses another number of hypotheses or steps from now on."""
         self._steps = config.joint_steps
-        # The same noise for every image: hypotheses move with the hand instead of flickering.
-        self._noise = np.random.default_rng(config.seed).standard_normal((config.n_hypotheses, 3 * N_JOINTS))
+        # The same noise for every image: hypotheses move with the hand instead of flickering. Each noise comes with its opposite,
+        # so that a few hypotheses have nearly the mean of many.
+        half = np.random.default_rng(config.seed).standard_normal(((config.n_hypotheses + 1) // 2, 3 * N_JOINTS))
+        self._noise = np.concatenate([half, -half])[: config.n_hypotheses]
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What the model file states about itself."""
+        """Metadata of the denoiser's model file."""
         return self._denoiser.metadata
 
     @property
@@ -54,9 +58,8 @@ class JointSampler:
 
     def __call__(self, seen: SeenHand) -> Hypotheses:
         """K skeletons of the hand, relative to the wrist, of average adult size."""
-        cues, features = self._cues(seen)
-        view = look_at_hand(cues)
-        embedding = self._encoder(condition=view.condition[None], features=features)["view_embedding"]
+        view = look_at_hand(self._cues(seen))
+        embedding = self._embed(view, seen)
         joints_m = self._sample(embedding) * JOINT_UNIT_M @ view.virtual_from_camera
         joints_m -= joints_m[:, :1]
         # Size cannot be seen in one image. The model was trained on hands of average size and keeps that size only nearly.
@@ -64,19 +67,26 @@ class JointSampler:
         embedded = ViewEmbedding(embedding[0], view.virtual_from_camera)
         return Hypotheses(joints_m.astype(np.float32), _consensus(joints_m).astype(np.float32), embedded)
 
-    def _cues(self, seen: SeenHand) -> tuple[Cues, np.ndarray]:
-        """The cues of the hand, and the image features (1, 192, 7, 7), which are zero if they are not used."""
-        has_depth, has_world = np.all(np.isfinite(seen.depth)), np.all(np.isfinite(seen.world_landmarks_m))
-        features = seen.features if self._image_features else None
-        cues = Cues(
+    def _cues(self, seen: SeenHand) -> Cues:
+        """The cues of the hand that the encoder has learned from."""
+        has_depth = np.all(np.isfinite(seen.depth))
+        has_world = "world" in self._learned and np.all(np.isfinite(seen.world_landmarks_m))
+        return Cues(
             rays=seen.rays,
             confidence=seen.confidence,
             depth=seen.depth if has_depth else np.zeros(N_JOINTS),
             world_m=seen.world_landmarks_m if has_world else np.zeros((N_JOINTS, 3)),
             in_crop=seen.in_crop,
-            given=np.array([has_depth, has_world, features is not None], float),
+            given=np.array([has_depth, has_world, self._uses_image and seen.features is not None], float),
         )
-        return cues, (np.zeros(FEATURES_SHAPE) if features is None else features)[None].astype(np.float32)
+
+    def _embed(self, view: HandView, seen: SeenHand) -> np.ndarray:
+        """Embedding (1, W) of the view, with the image features if they are used."""
+        inputs = {"condition": view.condition[None]}
+        if "features" in self._encoder.input_names:
+            features = seen.features if self._uses_image and seen.features is not None else np.zeros(FEATURES_SHAPE)
+            inputs["features"] = features[None].astype(np.float32)
+        return self._encoder(**inputs)["view_embedding"]
 
     def _sample(self, embedding: np.ndarray) -> np.ndarray:
         """Skeletons (K, 21, 3) in units of `JOINT_UNIT_M`, in the virtual camera, of one embedded view (1, W)."""
@@ -86,7 +96,7 @@ class JointSampler:
             times = np.full(len(noisy), time, np.float32)
             return self._denoiser(noisy_joints=noisy.astype(np.float32), time=times, view_embedding=views)["joints"]
 
-        return ddim(denoise, self._noise, self._steps).reshape(-1, N_JOINTS, 3)
+        return multistep(denoise, self._noise, self._steps).reshape(-1, N_JOINTS, 3)
 
 
 def _consensus(joints_m: np.ndarray) -> np.ndarray:

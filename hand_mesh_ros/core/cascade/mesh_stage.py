@@ -48,7 +48,7 @@ class MeshDecoder:
         Args:
             models_dir: folder of the model files.
             config: settings of the pipeline.
-            view_space: of the encoder that embeds the views, as its metadata tell.
+            view_space: of the encoder that embeds the views, from its metadata.
 
         Raises:
             ModelError: if one of them is missing, damaged, or made for another of them.
@@ -64,7 +64,7 @@ class MeshDecoder:
         self._view_size = int(self._denoiser.input_shape("view")[1])
 
     def reconfigure(self, config: MeshConfig) -> None:
-        """Goes on with another number of steps."""
+        """Uses another number of steps from now on."""
         self._steps, self._seed = config.mesh_steps, config.seed
 
     def __call__(self, joints_m: np.ndarray, view: ViewEmbedding | None = None, noise: np.ndarray | None = None) -> np.ndarray:

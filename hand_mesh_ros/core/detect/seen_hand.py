@@ -28,6 +28,5 @@ def see(detection: HandDetection, frame: Frame) -> SeenHand:
         world_landmarks_m=as_right(detection.world_landmarks_m),
         in_crop=crop.place_in(detection.image_from_crop, detection.keypoints_px),
         features=detection.features,
-        score=detection.score,
         is_mirrored=is_mirrored,
     )

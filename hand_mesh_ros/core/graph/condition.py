@@ -1,9 +1,9 @@
-"""What the graph diffusion may be told of a hand: a skeleton, what a camera saw of the joints, image features; each in part.
+"""Inputs of the graph diffusion for a hand: a skeleton, keypoint rays and image features. Each input may be partly missing.
 
-Meshes are made in the palm frame (`decode.palm_from_hand`), where the camera is not. So what a camera saw is told as it looks
-from the palm: how far each joint lies across the line of sight, and where that line points, both along the axes of the palm.
-Both need the palm's rotation in the camera, which any estimate of the skeleton gives. A turn of the camera about its own axis
-changes nothing.
+Meshes are made in the palm frame (`mesh_stage.palm_from_hand`), which does not contain the camera. So the rays are given in the
+axes of the palm: the offset of each joint across the line of sight, and the direction of that line. The palm's rotation in the
+camera is needed for this; any estimate of the skeleton gives this rotation. A turn of the camera about its optical axis changes
+nothing.
 """
 
 from dataclasses import dataclass, replace

@@ -79,7 +79,7 @@ class GraphDiffusion:
             targets: what the samples are pulled to.
             start_m: (n, V, 3) palm frame: meshes to start from in place of pure noise; they are noised up to `start_time`.
             start_time: 0..TRAINING_STEPS; the nearer to 0, the nearer the samples stay to `start_m`.
-            report: told of every step, here and in the other methods; may raise to end the sampling.
+            report: called after every step, here and in the other methods; may raise to end the sampling.
 
         Raises:
             ValueError: if an array has the wrong shape or `steps` or `start_time` is out of range.
@@ -168,9 +168,9 @@ class GraphDiffusion:
             seed: of the noise.
             report: as in `sample`.
         """
-        told_m = skeletons_m[np.arange(n) % len(skeletons_m)]
-        vertices_m = self.sample(self.condition_of(told_m, rays, confidence, features)[0], steps, seed, report=report)
-        rotation, translation, _ = rigid.align(self.hand.joint_regressor @ vertices_m, told_m)
+        each_m = skeletons_m[np.arange(n) % len(skeletons_m)]
+        vertices_m = self.sample(self.condition_of(each_m, rays, confidence, features)[0], steps, seed, report=report)
+        rotation, translation, _ = rigid.align(self.hand.joint_regressor @ vertices_m, each_m)
         return rigid.transform(vertices_m, rotation, translation).astype(np.float32)
 
     def condition_of(

@@ -192,5 +192,5 @@ class ProjectionTarget:
 
 
 def guided(denoise: Denoise, improve: Callable[[np.ndarray, float], np.ndarray]) -> Denoise:
-    """`denoise` whose guesses are improved, by a function that is told the alpha_bar of what they were made from."""
+    """`denoise` with improved guesses: `improve` gets each guess and the alpha_bar of the noisy sample behind the guess."""
     return lambda noisy, time: improve(denoise(noisy, time), float(schedule.alpha_bar(time)))

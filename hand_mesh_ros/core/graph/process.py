@@ -1,7 +1,7 @@
-"""The graph diffusion in a process of its own, of low priority: what takes seconds here delays nothing in the process that asks.
+"""Runs the graph diffusion in a separate process of low priority, so that long jobs do not delay the calling process.
 
-A thread would: between two calls of the network it holds Python's lock, and with low priority on a busy machine it may hold it
-for long. A job goes over as the name of a method with its arguments; its steps come back, then its outcome or exception.
+A thread would delay the caller: a thread of low priority may hold Python's lock for a long time on a busy machine. A job is sent
+as the name of a method with its arguments. The process sends back each step, then the result or the exception.
 """
 
 import os
@@ -21,9 +21,9 @@ from hand_mesh_ros.core.graph.reconstruct import HandReconstructor
 from hand_mesh_ros.core.models.onnx_model import ModelError
 from hand_mesh_ros.core.models.sampler import Cancelled, Report
 
-# Among processes that all want the processor this one gets about a tenth of the share of an ordinary one.
+# On a busy machine the process gets about a tenth of the processor time of a process with normal priority.
 _NICENESS = 10
-# How often it is asked whether a job is still wanted [s].
+# Period of the calls of `watch` [s].
 _PATIENCE_S = 0.1
 _CLOSED = "the process of the graph diffusion is closed"
 _STEP, _DONE, _FAILED, _CANCEL = "step", "done", "failed", "cancel"
@@ -54,7 +54,7 @@ class GraphProcess:
         Args:
             name: "reconstruct", or a method of `GraphDiffusion` that takes a `report`.
             arguments: of it, without the report.
-            report: told of every step.
+            report: called after every step.
             watch: called several times a second; like `report` it may raise, which ends the job after the step at hand.
 
         Raises:

@@ -64,7 +64,7 @@ class HandReconstructor:
         self._sampler = JointSampler(models_dir, config)
 
     def reconfigure(self, config: PipelineConfig) -> None:
-        """Goes on with other settings, as `HandMeshPipeline.reconfigure`."""
+        """Uses other settings from now on, as `HandMeshPipeline.reconfigure`."""
         self._config = config
         self._detector.reconfigure(config)
         self._sampler.reconfigure(config)
@@ -75,7 +75,7 @@ class HandReconstructor:
         Args:
             frame: image and camera; depth is not used. With `config.mirrored_input` it is turned back first.
             effort: for each hand.
-            report: told of every step of all hands together; may raise to end the work.
+            report: called after every step, counted over all hands; may raise to end the work.
         """
         if self._config.mirrored_input:
             frame = frame.mirrored()

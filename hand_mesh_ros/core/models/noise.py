@@ -12,7 +12,7 @@ import numpy as np
 
 TRAINING_STEPS = 1000
 OFFSET = 0.008  # keeps the first steps from being too small to learn anything from
-# Models carry this in their metadata; a file trained on other noise is refused at load.
+# Model files carry this in their metadata. Loading fails if a file was trained with another schedule.
 SCHEDULE = f"cosine-{TRAINING_STEPS}-{OFFSET}"
 
 Array = TypeVar("Array", bound=Any)  # of numpy or of torch

@@ -1,4 +1,4 @@
-"""ONNX Runtime session that knows what it expects of a model file and refuses a stranger."""
+"""ONNX Runtime session of a model file. Loading fails if the metadata of the file do not match the expected values."""
 
 import os
 from collections.abc import Iterator
@@ -96,10 +96,10 @@ class OnnxModel:
         return self._session.get_providers()[0]
 
     def fact(self, name: str) -> str:
-        """A fact of the metadata.
+        """A value of the metadata.
 
         Raises:
-            ModelError: if the file does not state the fact.
+            ModelError: if the metadata do not contain `name`.
         """
         if name not in self.metadata:
             raise ModelError(f"model file {self.path} does not state its {name}; export it again")

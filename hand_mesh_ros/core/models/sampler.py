@@ -18,7 +18,7 @@ Report = Callable[[int, int], None]
 
 
 class Cancelled(Exception):
-    """Nobody wants the samples any more."""
+    """The caller has cancelled the sampling."""
 
 
 def times(steps: int, start: float = schedule.TRAINING_STEPS) -> np.ndarray:

@@ -30,8 +30,8 @@ _SKIN_STD_M = 0.006
 # Error of a depth sensor at 1 m [m]. The error grows with the square of the distance: Khoshelham and Elberink 2012, "Accuracy and
 # resolution of Kinect depth data", eq. 6.
 _SENSOR_STD_M = 0.003
-# Neighbouring errors are alike: the depths of a hand count as this many independent ones if all of them agree, and as no more
-# than every eighth of those that agree.
+# Errors of neighbouring depths are correlated. If all depths of a hand agree, they count as this many independent ones, and never
+# as more than one independent depth for eight depths that agree.
 _INDEPENDENT_DEPTHS, _DEPTHS_PER_INDEPENDENT = 6.0, 8.0
 # Search for the distance: error of the skin before the hand is turned [m], share of depths that are of something else at any
 # distance, half width of the search [standard deviations], number of distances, and the largest relative standard deviation.
@@ -83,7 +83,7 @@ class _Similarity:
 
 
 def anchor(evidence: Evidence, location: Location, frame: Frame) -> Location:
-    """The location with what depth says; the very same where depth says too little.
+    """The location, improved by depth. If depth says too little, the location comes back unchanged.
 
     Args:
         evidence: on the hand.
@@ -146,7 +146,7 @@ class _Problem:
         return (state, np.linalg.inv(information), anchored) if is_human and anchored.any() else None
 
     def size_alone(self, state: _Similarity, covariance: np.ndarray) -> SizeMeasure | None:
-        """The size without what was known of it before, which is taken out of the answer again."""
+        """The size from depth alone: the prior of the size is removed from the result."""
         known, total = self._log_size_std**-2, 1 / covariance[3, 3]
         seen = total - known
         if seen < _WORST_SIZE_STD**-2:

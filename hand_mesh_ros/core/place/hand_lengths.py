@@ -24,7 +24,7 @@ class HandLength:
     name: str
     on_model: Callable[[HandModel], float]  # metres, on the average hand
     # Relative standard deviation over hands of one size, by how much proportions differ: over 3000 hands of
-    # `models_train.data.hands.sample_hands`, which follow Buryanov and Kotiuk 2010.
+    # `models_train.hands.sample.sample_hands`, which follow Buryanov and Kotiuk 2010.
     proportion_std: float
 
     def scale(self, hand: HandModel, length_m: float) -> Scale:

@@ -1,4 +1,4 @@
-"""How large the user's hands are relative to an average adult's: what was known at first, and what depth tells image by image.
+"""Size of the user's hands relative to an average adult's: a prior, updated by the size from depth in each image.
 
 Sizes multiply, so everything is Gaussian in the logarithm. Images in a row err alike, so an image counts for as much as its time
 since the last one is of the time in which errors change. However many there are, an error remains that is the same in all of
@@ -44,7 +44,7 @@ PRIOR = Scale(1.0, PRIOR_REL_STD, "prior")
 
 
 def given_size(user_hand_scale: float) -> Scale:
-    """What the setting of this name tells; 0 for nothing."""
+    """The size from the setting `user_hand_scale`; the prior if the setting is 0."""
     return Scale(user_hand_scale, USER_REL_STD, "user") if user_hand_scale else PRIOR
 
 
@@ -68,12 +68,18 @@ class UserScale:
         self.reset()
 
     @property
+    def images(self) -> int:
+        """Images that counted since the last reset."""
+        return self._state.images
+
+    @property
     def known(self) -> Scale:
-        """What is known now. Its source is what tells the most of it."""
+        """The current size. Its source is the evidence with the smaller variance."""
         given = _Gaussian(math.log(self._given.factor), self._given.rel_std**2)
-        if not self.images:
+        state = self._state  # read once: another thread may reset it
+        if not state.images:
             return self._given
-        seen = _Gaussian(self._seen.mean, self._seen.variance + FLOOR_REL_STD**2)
+        seen = _Gaussian(state.seen.mean, state.seen.variance + FLOOR_REL_STD**2)
         both = given.with_(seen)
         factor = min(max(math.exp(both.mean), SIZE_LIMITS[0]), SIZE_LIMITS[1])
         # What depth told before has the same error that remains.
@@ -83,13 +89,11 @@ class UserScale:
 
     def reset(self) -> None:
         """Forgets all images."""
-        self.images = 0  # that counted since the last reset
-        self._seen = _Gaussian(0.0, math.inf)
-        self._seen_s = -math.inf
+        self._state = _State()
         self._refused = 0
 
     def step(self, measures: Iterable[SizeMeasure], stamp_s: float) -> None:
-        """Takes in the hands of the next image, none where depth told nothing."""
+        """Updates the size with the measures of the next image; the list is empty if depth gave no size."""
         measures = [measure for measure in measures if SIZE_LIMITS[0] < math.exp(measure.log_size) < SIZE_LIMITS[1]]
         if not measures:
             return
@@ -102,11 +106,12 @@ class UserScale:
         self._refused = 0
         # Two hands of one image err alike too, so they count as one.
         best = min(believed, key=lambda measure: measure.std)
-        share = min(max(stamp_s - self._seen_s, 0.0) / _ALIKE_S, 1.0)
+        state = self._state
+        share = min(max(stamp_s - state.seen_s, 0.0) / _ALIKE_S, 1.0)
+        seen, seen_s = state.seen, state.seen_s
         if share:
-            self._seen = self._seen.with_(_Gaussian(best.log_size, best.std**2 / share))
-            self._seen_s = stamp_s
-        self.images += 1
+            seen, seen_s = seen.with_(_Gaussian(best.log_size, best.std**2 / share)), stamp_s
+        self._state = _State(state.images + 1, seen, seen_s)
 
     def _is_believable(self, measure: SizeMeasure) -> bool:
         # The first one may be anybody's: a child's hand is far from what is expected of an adult.
@@ -123,8 +128,17 @@ class _Gaussian:
     variance: float
 
     def with_(self, other: "_Gaussian") -> "_Gaussian":
-        """The product of both: what two independent sources tell together."""
+        """The normalised product of the two Gaussians: the combination of two independent sources."""
         if not math.isfinite(self.variance):
             return other
         share = self.variance / (self.variance + other.variance)
         return _Gaussian(self.mean + share * (other.mean - self.mean), share * other.variance)
+
+
+@dataclass(frozen=True)
+class _State:
+    """What images say of the size. Replaced as a whole, so that another thread never reads half of a change."""
+
+    images: int = 0
+    seen: _Gaussian = _Gaussian(0.0, math.inf)
+    seen_s: float = -math.inf  # stamp of the last image that counted

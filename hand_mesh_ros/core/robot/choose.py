@@ -1,4 +1,4 @@
-"""Which hands may reach a robot. It holds what it was told last, so that may never be a guess, a leftover, or not a number."""
+"""Selects the hands that a robot follows. A robot holds its last command, so predicted or non-finite hands are never sent."""
 
 from collections.abc import Sequence
 

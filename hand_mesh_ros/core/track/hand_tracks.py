@@ -1,4 +1,4 @@
-"""All that is remembered of the hands of a stream: who they are, when to search for more, and how they moved."""
+"""All that is remembered of the hands of a stream: who they are and how they moved."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,6 @@ from hand_mesh_ros.core.track.association import duplicates
 from hand_mesh_ros.core.track.smooth import HandSmoother
 from hand_mesh_ros.core.track.tracker import Tracker
 from hand_mesh_ros.core.types import Frame, HandDetection, HandEstimate, TrackState
-
-# While a hand is followed, only every so many images are searched for more: a second hand may appear 0.2 s later.
-_SEARCH_EVERY = 6
 
 
 class HandTracks:
@@ -20,7 +17,6 @@ class HandTracks:
         self._config = config
         self._tracker = Tracker(config.max_hands, 1e-3 * config.predict_ms, config.one_per_side)
         self._smoothers: dict[str, HandSmoother] = {}  # of the hands of the last image, by id
-        self._images = 0
 
     def reconfigure(self, config: TrackConfig) -> None:
         """Uses other `live` settings; the tracks stay."""
@@ -34,19 +30,17 @@ class HandTracks:
         self._tracker.forget()
         self._smoothers = {}
 
-    @property
-    def following(self) -> Sequence[HandDetection]:
-        """Hands to look for in the next image, with their ids."""
-        return self._tracker.following
+    def following_at(self, stamp_s: float) -> Sequence[HandDetection]:
+        """Hands to look for in an image of this stamp, with their ids, where they should be then."""
+        return self._tracker.following_at(stamp_s)
 
     @property
-    def is_search_due(self) -> bool:
-        """Whether the next image is to be searched for more hands."""
-        return self._images % _SEARCH_EVERY == 0 or self._tracker.is_missing_one
+    def missing(self) -> Sequence[HandDetection]:
+        """Hands that the last image did not show and that may come back."""
+        return self._tracker.missing
 
     def update(self, detections: Sequence[HandDetection], stamp_s: float) -> list[tuple[HandDetection, TrackState]]:
         """The hands of the next image with their ids and states, as `Tracker.update`."""
-        self._images += 1
         return self._tracker.update(detections, stamp_s)
 
     def smoothed(self, hands: Sequence[HandDetection], seen: Sequence[HandEstimate], frame: Frame) -> list[HandEstimate]:

@@ -118,7 +118,7 @@ class HandSmoother:
         self._restart()
 
     def reconfigure(self, config: TrackConfig) -> None:
-        """Goes on with another cutoff from where the hand is."""
+        """Uses another cutoff from now on; the state of the filters stays."""
         self._config = config
         cutoff_hz, beta = config.smooth_cutoff_hz, config.smooth_beta
         self._position.tune(cutoff_hz, beta)

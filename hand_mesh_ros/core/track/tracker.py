@@ -16,6 +16,8 @@ from hand_mesh_ros.core.types import HandDetection, TrackState
 
 # Fewer images of a hand do not tell where it moves, or that it is one: then nothing is predicted.
 _IMAGES_TO_PREDICT = 3
+# A hand is looked for where it would be at the speed of the last images, but not farther than in this time.
+_LONGEST_STEP_S = 0.1
 # Weight of the newest image in the running means: of the support (score times probability of the side) and of the velocity.
 _SUPPORT_RATE, _VELOCITY_RATE = 0.2, 0.5
 # A second hand of one side takes it over if it was seen in this many images and its support is larger by this margin.
@@ -56,10 +58,19 @@ class Tracker:
         """Hands to look for in the next image, with their ids: seen ones first, then those that are predicted."""
         return tuple(track.detection for track in sorted(self._tracks, key=lambda track: not track.is_seen))
 
+    def following_at(self, stamp_s: float) -> Sequence[HandDetection]:
+        """`following`, each hand moved on to where it should be at a time: nearer to it than where it was, if it moves."""
+        return tuple(
+            self._moved_on(track, stamp_s, _LONGEST_STEP_S).detection
+            if track.is_seen and track.images >= _IMAGES_TO_PREDICT
+            else track.detection
+            for track in sorted(self._tracks, key=lambda track: not track.is_seen)
+        )
+
     @property
-    def is_missing_one(self) -> bool:
-        """Whether a hand is predicted: then it may come back anywhere near."""
-        return not all(track.is_seen for track in self._tracks)
+    def missing(self) -> Sequence[HandDetection]:
+        """Hands that are predicted: they may come back anywhere near."""
+        return tuple(track.detection for track in self._tracks if not track.is_seen)
 
     def update(self, detections: Sequence[HandDetection], stamp_s: float = 0.0) -> list[tuple[HandDetection, TrackState]]:
         """The hands of the next image with their ids and states; ids of the image before that are not among them are lost.
@@ -70,7 +81,11 @@ class Tracker:
         """
         known = {track.detection.track_id: track for track in self._tracks}
         missed = [name for name in known if name not in {detection.track_id for detection in detections}]
-        predicted = {name: self._moved_on(known[name], stamp_s) for name in missed if self._is_predictable(known[name], stamp_s)}
+        predicted = {
+            name: self._moved_on(known[name], stamp_s, self.predict_s)
+            for name in missed
+            if self._is_predictable(known[name], stamp_s)
+        }
         seen: list[_Track] = []
         for detection in detections:
             last = known.get(detection.track_id)
@@ -97,8 +112,8 @@ class Tracker:
         """Follows nothing any more: the next image starts afresh, with new ids."""
         self._tracks = []
 
-    def _moved_on(self, track: _Track, stamp_s: float) -> _Track:
-        shift = np.multiply(track.velocity_px, np.clip(stamp_s - track.seen_s, 0, self.predict_s)).astype(np.float32)
+    def _moved_on(self, track: _Track, stamp_s: float, longest_s: float) -> _Track:
+        shift = np.multiply(track.velocity_px, np.clip(stamp_s - track.seen_s, 0, longest_s)).astype(np.float32)
         return replace(track, detection=replace(track.detection, keypoints_px=track.seen.keypoints_px + shift), is_seen=False)
 
     def _seen(self, detection: HandDetection, last: _Track | None, stamp_s: float) -> _Track:

@@ -39,7 +39,7 @@ class SpreadModel:
     residual: np.ndarray  # (J,) what no spread shows, relative to the mean square error of the hand
 
     def covariance(self, sample: np.ndarray, n_samples: float, signs: np.ndarray) -> np.ndarray:
-        """Stated covariances, of the shape of `sample`.
+        """Covariances of the error, with the shape of `sample`.
 
         Args:
             sample: (J, D, D) unbiased sample covariances, or (J,) variances; J any number if the model has one for all.
@@ -56,8 +56,8 @@ class SpreadModel:
 
     def mean_square(self, mean_spread: float, signs: np.ndarray) -> float:
         """Expected mean square error per axis, for the mean variance of the spread and the signs of error."""
-        told = np.where(np.isfinite(signs), signs, self.typical_signs)
-        return float(np.exp(self.log_size @ [1.0, np.log(mean_spread), *told]))
+        known = np.where(np.isfinite(signs), signs, self.typical_signs)
+        return float(np.exp(self.log_size @ [1.0, np.log(mean_spread), *known]))
 
 
 def shrunk(sample: np.ndarray, n_samples: np.ndarray | float, typical: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ def signs(seen: SeenHand, joints_m: np.ndarray) -> np.ndarray:
     guesses = (seen.world_landmarks_m, np.column_stack([seen.rays, seen.depth]))
     apart = [np.log(_LEAST + _distance(guess.astype(np.float64), joints_m)) for guess in guesses]
     residual = translate_onto_rays(joints_m[None], seen.rays, seen.confidence)[1][0] / max(ray_extent(seen.rays), 1e-6)
-    return np.array([*apart, np.log(_LEAST + residual), np.log(1 + _SUREST - min(seen.score, 1.0))])
+    return np.array([*apart, np.log(_LEAST + residual), np.log(1 + _SUREST - min(float(seen.confidence.max()), 1.0))])
 
 
 def _distance(guess: np.ndarray, joints_m: np.ndarray) -> float:

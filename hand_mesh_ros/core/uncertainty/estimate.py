@@ -11,6 +11,7 @@ from hand_mesh_ros.core.types import (
     DEPTH_ANCHORED,
     FITTED,
     OBSERVED,
+    OCCLUDED,
     OUT_OF_IMAGE,
     Frame,
     HandDetection,
@@ -18,6 +19,7 @@ from hand_mesh_ros.core.types import (
     TrackState,
 )
 from hand_mesh_ros.core.uncertainty.calibration import HandCovariances
+from hand_mesh_ros.core.uncertainty.occlusion import hidden_joints
 
 # A joint inside the image counts as observed from this confidence on.
 _OBSERVED_CONF = 0.5
@@ -52,7 +54,8 @@ def to_estimate(
         joints_m=joints,
         joint_covariance_m2=covariance,
         articulation_covariance_m2=scale.factor**2 * covariances.articulation_m2,
-        joint_flags=joint_flags(detection, frame, location.anchored, hand.is_fitted),
+        joint_flags=joint_flags(detection, frame, location.anchored, hand.is_fitted)
+        | _occluded(joints, vertices, location, frame),
         hypotheses_m=hypotheses,
         weights=hand.weights,
         mode=hand.mode,
@@ -88,6 +91,13 @@ def joint_flags(detection: HandDetection, frame: Frame, anchored: np.ndarray, is
     flags = np.where(is_inside & (detection.keypoint_conf >= _OBSERVED_CONF), OBSERVED, 0)
     flags |= np.where(is_inside, 0, OUT_OF_IMAGE) | np.where(anchored, DEPTH_ANCHORED, 0) | (FITTED if is_fitted else 0)
     return flags.astype(np.uint8)
+
+
+def _occluded(joints: np.ndarray, vertices: np.ndarray, location: Location, frame: Frame) -> np.ndarray:
+    """Bits per joint, (21,) uint8: OCCLUDED where the hand's own skin hides it."""
+    # Without calibration the hand is relative to the wrist. Its place under the assumed camera is good enough for this.
+    place = np.zeros(3) if frame.is_calibrated else location.translation_m - joints[WRIST]
+    return np.where(hidden_joints(joints + place, vertices + place), OCCLUDED, 0).astype(np.uint8)
 
 
 def _placed(hand: Aggregate, location: Location, frame: Frame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

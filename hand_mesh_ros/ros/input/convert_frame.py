@@ -5,8 +5,21 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.ros.input.convert_camera import intrinsics
-from hand_mesh_ros.ros.input.convert_image import ConversionError, decode_rgb
+from hand_mesh_ros.ros.input.convert_image import ConversionError, decode_depth, decode_rgb
 from hand_mesh_ros.ros.stamp import stamp_ns
+
+
+def depth_of_image(depth: Image, image: Image) -> np.ndarray:
+    """Depth registered to the image, (H, W) float32 metres, 0 where nothing was measured.
+
+    Raises:
+        ConversionError: if the size is not that of the image or the encoding is unknown; the image is usable without depth then.
+    """
+    if (depth.width, depth.height) != (image.width, image.height):
+        raise ConversionError(
+            f"depth is {depth.width}x{depth.height} px, the image {image.width}x{image.height}: register it to the image"
+        )
+    return decode_depth(depth)
 
 
 def to_frame(image: Image, info: CameraInfo | None, depth_m: np.ndarray | None, rectified: bool) -> Frame:

@@ -18,8 +18,8 @@ from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.ros import diagnostics
 from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.input.convert_compressed import decompress
-from hand_mesh_ros.ros.input.convert_frame import to_frame
-from hand_mesh_ros.ros.input.convert_image import ConversionError, decode_depth
+from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
+from hand_mesh_ros.ros.input.convert_image import ConversionError
 from hand_mesh_ros.ros.input.inputs import Inputs
 from hand_mesh_ros.ros.output.output_frame import OutputFrame
 from hand_mesh_ros.ros.output.outputs import Outputs
@@ -182,14 +182,8 @@ class Perception:
         if depth is None:
             self._warn_of_unpaired()
             return None
-        if (depth.width, depth.height) != (image.width, image.height):
-            self._refuse(
-                "depth",
-                f"it is {depth.width}x{depth.height} px, the image {image.width}x{image.height}: register it to the image",
-            )
-            return None
         try:
-            return decode_depth(depth)
+            return depth_of_image(depth, image)
         except ConversionError as error:
             self._refuse("depth", str(error))
             return None

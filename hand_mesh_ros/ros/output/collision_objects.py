@@ -1,9 +1,11 @@
 """The seam to MoveIt: hands as collision objects, where moveit_msgs is installed. Elsewhere there is `~/get_hand_shape`."""
 
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from geometry_msgs.msg import Pose
+from rclpy.duration import Duration
 from std_msgs.msg import Header
 
 from hand_mesh_ros.core.hand.model import HandModel
@@ -21,48 +23,75 @@ except ImportError:
 
 # Planning scenes copy what they get: ten times a second keeps up with a hand and leaves time to plan.
 _PERIOD_S = 0.1
+# Without a published image for this long, all hands are removed: the camera is dead or there is no transform [s].
+_SILENCE_S = 0.5
+# When the node is deactivated, the removals get this long to reach the planners before their publisher is destroyed [s].
+_ACK_PATIENCE_S = 0.5
 # Of each joint's place, added to the skin: holds the joint 19 times of 20 in its worst direction.
 K_SIGMA = 2.0
 
 
 class CollisionObjects:
-    """Publishes `collision_objects`: each hand is added anew, which replaces it, and removed once it is lost.
+    """Publishes `collision_objects`: ADD replaces the hand of the last image, REMOVE follows when the hand is lost.
 
-    Predicted hands are among them: a hand that is out of sight for a moment is still in the way, and grows with the doubt.
+    Predicted hands are included: a hand that is out of sight for a moment is still in the way.
+    All hands are removed when no image is published for `_SILENCE_S`, and when the publisher is destroyed.
     """
 
     def __init__(self, endpoints: Endpoints, model: HandModel) -> None:
         """Creates the publisher, or says how planners get the hands without moveit_msgs."""
-        self._capsules_of, self._shown = HandCapsules(model), {}
-        self._due_s = 0.0
+        self._capsules_of = HandCapsules(model)
+        # Images come from the worker's thread, silence is noticed in the executor's.
+        self._lock = threading.Lock()
+        self._shown: dict[str, Header] = {}  # last header of each object in the planning scene, by id
+        self._due_s = self._published_s = 0.0
         self._publisher = None
         if CollisionObject is None:
             reason = "moveit_msgs is not installed: no collision_objects; planners can call ~/get_hand_shape"
             endpoints.node.get_logger().info(reason)
         else:
             self._publisher = endpoints.publisher(CollisionObject, "collision_objects", qos.HYPOTHESES)
+            # Destroyed in reverse order: the removals are sent while the publisher exists.
+            endpoints.on_destroy(self._remove_for_good)
+            endpoints.timer(_PERIOD_S, self._remove_when_silent)
 
     def publish(self, estimates: Sequence[HandEstimate], header: Header) -> None:
         """Publishes the hands of one image, as far as somebody subscribes; removals at once, the rest at most every 0.1 s."""
         if self._publisher is None or not self._publisher.get_subscription_count():
             return
         hands = {f"hand_{hand.track_id}": hand for hand in estimates if is_placed(hand)}
-        for name in self._shown.keys() - hands.keys():
+        with self._lock:
+            self._published_s = time.monotonic()
+            self._remove(self._shown.keys() - hands.keys())
+            if self._published_s < self._due_s:
+                return
+            self._due_s = self._published_s + _PERIOD_S
+            for name, hand in hands.items():
+                self._publisher.publish(self._to_object(name, hand, header))
+                self._shown[name] = header
+
+    def _to_object(self, name: str, hand: HandEstimate, header: Header) -> "CollisionObject":
+        primitives, poses = to_primitives(self._capsules_of.of(hand, K_SIGMA))
+        return CollisionObject(
+            header=header,
+            id=name,
+            pose=Pose(),
+            primitives=primitives,
+            primitive_poses=poses,
+            operation=CollisionObject.ADD,
+        )
+
+    def _remove(self, names: Iterable[str]) -> None:
+        for name in list(names):
             self._publisher.publish(CollisionObject(header=self._shown.pop(name), id=name, operation=CollisionObject.REMOVE))
-        now_s = time.monotonic()
-        if now_s < self._due_s:
-            return
-        self._due_s = now_s + _PERIOD_S
-        for name, hand in hands.items():
-            primitives, poses = to_primitives(self._capsules_of.of(hand, K_SIGMA))
-            self._shown[name] = header
-            self._publisher.publish(
-                CollisionObject(
-                    header=header,
-                    id=name,
-                    pose=Pose(),
-                    primitives=primitives,
-                    primitive_poses=poses,
-                    operation=CollisionObject.ADD,
-                )
-            )
+
+    def _remove_when_silent(self) -> None:
+        with self._lock:
+            if time.monotonic() - self._published_s > _SILENCE_S:
+                self._remove(self._shown)
+
+    def _remove_for_good(self) -> None:
+        with self._lock:
+            if self._shown:
+                self._remove(self._shown)
+                self._publisher.wait_for_all_acked(Duration(seconds=_ACK_PATIENCE_S))

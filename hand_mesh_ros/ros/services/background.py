@@ -1,8 +1,9 @@
 """Jobs that take seconds, beside callbacks that must not wait for them: one thread, one job after the other."""
 
-import queue
+import concurrent.futures
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
@@ -11,7 +12,7 @@ from rclpy.task import Future
 
 Outcome = TypeVar("Outcome")
 
-# Jobs that wait for the one at hand; further ones are refused.
+# At most this many jobs wait for the running one. Further jobs are refused.
 _MOST_WAITING = 4
 
 
@@ -20,54 +21,54 @@ class Busy(RuntimeError):
 
 
 class Background:
-    """Does jobs in the order they come. To be used by the callbacks of one node."""
+    """Runs jobs in the order of their requests, for the callbacks of one node."""
 
     def __init__(self, node: Node, name: str) -> None:
-        """Starts the thread.
+        """Prepares the thread.
 
         Args:
-            node: whose executor is to go on with a callback that awaits a job.
+            node: its executor resumes a callback that awaits a job.
             name: of the thread.
         """
         self._node = node
-        self._jobs: queue.SimpleQueue[tuple[Callable[[], object], Future] | None] = queue.SimpleQueue()
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
-        self._thread.start()
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._tasks: list[concurrent.futures.Future] = []  # that run or wait
 
     def submit(self, job: Callable[[], Outcome]) -> Future:
-        """What the job will return or raise, to be awaited in a callback.
+        """The result or exception of the job, to be awaited in a callback.
 
         Raises:
             Busy: if too many jobs wait.
         """
-        if self._jobs.qsize() >= _MOST_WAITING:
+        self._tasks = [task for task in self._tasks if not task.done()]
+        if sum(not task.running() for task in self._tasks) >= _MOST_WAITING:
             raise Busy(f"{_MOST_WAITING} requests wait already; ask again when one of them is answered")
-        future = Future()
-        self._jobs.put((job, future))
+        future: Future = Future()
+        task = self._pool.submit(job)
+        self._tasks.append(task)
+        task.add_done_callback(partial(self._hand_over, future))
         return future
 
     def close(self, end_job: Callable[[], None]) -> None:
-        """Ends the thread; jobs that wait are never done, and nobody hears of the one at hand.
+        """Ends the thread. Waiting jobs are dropped, and the result of the running job is not delivered.
 
         Args:
-            end_job: makes the job at hand end.
+            end_job: makes the running job end.
         """
         self._closing.set()
         end_job()
-        self._jobs.put(None)
-        self._thread.join()
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _work(self) -> None:
-        while (taken := self._jobs.get()) is not None and not self._closing.is_set():
-            job, future = taken
-            try:
-                complete = partial(future.set_result, job())
-            except Exception as error:  # whoever awaits the job deals with it
-                complete = partial(future.set_exception, error)
-            if self._closing.is_set():
-                return
-            complete()
-            # An executor does not hear of a future that another thread completes.
-            if executor := self._node.executor:
-                executor.wake()
+    def _hand_over(self, future: Future, task: concurrent.futures.Future) -> None:
+        """Completes the future that a callback awaits; runs in the thread of the job."""
+        if self._closing.is_set() or task.cancelled():
+            return
+        error = task.exception()
+        if error is None:
+            future.set_result(task.result())
+        else:
+            future.set_exception(error)
+        # An executor does not notice a future that another thread completes.
+        if executor := self._node.executor:
+            executor.wake()

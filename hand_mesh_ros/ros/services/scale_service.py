@@ -46,9 +46,11 @@ class ScaleService:
         self._over.set_result(None)
 
     def image_answered(self) -> None:
-        """Takes in what the last image told of the size."""
-        if self._watch is not None:
-            self._watch.step(self._pipeline.sizes_seen)
+        """Adds the sizes that depth measured in the last image to the calibration under way. Called by the worker's thread."""
+        # Read once each: the executor's thread may end the calibration or deactivate the node meanwhile.
+        watch, pipeline = self._watch, self._pipeline
+        if watch is not None and pipeline is not None:
+            watch.step(pipeline.sizes_seen)
 
     async def _answer(self, request: CalibrateScale.Request, response: CalibrateScale.Response) -> CalibrateScale.Response:
         pipeline = self._pipeline

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from builtin_interfaces.msg import Time
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
@@ -25,6 +26,8 @@ _SEGMENT_BYTES = 16 << 20
 # A node that loads its models answers nothing yet: until the first answer the first image is sent again and again [s].
 _START_PATIENCE_S = 120.0
 _RESEND_S = 0.5
+# At the end, subscribers get this long to acknowledge the last images. A stopped process never does [s].
+_ACK_PATIENCE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -184,7 +187,8 @@ class CameraNode(Node):
         if self._config.lock_step:
             text += f", {self._answered} answered, {self._unanswered} not within {self._config.answer_timeout_s:g} s"
         self.get_logger().info(text)
-        self._image.wait_for_all_acked()
+        if not self._image.wait_for_all_acked(Duration(seconds=_ACK_PATIENCE_S)):
+            self.get_logger().warning(f"a subscriber did not acknowledge the last images within {_ACK_PATIENCE_S:g} s")
         self.context.try_shutdown()
 
 

@@ -13,23 +13,23 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
-from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import CompressedImage, Image
 
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.models.onnx_model import ModelError
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.stream.intake import RESTART_NS
 from hand_mesh_ros.ros.input.convert_compressed import decompress
-from hand_mesh_ros.ros.input.convert_frame import to_frame
-from hand_mesh_ros.ros.input.convert_image import ConversionError, decode_depth
-from hand_mesh_ros.ros.output import convert_hands
+from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
+from hand_mesh_ros.ros.input.convert_image import ConversionError
 from hand_mesh_ros.ros.stamp import stamp_ns
 
 try:
     from rosbags.rosbag2 import WriterError
 
-    from hand_mesh_ros.ros.tools.bag_reader import BagError, BagReader, Recorded
+    from hand_mesh_ros.ros.tools.bag_reader import BagError, BagReader
     from hand_mesh_ros.ros.tools.bag_writer import STORAGES, ResultBag
 except ModuleNotFoundError as error:
     if error.name != "rosbags":
@@ -46,6 +46,8 @@ class Count:
     late: int = 0  # after an image with a newer stamp: left out, as in the live node
     refused: int = 0
     last_refusal: str = ""
+    depths_refused: int = 0  # their images are answered without depth
+    last_depth_refusal: str = ""
 
 
 def process(images: "BagReader", results: "ResultBag", pipeline: HandMeshPipeline, rectified: bool) -> Count:
@@ -67,19 +69,31 @@ def process(images: "BagReader", results: "ResultBag", pipeline: HandMeshPipelin
             pipeline.reset()
         newest_ns = taken_ns
         try:
-            estimates = pipeline.estimate(_to_frame(recorded, rectified))
+            image = decompress(recorded.image) if isinstance(recorded.image, CompressedImage) else recorded.image
+            depth_m, refusal = _depth_of(recorded.depth, image)
+            if refusal:
+                count = replace(count, depths_refused=count.depths_refused + 1, last_depth_refusal=refusal)
+            estimates = pipeline.estimate(to_frame(image, recorded.info, depth_m, rectified))
         except ConversionError as error:
             count = replace(count, refused=count.refused + 1, last_refusal=str(error))
+            continue
+        except Exception as error:  # as in the live node: one image that breaks a model must not end the rest
+            reason = f"{type(error).__name__}: {error}"
+            count = replace(count, refused=count.refused + 1, last_refusal=reason)
             continue
         results.write(estimates, recorded.image.header, recorded.recorded_ns)
         count = replace(count, answered=count.answered + 1, with_hands=count.with_hands + bool(estimates))
     return count
 
 
-def _to_frame(recorded: "Recorded", rectified: bool) -> convert_hands.Frame:
-    depth_m = None if recorded.depth is None else decode_depth(recorded.depth)
-    image = decompress(recorded.image) if isinstance(recorded.image, CompressedImage) else recorded.image
-    return to_frame(image, recorded.info, depth_m, rectified)
+def _depth_of(depth: Image | None, image: Image) -> tuple[np.ndarray | None, str]:
+    """Depth in metres, (H, W), or None; and why a recorded depth cannot be used, empty if it can."""
+    if depth is None:
+        return None, ""
+    try:
+        return depth_of_image(depth, image), ""
+    except ConversionError as error:
+        return None, str(error)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,6 +112,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{count.answered} images answered, {count.with_hands} with hands, {count.late} late ones left out: {options.out}")
     if count.refused:
         print(f"{count.refused} images refused, the last one because {count.last_refusal}", file=sys.stderr)
+    if count.depths_refused:
+        reason = count.last_depth_refusal
+        print(f"{count.depths_refused} depth images refused, the last one because {reason}", file=sys.stderr)
     return int(count.refused > 0)
 
 

@@ -13,8 +13,8 @@ from sensor_msgs.msg import CameraInfo, Image
 from hand_mesh_ros.core.config import check, option
 from hand_mesh_ros.msg import HandArray, HandHypotheses, HandMeshArray, MeshTopology
 from hand_mesh_ros.ros import parameters, process, qos
-from hand_mesh_ros.ros.input.convert_camera import intrinsics
-from hand_mesh_ros.ros.input.convert_image import ConversionError, decode_rgb
+from hand_mesh_ros.ros.input.convert_frame import to_frame
+from hand_mesh_ros.ros.input.convert_image import ConversionError
 from hand_mesh_ros.ros.stamp import stamp_ns
 from hand_mesh_ros.ros.tools.viewer_messages import to_estimate
 from hand_mesh_ros.viewer.page import Snapshot, Viewer
@@ -37,6 +37,9 @@ class ViewerConfig:
     port: int = option(8080, "port of the page; the next free one if it is taken", (1, 65535))
     max_hz: float = option(12.0, "drawings per second at most", (0.5, 60.0))
     image_qos: str = option("sensor_data", "reliability asked of image", choices=("sensor_data", "reliable"))
+
+    rectified: bool = option(False, "image is rectified, as the parameter of hand_mesh_node")
+    mirrored_input: bool = option(False, "image is a selfie view, as the parameter of hand_mesh_node")
 
     def __post_init__(self) -> None:
         check(self)
@@ -119,13 +122,12 @@ class ViewerNode(Node):
             for hand in (hands.hands if hands else [])
         ]
         image = self._images.get(stamp_ns)
+        # Hands in another frame than their image's (output_frame) cannot be drawn into it.
+        is_in_frame = hands is None or image is None or hands.header.frame_id == image.header.frame_id
         try:
-            rgb = None if image is None else decode_rgb(image)
-            matrix, distortion = np.zeros((3, 3)), None
-            # Hands in another frame than their image's (output_frame) cannot be drawn into it.
-            is_in_frame = hands is None or image is None or hands.header.frame_id == image.header.frame_id
-            if image is not None and self._info is not None and is_in_frame:
-                matrix, distortion = intrinsics(self._info, image.width, image.height, rectified=False)
+            rgb, matrix, distortion = None, np.zeros((3, 3)), None
+            if image is not None:
+                rgb, matrix, distortion = picture(image, self._info if is_in_frame else None, self._config)
         except ConversionError as error:
             self.get_logger().error(f"image cannot be shown: {error}", throttle_duration_sec=5.0)
             return
@@ -146,6 +148,18 @@ class ViewerNode(Node):
         if self._hands:
             facts["age of the last"] = f"{1e3 * self._hands[next(reversed(self._hands))].latency:.0f} ms"
         return facts
+
+
+def picture(image: Image, info: CameraInfo | None, config: ViewerConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Image (H, W, 3) that hands are drawn into, its camera matrix (3, 3) and distortion, as hand_mesh_node used them.
+
+    Raises:
+        ConversionError: if the image or its calibration cannot be used.
+    """
+    frame = to_frame(image, info, None, config.rectified)
+    if config.mirrored_input:
+        frame = frame.mirrored()
+    return frame.rgb, frame.camera_matrix, frame.distortion
 
 
 def _facts(values: dict[str, str]) -> dict[str, str]:

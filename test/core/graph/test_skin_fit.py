@@ -56,7 +56,7 @@ def scene(model: HandModel) -> tuple[Frame, SeenHand, np.ndarray]:
     picture = render(vertices_m, model.faces, np.full_like(vertices_m, 0.5), K, (640, 480), smooth_edges=False)
     depth_m = np.where(picture.depth_m > 0, picture.depth_m, WALL_M).astype(np.float32)
     rays, none = joints_m[:, :2] / joints_m[:, 2:], np.full((N_JOINTS, 3), np.nan)
-    seen = SeenHand(rays, np.ones(N_JOINTS), none[:, 0], none, np.zeros((N_JOINTS, 2)), None, 1.0, False)
+    seen = SeenHand(rays, np.ones(N_JOINTS), none[:, 0], none, np.zeros((N_JOINTS, 2)), None, False)
     return Frame(picture.rgb, K, depth_m), seen, joints_m
 
 

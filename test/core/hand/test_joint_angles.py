@@ -12,7 +12,7 @@ from hand_mesh_ros.core.hand.joint_angles import ANGLE_NAMES, VISIBLE_SHARE, Joi
 from hand_mesh_ros.core.hand.kinematics import joint_frames, local_rotations, pose
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
-from models_train.data import poses
+from models_train.hands import poses
 
 ROOT = Path(__file__).resolve().parents[3]
 LIMITS_FILE = ROOT / "config/joint_limits.yaml"

@@ -193,3 +193,25 @@ def test_the_size_of_a_stream_stays_without_depth_and_without_hands_until_the_st
 
     (restarted,) = show(0.5, 1.0, with_depth=False)
     assert restarted.scale_source == "prior"
+
+
+class ResetWhileRead(UserScale):
+    """Another thread resets it after a reader has begun."""
+
+    is_armed = False
+
+    def __getattribute__(self, name: str) -> object:
+        value = super().__getattribute__(name)
+        if name in ("images", "_state") and super().__getattribute__("is_armed"):
+            self.is_armed = False
+            self.reset()
+        return value
+
+
+def test_the_size_can_be_read_while_another_thread_resets_it():
+    """Diagnostics read the size while images are answered."""
+    user = ResetWhileRead()
+    user.step([SizeMeasure(0.1, STD)], 1.0)
+    user.is_armed = True
+    assert 0 < user.known.rel_std < PRIOR_REL_STD, "the size before the reset"
+    assert user.known == PRIOR

@@ -10,7 +10,7 @@ from hand_mesh_ros.core.hand.kinematics import pose
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.robot.capsules import HandCapsules, distances_m
-from models_train.data import poses
+from models_train.hands import poses
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.robot.operator_frame import operator_joints, operator_rotation
 from hand_mesh_ros.core.topology import FINGERTIPS, INDEX_MCP, MIDDLE_MCP
-from models_train.data import poses
+from models_train.hands import poses
 
 
 @pytest.fixture(scope="module")

@@ -69,13 +69,13 @@ def followed(tracker: Tracker, detection: HandDetection, images: int, speed_px: 
 def test_a_hand_that_is_missed_moves_on_for_a_while_and_is_then_lost(unnamed):
     tracker = Tracker(predict_s=0.1)
     name = followed(tracker, at(unnamed, 100), 12, speed_px=5)
-    assert not tracker.is_missing_one
+    assert not tracker.missing
     for step in (1, 2):
         ((hand, state),) = tracker.update([], (11 + step) * DT_S)
         assert (hand.track_id, state) == (name, "predicted")
         np.testing.assert_allclose(hand.keypoints_px[0], [100 + 5 * (11 + step), 0], atol=0.1)
         assert tracker.following[0] is hand
-        assert tracker.is_missing_one
+        assert tracker.missing
     assert tracker.update([], 15 * DT_S) == []
     assert not tracker.following
     assert tracker.update([], 16 * DT_S) == []

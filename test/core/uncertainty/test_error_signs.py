@@ -30,7 +30,7 @@ def exact(joints_m) -> HandDetection:
     return HandDetection(
         keypoints_px=keypoints.astype(np.float32),
         keypoint_depth_px=(500 * (placed[:, 2] - placed[0, 2]) / placed[0, 2]).astype(np.float32),
-        keypoint_conf=np.ones(21, np.float32),
+        keypoint_conf=np.full(21, 0.99, np.float32),
         world_landmarks_m=joints_m.astype(np.float32),
         handedness="right",
         handedness_prob=1.0,
@@ -49,7 +49,7 @@ def test_each_sign_rises_with_its_own_disagreement(exact, joints_m):
     assert plain.shape == (len(SIGNS),)
     world = replace(exact, world_landmarks_m=(joints_m + rng.normal(0, 0.01, (21, 3))).astype(np.float32))
     depth = replace(exact, keypoint_depth_px=exact.keypoint_depth_px + rng.normal(0, 10, 21).astype(np.float32))
-    unsure = replace(exact, score=0.6)
+    unsure = replace(exact, keypoint_conf=0.6 * exact.keypoint_conf)
     for number, worse in ((0, world), (1, depth), (3, unsure)):
         change = told(worse, joints_m) - plain
         assert change[number] > 0.5

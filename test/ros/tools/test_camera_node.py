@@ -5,17 +5,20 @@ import subprocess
 from collections.abc import Iterator
 from itertools import groupby, pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 from graph import Graph, end
+from rclpy.duration import Duration
 from sensor_msgs.msg import CameraInfo, Image
 
 from hand_mesh_ros.core.geometry.camera import project
 from hand_mesh_ros.msg import HandArray
 from hand_mesh_ros.ros import qos
 from hand_mesh_ros.ros.input.convert_image import decode_depth, decode_rgb
+from hand_mesh_ros.ros.tools.camera_node import CameraConfig, CameraNode
 
 START_S = 20.0
 N_FRAMES = 12
@@ -158,3 +161,25 @@ def test_a_truncated_video_is_an_error(graph: Graph, video: Path, tmp_path: Path
     assert exit_code == 1
     assert "broken.mp4" in log
     assert "Traceback" not in log
+
+
+def test_a_subscriber_that_never_acknowledges_does_not_keep_the_camera_alive() -> None:
+    patience: list[float] = []
+
+    def never(timeout: Duration = Duration(nanoseconds=-1)) -> bool:  # noqa: B008
+        patience.append(timeout.nanoseconds)
+        return False
+
+    logger = SimpleNamespace(info=str, error=str, warning=str)
+    camera = SimpleNamespace(
+        _config=CameraConfig(),
+        _name="video",
+        _sent=3,
+        _started_s=0.0,
+        _image=SimpleNamespace(wait_for_all_acked=never),
+        get_logger=lambda: logger,
+        context=SimpleNamespace(try_shutdown=lambda: patience.append(0)),
+    )
+    CameraNode._end(camera, 0, "end of 'video'")
+    assert len(patience) == 2
+    assert 0 < patience[0] < 10e9, "a negative time is for ever"

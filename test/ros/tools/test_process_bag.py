@@ -222,3 +222,39 @@ def test_what_is_no_bag_and_a_folder_that_exists_are_refused(recording, tmp_path
     bag = write_bag(tmp_path / "drive", [("camera_info", recording.info())])
     assert main([str(bag), str(bag), *ARGUMENTS]) == 2
     assert "exists" in capsys.readouterr().err
+
+
+def test_a_bad_depth_costs_the_depth_and_not_the_hand(recording, tmp_path, capsys):
+    strange, small = recording.depth(1), recording.depth(2)
+    strange.encoding = "furlongs"
+    small.height //= 2
+    messages = [("camera_info", recording.info())]
+    for number, depth in enumerate((recording.depth(0), strange, small)):
+        messages += [("depth", depth), ("image", recording.image(number))]
+    bag = write_bag(tmp_path / "drive", messages)
+    assert main([str(bag), str(tmp_path / "results"), *ARGUMENTS, "--depth", TOPICS["depth"]]) == 0
+    hands = read_bag(tmp_path / "results")["hands"]
+    flags = [np.any(message.hands[0].joint_flags & Hand.FLAG_DEPTH_ANCHORED) for message in hands]
+    assert flags == [True, False, False]
+    told = capsys.readouterr()
+    assert "3 images answered" in told.out
+    assert "2 depth images refused" in told.err
+    assert "register" in told.err
+
+
+def test_an_image_that_breaks_a_model_does_not_end_the_bag(recording, tmp_path, capsys, monkeypatch):
+    estimate = HandMeshPipeline.estimate
+
+    def breaking(pipeline: HandMeshPipeline, frame: Frame) -> list:
+        if frame.stamp_s == pytest.approx(START_S + PERIOD_S):
+            raise ValueError("numbers that are not finite")
+        return estimate(pipeline, frame)
+
+    monkeypatch.setattr(HandMeshPipeline, "estimate", breaking)
+    bag = write_bag(tmp_path / "drive", [("image", recording.image(number)) for number in range(3)])
+    arguments = ["--image", TOPICS["image"], "--set", "device=cpu"]
+    assert main([str(bag), str(tmp_path / "results"), *arguments]) == 1
+    told = capsys.readouterr()
+    assert "2 images answered" in told.out
+    assert "ValueError" in told.err
+    assert "not finite" in told.err

@@ -13,7 +13,7 @@ Batch = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Settings that every training has; the config of each task adds its own (`models_train.configs`).
+    """Settings that every training has; the config of each task adds its own (`models_train.tasks.configs`).
 
     Raises:
         ValueError: naming the field, its value and what is allowed.

@@ -21,13 +21,13 @@ from hand_mesh_ros.core.models.sampler import multistep
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
 from models_train import losses
 from models_train.checkpoint import weights_digest
-from models_train.configs import GraphConfig
 from models_train.data import graph_samples
 from models_train.data.graph_samples import GraphSamples, StoredHands
 from models_train.data.masks import MaskRates, Masks, draw_masks
-from models_train.mesh_tasks import MeshLoss
 from models_train.nets.graph_diffusion import GraphNet, GraphSize
-from models_train.task import Batch, Export, Task, TrainConfig
+from models_train.tasks.configs import GraphConfig
+from models_train.tasks.mesh import MeshLoss
+from models_train.tasks.task import Batch, Export, Task, TrainConfig
 
 # The task of the paper's ablation: self-attention in place of every graph convolution.
 ABLATION = "graph_diffusion_only_attention"

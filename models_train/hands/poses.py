@@ -1,4 +1,4 @@
-"""Random hand poses: joint angles within biomechanical limits, from gestures, grasps and free coupled motion.
+"""Random hand poses: joint angles within biomechanical limits, from recordings, gestures, grasps and free coupled motion.
 
 Angles are (n, 5, 4) radians as in `kinematics.local_rotations`: abduction, then flexion of three joints, per finger.
 Limits and couplings: Lin, Wu and Huang 2000, "Modeling the constraints of human hand motion": flexion of MCP -10..90, PIP 0..110,
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hand_mesh_ros.core.hand.joint_angles import ANGLE_NAMES
 from hand_mesh_ros.core.topology import FINGERS
 
 _LOW = np.deg2rad([[-25, -20, -20, -20], *[[-18, -25, -8, -8]] * 4])
@@ -22,17 +23,23 @@ _FAN = np.array([1.2, 0.2, -0.7, -1.5])
 # Gestures, and the 33 grasps of Feix et al. 2016, "The GRASP taxonomy of human grasp types": typical angles in degrees, the
 # spread is that of index against middle. Those that are held out are for tests only.
 _TABLE = Path(__file__).with_name("poses.csv")
+# Poses of a real person, by models_train.hands.recorded.
+RECORDED_TABLE = Path(__file__).with_name("recorded_poses.csv")
+# Share of recorded poses where hands are to be as people hold them.
+NATURAL_SHARE = 0.6
 
 
-def sample_angles(rng: np.random.Generator, n: int, held_out: bool = False) -> np.ndarray:
+def sample_angles(rng: np.random.Generator, n: int, held_out: bool = False, natural_share: float = 0.0) -> np.ndarray:
     """(n, 5, 4) radians of random poses.
 
-    Half are named poses and what lies between two of them, the rest free, with fingers moving together or not.
+    `natural_share` are recorded poses and what lies between two of them. Of the others half are named poses and what lies between
+    two of these, the rest free, with fingers moving together or not.
 
     Args:
         rng: source of randomness.
         n: number of poses.
-        held_out: only the named poses that are kept from training, for tests.
+        held_out: only the recorded and the named poses that are kept from training, for tests.
+        natural_share: of recorded poses, 0 to 1.
     """
     if held_out:
         angles = _around_named(rng, n, held_out)
@@ -40,6 +47,8 @@ def sample_angles(rng: np.random.Generator, n: int, held_out: bool = False) -> n
         kind = rng.choice(3, n, p=(0.5, 0.3, 0.2))
         angles = np.stack([_around_named(rng, n, held_out), _coupled(rng, n), _independent(rng, n)])[kind, np.arange(n)]
     angles[..., 0] += np.deg2rad(rng.normal(0, 4, (n, 5)))
+    if natural_share > 0:
+        angles = np.where(rng.uniform(size=(n, 1, 1)) < natural_share, _around_recorded(rng, n, held_out), angles)
     return np.clip(angles, _LOW, _HIGH)
 
 
@@ -57,6 +66,14 @@ def named_angles(held_out: bool) -> np.ndarray:
     return np.deg2rad(angles)
 
 
+@cache
+def recorded_angles(held_out: bool) -> np.ndarray:
+    """(m, 5, 4) radians of the recorded poses, either those of training or those held out; of left hands as of right ones."""
+    with RECORDED_TABLE.open() as file:
+        rows = [row for row in csv.DictReader(file) if int(row["held_out"]) == held_out]
+    return np.deg2rad([[float(row[name]) for name in ANGLE_NAMES] for row in rows]).reshape(-1, len(FINGERS), 4)
+
+
 def _spread(rng: np.random.Generator, n: int) -> np.ndarray:
     """Abduction of the four fingers, (n, 4): they fan out together."""
     return np.deg2rad(rng.normal(0, 6, (n, 1)) * _FAN + rng.normal(0, 3, (n, 4)))
@@ -70,6 +87,17 @@ def _around_named(rng: np.random.Generator, n: int, held_out: bool) -> np.ndarra
     angles = share * first + (1 - share) * second
     angles[:, :, 1:] += np.deg2rad(rng.normal(0, 8, (n, 1, 1)) + rng.normal(0, 8, (n, 5, 3)))
     angles[:, 1:, 0] += _spread(rng, n)
+    return angles
+
+
+def _around_recorded(rng: np.random.Generator, n: int, held_out: bool) -> np.ndarray:
+    """Recorded poses and what lies between two of them, each joint a little off."""
+    poses = recorded_angles(held_out)
+    first, second = poses[rng.integers(len(poses), size=(2, n))]
+    share = rng.beta(0.5, 0.5, (n, 1, 1))
+    angles = share * first + (1 - share) * second
+    angles[..., 1:] += np.deg2rad(rng.normal(0, 4, (n, 1, 1)) + rng.normal(0, 5, (n, 5, 3)))
+    angles[..., 0] += np.deg2rad(rng.normal(0, 3, (n, 5)))
     return angles
 
 

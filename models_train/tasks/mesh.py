@@ -19,12 +19,12 @@ from hand_mesh_ros.core.models.sampler import ddim
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
 from models_train import losses
 from models_train.checkpoint import BEST, Checkpoint, weights_digest
-from models_train.configs import AutoencoderConfig, LatentConfig
-from models_train.data.hands import sample_hands
+from models_train.hands.sample import sample_hands
 from models_train.nets.latent_denoiser import LatentDenoiser
 from models_train.nets.mesh_autoencoder import AutoencoderSize, Decoder, MeshAutoencoder
-from models_train.skeleton_pairs import MixedPairs, NoisyTruthPairs, Pairs, PairSource, StageOnePairs
-from models_train.task import Batch, Export, Task, TrainConfig
+from models_train.tasks.configs import AutoencoderConfig, LatentConfig
+from models_train.tasks.skeleton_pairs import MixedPairs, NoisyTruthPairs, Pairs, PairSource, StageOnePairs
+from models_train.tasks.task import Batch, Export, Task, TrainConfig
 
 _VALIDATION_SEED, _N_VALIDATION = 20_000, 512
 _START_SEED, _N_START = 30_000, 2000  # of the hands whose principal components the autoencoder starts from
@@ -39,14 +39,14 @@ def make_task(config: AutoencoderConfig | LatentConfig) -> Task:
     """The mesh task that `config` names, for the shipped hand model.
 
     Raises:
-        ValueError: if a run or a folder that it builds on is not named.
+        ValueError: if a run that it builds on is not named.
     """
     hand = HandModel.load(default_models_dir() / hand_model.FILE_NAME)
     if isinstance(config, AutoencoderConfig):
         return AutoencoderTask(config, hand)
-    if not (config.source and config.joints and config.views):
-        raise ValueError("mesh_latent needs --source (run of a mesh_autoencoder), --joints (run of joints) and --views")
-    sampled = StageOnePairs(Path(config.joints), Path(config.views))
+    if not (config.source and config.joints):
+        raise ValueError("mesh_latent needs --source (run of a mesh_autoencoder) and --joints (run of joints)")
+    sampled = StageOnePairs(Path(config.joints), config.natural_share)
     sources: dict[str, Callable[[], PairSource]] = {
         "both": lambda: MixedPairs(sampled),
         "stage_one": lambda: sampled,
@@ -108,7 +108,7 @@ class AutoencoderTask:
         size = size or AutoencoderSize()
         self.config, self.hand = config, hand
         self.net = MeshAutoencoder(hand, size)
-        self.facts: dict[str, Any] = {"data": "models_train.data.hands", "topology": hand.digest, "size": asdict(size)}
+        self.facts: dict[str, Any] = {"data": "models_train.hands.sample", "topology": hand.digest, "size": asdict(size)}
         self.net.start_from(self._sample(np.random.default_rng(_START_SEED), _N_START)["vertices_m"])
         self._mesh_loss = MeshLoss(hand, config.device)
 

@@ -11,9 +11,9 @@ from hand_mesh_ros.core.hand import model as hand_model
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS
-from models_train.data import shape
-from models_train.data.anthropometry import ANNOTATED_PROPORTION_REL_STD, PROPORTION_REL_STD
-from models_train.data.poses import sample_angles
+from models_train.hands import shape
+from models_train.hands.anthropometry import ANNOTATED_PROPORTION_REL_STD, PROPORTION_REL_STD
+from models_train.hands.poses import sample_angles
 
 # Joints of real hands are not perfect hinges: each turns a little about the other axes too.
 _OFF_AXIS_RAD = np.deg2rad(4.0)
@@ -54,9 +54,11 @@ def sample_build(rng: np.random.Generator, n: int, held_out: bool = False) -> tu
     return tuple(np.exp(_BUILD_REL_STD * deviation))
 
 
-def sample_rotations(rng: np.random.Generator, n: int, hand: HandModel, held_out: bool = False) -> np.ndarray:
-    """Local joint rotations (n, 21, 3, 3) of random poses, of training or held out."""
-    rotations = kinematics.local_rotations(hand, sample_angles(rng, n, held_out))
+def sample_rotations(
+    rng: np.random.Generator, n: int, hand: HandModel, held_out: bool = False, natural_share: float = 0.0
+) -> np.ndarray:
+    """Local joint rotations (n, 21, 3, 3) of `poses.sample_angles`."""
+    rotations = kinematics.local_rotations(hand, sample_angles(rng, n, held_out, natural_share))
     wobble = rng.normal(0, _OFF_AXIS_RAD, (n, N_JOINTS, 3))
     wobble[:, 0] = 0
     thumb_axis = hand.joints_m[FINGER_JOINTS[0, 1]] - hand.joints_m[FINGER_JOINTS[0, 0]]
@@ -65,19 +67,19 @@ def sample_rotations(rng: np.random.Generator, n: int, hand: HandModel, held_out
     return kinematics.rotation_about(wobble / np.maximum(angle, 1e-9)[..., None], angle) @ rotations
 
 
-def sample_joints(rng: np.random.Generator, n: int) -> np.ndarray:
+def sample_joints(rng: np.random.Generator, n: int, held_out: bool = False, natural_share: float = 0.0) -> np.ndarray:
     """Skeletons (n, 21, 3) alone, much quicker than with their skin, and with the proportions of annotated joints."""
     hand = shipped_hand()
     lengths = sample_lengths(rng, n, hand, ANNOTATED_PROPORTION_REL_STD)
-    rest = shape.rest_joints(hand.joints_m, lengths, sample_build(rng, n)[0])
-    return kinematics.joint_frames(sample_rotations(rng, n, hand), rest)[1]
+    rest = shape.rest_joints(hand.joints_m, lengths, sample_build(rng, n, held_out)[0])
+    return kinematics.joint_frames(sample_rotations(rng, n, hand, held_out, natural_share), rest)[1]
 
 
-def sample_hands(rng: np.random.Generator, n: int, held_out: bool = False) -> HandBatch:
-    """Skeletons and surfaces of `n` hands, of training or, in pose and build, held out for tests."""
+def sample_hands(rng: np.random.Generator, n: int, held_out: bool = False, natural_share: float = 0.0) -> HandBatch:
+    """Skeletons and surfaces of `n` hands, of training or, in pose and build, held out for tests; poses as `sample_angles`."""
     hand = shipped_hand()
     palm_width, thickness = sample_build(rng, n, held_out)
     rest = shape.rest_joints(hand.joints_m, sample_lengths(rng, n, hand), palm_width)
     of_segments = thickness[:, None] * np.exp(rng.normal(0, _SEGMENT_REL_STD, (n, N_JOINTS)))
     flat = shape.stretch(hand.template_m, hand.joints_m, hand.skin_weights, rest, of_segments)
-    return HandBatch(*kinematics.skin(hand, sample_rotations(rng, n, hand, held_out), rest, flat))
+    return HandBatch(*kinematics.skin(hand, sample_rotations(rng, n, hand, held_out, natural_share), rest, flat))

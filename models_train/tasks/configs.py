@@ -4,14 +4,17 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from hand_mesh_ros.core.config import option
-from models_train.task import TrainConfig
+from models_train.hands.poses import NATURAL_SHARE
+from models_train.tasks.task import TrainConfig
 
 
 @dataclass(frozen=True)
 class JointConfig(TrainConfig):
     """Settings of the joint stage."""
 
-    views: str = option("", "folder of stored views by the real detector")
+    views: str = option("", "folder of stored views by the real detector; empty to train on modelled views alone")
+    natural_share: float = option(NATURAL_SHARE, "share of recorded poses in the modelled views", (0, 1))
+    width: int = option(256, "of the layers", (8, 4096))
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class LatentConfig(TrainConfig):
     """Settings of the latent denoiser of the mesh stage."""
 
     source: str = option("", "run folder of the trained mesh_autoencoder")
-    views: str = option("", "folder of stored views by the real detector")
+    natural_share: float = option(NATURAL_SHARE, "share of recorded poses in the modelled views", (0, 1))
     joints: str = option("", "run folder of the trained joint stage")
     skeletons: str = option("both", "skeletons to train on", choices=("both", "stage_one", "noisy_truth"))
 

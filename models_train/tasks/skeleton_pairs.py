@@ -7,14 +7,15 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from hand_mesh_ros.core.cascade.view import look_at_hand
+from hand_mesh_ros.core.cascade.view import FEATURES_SHAPE, look_at_hand
 from hand_mesh_ros.core.hand.model import bone_lengths
-from models_train.data import joint_noise
-from models_train.data.hands import sample_hands, shipped_hand
-from models_train.data.shards import StoredViews
-from models_train.joint_task import load_joints, sample_joints, view_space
+from hand_mesh_ros.core.topology import N_JOINTS
+from models_train.data import joint_noise, views
+from models_train.hands.sample import HandBatch, sample_hands, shipped_hand
+from models_train.tasks.joints import load_joints, sample_joints, view_space
 
 _STEPS = 4  # as at run time
+_HELD_OUT_SEED = 50_000
 
 
 @dataclass(frozen=True)
@@ -44,36 +45,41 @@ class PairSource(Protocol):
 
 
 class StageOnePairs:
-    """Samples of the trained joint stage on stored views."""
+    """Samples of the trained joint stage on modelled views of random hands."""
 
-    def __init__(self, run: Path, views: Path) -> None:
-        """Loads the joint stage and the views."""
-        self._net = load_joints(run)
-        self._views = {kind: StoredViews(views, kind, with_surface=True) for kind in ("train", "held_out")}
+    def __init__(self, run: Path, natural_share: float) -> None:
+        """Loads the joint stage.
+
+        Args:
+            run: of the joint stage.
+            natural_share: of recorded poses; above 0 the views are natural too.
+        """
+        self._net, self.natural_share = load_joints(run), natural_share
         self._bone_sum_m = shipped_hand().bone_lengths_m.sum()
-        self.embedding_size = self._net.encoder.unseen.numel()
+        self.embedding_size = self._net.size.width
         self.view_space = view_space(self._net)
-        self.recipe = "samples of the joint stage on stored views"
+        self.recipe = f"samples of the joint stage on modelled views, natural share {natural_share}"
 
     def sample(self, rng: np.random.Generator, n: int) -> Pairs:
-        stored = self._views["train"]
-        return self._pairs(stored, stored.random_rows(rng, n), stored.random_given(rng, n))
+        return self._pairs(rng, sample_hands(rng, n, natural_share=self.natural_share))
 
     def held_out(self, n: int) -> Pairs:
-        rows = np.arange(min(n, len(self._views["held_out"])))
-        return self._pairs(self._views["held_out"], rows, np.ones((len(rows), 3)))
+        rng = np.random.default_rng(_HELD_OUT_SEED)
+        return self._pairs(rng, sample_hands(rng, n, True, self.natural_share))
 
-    def _pairs(self, stored: StoredViews, rows: np.ndarray, given: np.ndarray) -> Pairs:
-        seen, features = stored.pick(rows, given)
-        view = look_at_hand(seen.cues)
-        condition, image = torch.from_numpy(view.condition), torch.from_numpy(features)
-        with torch.no_grad():
-            joints_m = sample_joints(self._net, condition, image, 1, _STEPS)[:, 0]
-            embedding = self._net.encoder(condition, image).numpy()
+    def _pairs(self, rng: np.random.Generator, hands: HandBatch) -> Pairs:
+        placed = views.place(rng, np.concatenate([hands.joints_m, hands.vertices_m], 1), self.natural_share > 0)
+        true_joints_m, vertices_m = np.split(placed, [N_JOINTS], axis=1)
+        view = look_at_hand(views.observe(rng, views.redefined(rng, true_joints_m)))
+        condition = torch.from_numpy(view.condition)
+        features = torch.zeros(len(condition), *FEATURES_SHAPE) if self._net.size.looks else None
+        joints_m = sample_joints(self._net, condition, features, 1, _STEPS)[:, 0]
         joints_m = joints_m - joints_m[:, :1]
         joints_m *= self._bone_sum_m / bone_lengths(joints_m).sum(-1)[:, None, None]
-        vertices_m = stored.vertices_m(rows) @ np.swapaxes(view.virtual_from_camera, -1, -2)
-        return Pairs(joints_m, vertices_m, embedding, np.ones(len(rows)))
+        relative_m = (vertices_m - true_joints_m[:, :1]) @ np.swapaxes(view.virtual_from_camera, -1, -2)
+        with torch.no_grad():
+            embedding = self._net.encoder(condition, features).numpy()
+        return Pairs(joints_m, relative_m.astype(np.float32), embedding, np.ones(len(condition)))
 
 
 class NoisyTruthPairs:
@@ -84,7 +90,7 @@ class NoisyTruthPairs:
         self.recipe, self.embedding_size, self.view_space = joint_noise.RECIPE, other.embedding_size, other.view_space
 
     def sample(self, rng: np.random.Generator, n: int) -> Pairs:
-        hands = sample_hands(rng, n)
+        hands = sample_hands(rng, n, natural_share=self._other.natural_share)
         joints_m = joint_noise.disturb(rng, hands.joints_m)
         return Pairs(joints_m, hands.vertices_m, np.zeros((n, self.embedding_size)), np.zeros(n))
 

@@ -1,0 +1,143 @@
+"""The command line: measures, prints, and writes docs/reach.md and its plot.
+
+    python -m benchmarks.reach --data ../shared/data/real_dev [--video hand.mp4] [--every 3] [--out docs/reach.md]
+
+Pictures without hands come from what is installed; `pip install --no-deps scikit-image scikit-learn` brings most of them.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.latency.__main__ import read_video
+from benchmarks.reach import pastes, pictures, tables
+from benchmarks.reach.streams import Stream, false_hands, watch
+from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.detect.detector import HandDetector
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
+from hand_mesh_ros.core.types import Frame
+
+SIDES_PX = (110, 80, 60, 45)
+RESOLUTIONS = ((640, 480), (1280, 720), (1920, 1080))
+_IMAGES, _FREE_IMAGES = 30, 30
+
+
+def main() -> None:
+    """Command line: see the module docstring."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with images/ and annotations.npz")
+    parser.add_argument("--video", type=Path, help="of one hand that is always in view")
+    parser.add_argument("--every", type=int, default=1, help="use every so manieth photograph")
+    parser.add_argument("--out", type=Path, help="write the page here, and the plot into images/ beside it")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    args = parser.parse_args()
+    config = PipelineConfig()
+    detector = HandDetector(default_models_dir(), config)
+    # What else runs on this machine takes none of the time of a plan.
+    detector.clock = time.thread_time
+    cutouts = pastes.cutouts(args.data)[:: args.every]
+    figures: dict[str, Any] = {"free": free(detector, config)}
+    say(f"{figures['free']}")
+    figures["worse"] = worse(detector, cutouts)
+    say(f"{figures['worse']}")
+    if args.video:
+        figures["video"] = video(detector, config, args.video)
+        say(f"{figures['video']}")
+    figures["small"] = small(detector, config, cutouts)
+    if args.json:
+        args.json.write_text(json.dumps(figures, indent=1))
+    if args.out:
+        tables.write(args.out, figures)
+
+
+def small(detector: HandDetector, config: PipelineConfig, cutouts: list[pastes.Cutout]) -> list[dict[str, Any]]:
+    """Shrunk hands in pictures, by size and resolution."""
+    backgrounds = [picture for _, picture in pictures.hand_free()]
+    rows = []
+    for size in RESOLUTIONS:
+        for side_px in SIDES_PX:
+            rng = np.random.default_rng(side_px)
+            sights = []
+            for cutout in cutouts:
+                paste = pastes.paste(cutout, side_px, backgrounds[rng.integers(len(backgrounds))], size, rng)
+                sights.append(watch(Stream(detector, config), paste, _IMAGES))
+            row = {"width": size[0], "height": size[1], "side_px": side_px} | tables.summary(sights)
+            say(tables.line(row))
+            rows.append(row)
+    return rows
+
+
+def worse(detector: HandDetector, cutouts: list[pastes.Cutout]) -> dict[str, dict[str, float]]:
+    """Photographs as they are and made worse, each alone: found share, keypoint error, hands beside the one."""
+    figures = {}
+    rng = np.random.default_rng(3)
+    for name in (*pastes.WORSE, "half covered"):
+        found, errors, others = 0, [], 0
+        for cutout in cutouts:
+            rgb = pastes.WORSE[name](cutout.rgb, rng) if name in pastes.WORSE else pastes.covered(cutout, rng)
+            hands = detector.detect(Frame(rgb, np.zeros((3, 3))))
+            whole = pastes.Paste(cutout.name, rgb, cutout.keypoints_px)
+            apart = [np.linalg.norm(hand.keypoints_px - whole.keypoints_px, axis=1).mean() / whole.radius_px for hand in hands]
+            on_it = [value for value in apart if value < 1]
+            found += bool(on_it)
+            errors += on_it[:1]
+            others += len(hands) - bool(on_it)
+        figures[name] = {"found": found / len(cutouts), "error": float(np.mean(errors)), "others": others}
+    return figures
+
+
+def free(detector: HandDetector, config: PipelineConfig) -> dict[str, float]:
+    """Pictures without hands, alone and as streams of a still camera: false hands, time of an image."""
+    alone, in_streams, took_ms, per_picture = 0, 0, [], []
+    for name, picture in pictures.hand_free():
+        picture = pictures.fitted(picture, (640, 480), np.random.default_rng(len(name)))
+        alone += len(detector.detect(Frame(picture, np.zeros((3, 3)))))
+        images = pastes.Paste(name, picture, np.zeros((21, 2))).images(_FREE_IMAGES)
+        count, times = false_hands(Stream(detector, config), images)
+        if count:
+            say(f"  a false hand in {name}")
+        in_streams += count
+        took_ms += times
+        per_picture.append(count > 0)
+    return {
+        "pictures": len(per_picture),
+        "false alone": alone,
+        "false in streams": in_streams,
+        "images": len(took_ms),
+        "median_ms": float(np.median(took_ms)),
+        "p99_ms": float(np.percentile(took_ms, 99)),
+        "longest_ms": float(np.max(took_ms)),
+    }
+
+
+def video(detector: HandDetector, config: PipelineConfig, path: Path) -> dict[str, float]:
+    """A video of one hand: images with exactly one, time of an image."""
+    stream, counts, took_ms, names = Stream(detector, config), [], [], set()
+    for rgb in read_video(path):
+        hands = stream.step(rgb)
+        counts.append(len(hands))
+        names |= {hand.track_id for hand in hands}
+        took_ms.append(stream.took_ms)
+    return {
+        "images": len(counts),
+        "with one hand": int(np.sum(np.array(counts) == 1)),
+        "ids": len(names),
+        "median_ms": float(np.median(took_ms)),
+        "p99_ms": float(np.percentile(took_ms, 99)),
+        "longest_ms": float(np.max(took_ms)),
+    }
+
+
+def say(line: str) -> None:
+    """One line on the standard output, at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Photographs of hands, made small and put into pictures without a hand, and made worse."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from benchmarks.reach.pictures import fitted
+from benchmarks.samples import PAD_PX, real_samples
+from hand_mesh_ros.core.geometry.camera import project
+
+# The photograph fades out over this share of its reflected surroundings: a sharp border would be something to find.
+_FADE = 0.7
+_NOISE_LEVELS = 3.0  # standard deviation of what differs from image to image
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """A photograph with reflected surroundings and where its hand is."""
+
+    name: str
+    rgb: np.ndarray  # (H, W, 3) uint8, `PAD_PX` around the photograph
+    keypoints_px: np.ndarray  # (21, 2) in `rgb`
+
+
+@dataclass(frozen=True)
+class Paste:
+    """A picture with one hand in it."""
+
+    name: str
+    rgb: np.ndarray  # (H, W, 3) uint8
+    keypoints_px: np.ndarray  # (21, 2)
+
+    @property
+    def radius_px(self) -> float:
+        """Root mean square distance of the joints from their middle."""
+        return float(np.sqrt(((self.keypoints_px - self.keypoints_px.mean(0)) ** 2).sum(-1).mean()))
+
+    def images(self, count: int) -> Iterator[np.ndarray]:
+        """The picture as a still camera sees it, `count` times: with other noise each time."""
+        rng = np.random.default_rng(len(self.name))
+        # Noise for a 4K image takes longer than the detector: a few fields, shifted.
+        field = rng.normal(0, _NOISE_LEVELS, self.rgb.shape).astype(np.int16)
+        for _ in range(count):
+            shift = rng.integers(0, field.shape[0]), rng.integers(0, field.shape[1])
+            yield np.clip(self.rgb + np.roll(field, shift, (0, 1)), 0, 255).astype(np.uint8)
+
+
+def cutouts(folder: Path) -> list[Cutout]:
+    """The photographs of `folder` (as of `benchmarks.accuracy`), padded."""
+    return [
+        Cutout(sample.name, sample.frame.rgb, project(sample.joints_m, sample.frame.camera_matrix))
+        for sample in real_samples(folder)
+    ]
+
+
+def paste(cutout: Cutout, side_px: float, picture: np.ndarray, size: tuple[int, int], rng: np.random.Generator) -> Paste:
+    """A photograph shrunk to `side_px` (without its surroundings) at a random place in a part of `picture` of `size`."""
+    background = fitted(picture, size, rng).astype(np.float32)
+    whole = cutout.rgb.shape[0]
+    gain = side_px / (whole - 2 * PAD_PX)
+    small = cv2.resize(cutout.rgb, None, fx=gain, fy=gain, interpolation=cv2.INTER_AREA)
+    mask = cv2.resize(_mask(whole), small.shape[1::-1], interpolation=cv2.INTER_AREA)[..., None]
+    room = np.array(size) - small.shape[1::-1]
+    if room.min() < 0:
+        raise ValueError(f"a paste of {small.shape[1]} px does not fit into {size[0]}x{size[1]}")
+    corner = np.array([rng.integers(0, max(room[0], 0) + 1), rng.integers(0, max(room[1], 0) + 1)])
+    height, width = small.shape[:2]
+    window = background[corner[1] : corner[1] + height, corner[0] : corner[0] + width]
+    window += mask * (small - window)
+    # Pixel centres are at integers.
+    keypoints = (cutout.keypoints_px + 0.5) * (np.array(small.shape[1::-1]) / whole) - 0.5 + corner
+    return Paste(f"{cutout.name} {side_px:g}", background.round().astype(np.uint8), keypoints)
+
+
+def _mask(whole: int) -> np.ndarray:
+    """(whole, whole) 1 on the photograph, falling smoothly to 0 in its surroundings."""
+    outside = np.maximum(np.abs(np.arange(whole) - (whole - 1) / 2) - (whole / 2 - PAD_PX), 0) / (_FADE * PAD_PX)
+    share = np.clip(1 - np.hypot(outside[:, None], outside), 0, 1)
+    return (share * share * (3 - 2 * share)).astype(np.float32)
+
+
+def _grey(rgb: np.ndarray, _: np.random.Generator) -> np.ndarray:
+    return cv2.cvtColor(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+
+
+def _dark(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return np.clip(0.12 * rgb + rng.normal(0, 2, rgb.shape), 0, 255).astype(np.uint8)
+
+
+def _blurred(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """As by a hand that moves by 24 px while the shutter is open."""
+    turn, kernel = rng.uniform(0, np.pi), np.zeros((25, 25), np.float32)
+    way = (11.5 * np.array([np.cos(turn), np.sin(turn)])).round().astype(int)
+    cv2.line(kernel, (12 - way).tolist(), (12 + way).tolist(), 1.0)
+    return cv2.filter2D(rgb, -1, kernel / kernel.sum())
+
+
+def _noisy(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return np.clip(rgb + rng.normal(0, 25, rgb.shape), 0, 255).astype(np.uint8)
+
+
+WORSE: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
+    "as it is": lambda rgb, _: rgb,
+    "grey": _grey,
+    "dark": _dark,
+    "blurred": _blurred,
+    "noisy": _noisy,
+}
+
+
+def covered(cutout: Cutout, rng: np.random.Generator) -> np.ndarray:
+    """The photograph with a board over the half of the hand on one side of a random line through its middle."""
+    turn = rng.uniform(0, 2 * np.pi)
+    along = np.array([np.cos(turn), np.sin(turn)])
+    places = np.stack(np.meshgrid(np.arange(cutout.rgb.shape[1]), np.arange(cutout.rgb.shape[0])), -1)
+    behind = (places - cutout.keypoints_px.mean(0)) @ along > 0
+    return np.where(behind[..., None], rng.integers(40, 200, 3), cutout.rgb).astype(np.uint8)

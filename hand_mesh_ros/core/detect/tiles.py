@@ -1,0 +1,142 @@
+"""Where to look in an image: overlapping squares, small enough for the palm model to see the smallest hand wanted, and which of
+them seem worth it.
+
+The palm model shrinks whatever it sees to 192 x 192 px and needs a hand of a quarter of that. So there are squares of several
+sizes, each twice as large as the one before, up to the whole image. Interest is measured on a coarse copy of the image: something
+of a hand's size that differs from what surrounds it, in the colours of skin, in brightness, by its edges, or by having moved.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+# A square is so many times as large as the smallest hand to be found in it; the next size takes over where hands fill this one.
+_SIDE_PER_HAND, _GROWTH = 3.4, 2.0
+# Steps from square to square, of the side: a hand that one square cuts lies well within the next.
+_STEP = 0.62
+# Squares of more than this share of the image's longer side see hardly more than the whole image does.
+_ALMOST_WHOLE = 0.8
+# Cells of the coarse image per smallest hand.
+_CELLS_PER_HAND = 6
+# Middle of the range of skin in YCrCb (Chai and Ngan 1999: Cr 133 to 173, Cb 77 to 127), and its width as a standard deviation.
+_SKIN_CR_CB, _SKIN_STD = (153.0, 102.0), 15.0
+# Weights of what makes a place interesting, beside skin: brightness, redness, motion [per grey level].
+_BRIGHTNESS, _REDNESS, _MOTION = 0.3 / 64, 0.5 / 64, 0.5 / 16
+# A square's margin, of its side: what lies in it is seen better by the next square.
+_MARGIN = 0.2
+# Least interest of a square that shows anything at all, relative to the most interesting one.
+_FLOOR = 0.08
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A part of the image."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    is_whole: bool = False
+
+    def cut(self, rgb: np.ndarray) -> np.ndarray:
+        """The part as a view, (height, width, 3)."""
+        return rgb[self.top : self.top + self.height, self.left : self.left + self.width]
+
+    def contains(self, point_px: np.ndarray) -> bool:
+        """Whether a point (2,) lies within the tile, off its margin."""
+        margin = 0.0 if self.is_whole else _MARGIN * min(self.width, self.height)
+        low, size = np.array([self.left, self.top]), np.array([self.width, self.height])
+        return bool(np.all(point_px >= low + margin) and np.all(point_px <= low + size - margin))
+
+
+@dataclass(frozen=True)
+class Coarse:
+    """A small copy of an image, to see what moves and what stands out."""
+
+    channels: np.ndarray  # (h, w, 3) float32 brightness, Cr, Cb
+    step: int  # image pixels per cell
+
+
+def layout(width: int, height: int, min_hand_px: float) -> list[Tile]:
+    """The whole image first, then squares from large to small; one size of them covers the image."""
+    longest, side = max(width, height), _SIDE_PER_HAND * min_hand_px
+    sizes = []
+    while side < _ALMOST_WHOLE * longest:
+        sizes.append(round(side))
+        side *= _GROWTH
+    tiles = [Tile(0, 0, width, height, is_whole=True)]
+    for size in reversed(sizes):
+        tiles += [
+            Tile(left, top, min(size, width), min(size, height)) for top in _starts(height, size) for left in _starts(width, size)
+        ]
+    return tiles
+
+
+def _starts(length: int, size: int) -> list[int]:
+    if size >= length:
+        return [0]
+    count = int(np.ceil((length - size) / (_STEP * size))) + 1
+    return np.linspace(0, length - size, count).round().astype(int).tolist()
+
+
+def coarse(rgb: np.ndarray, min_hand_px: float) -> Coarse:
+    """A small copy of an image (H, W, 3) uint8: cheap, since it takes single pixels."""
+    step = max(1, int(min_hand_px / _CELLS_PER_HAND))
+    offset = min(step // 2, rgb.shape[0] - 1, rgb.shape[1] - 1)
+    cells = np.ascontiguousarray(rgb[offset::step, offset::step])
+    return Coarse(cv2.cvtColor(cells, cv2.COLOR_RGB2YCrCb).astype(np.float32), step)
+
+
+def interest(tiles: list[Tile], image: Coarse, before: Coarse | None = None) -> np.ndarray:
+    """How much each tile promises, (T,): 0 where there is nothing but one colour, 1 for the most promising; 1 for a whole image.
+
+    Args:
+        tiles: of the image.
+        image: its small copy.
+        before: that of the image before, of the same size, if there was one.
+    """
+    layers = _layers(image, before)
+    maps: dict[int, np.ndarray] = {}
+    values = np.zeros(len(tiles))
+    for index, tile in enumerate(tiles):
+        if not tile.is_whole:
+            side = max(tile.width, tile.height)
+            if side not in maps:
+                maps[side] = _standing_out(layers, side / _SIDE_PER_HAND / image.step)
+            values[index] = _most(maps[side], tile, image.step)
+    most = values.max(initial=0.0)
+    if most > 1e-6:
+        values = np.where(values > 1e-9, np.maximum(values / most, _FLOOR), 0.0)
+    return np.where([tile.is_whole for tile in tiles], 1.0, values)
+
+
+def _layers(image: Coarse, before: Coarse | None) -> np.ndarray:
+    """(h, w, 5): skin, brightness, redness, edges, motion."""
+    brightness, cr, cb = cv2.split(image.channels)
+    unlike = ((cr - _SKIN_CR_CB[0]) ** 2 + (cb - _SKIN_CR_CB[1]) ** 2) / _SKIN_STD**2
+    edges = cv2.magnitude(cv2.Sobel(brightness, -1, 1, 0), cv2.Sobel(brightness, -1, 0, 1))
+    moved = np.zeros_like(brightness)
+    if before is not None and before.channels.shape == image.channels.shape:
+        moved = np.abs(brightness - before.channels[..., 0])
+    return cv2.merge([cv2.exp(-0.5 * unlike), _BRIGHTNESS * brightness, _REDNESS * (cr - cb), edges, _MOTION * moved])
+
+
+def _standing_out(layers: np.ndarray, hand_cells: float) -> np.ndarray:
+    """(h, w): how much what lies at a place, of a hand's size, differs from its surroundings."""
+    # Large hands are as well seen on fewer cells.
+    fewer = max(1, int(hand_cells / _CELLS_PER_HAND))
+    small = layers[fewer // 2 :: fewer, fewer // 2 :: fewer] if min(layers.shape[:2]) > fewer else layers
+    reach = max(0.4 * hand_cells / fewer, 0.8)
+    near, around = (cv2.blur(small, 2 * [2 * round(1.6 * width) + 1]) for width in (reach, 2.5 * reach))
+    apart = near - around
+    colour = np.maximum(apart[..., 0], 0) + np.abs(apart[..., 1]) + np.maximum(apart[..., 2], 0)
+    found = (colour + np.maximum(apart[..., 4], 0)) * np.sqrt(near[..., 3])
+    return found if fewer == 1 else cv2.resize(found, layers.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _most(values: np.ndarray, tile: Tile, step: int) -> float:
+    across, down = _MARGIN * tile.width, _MARGIN * tile.height
+    left, top = int((tile.left + across) / step), int((tile.top + down) / step)
+    right, bottom = int((tile.left + tile.width - across) / step), int((tile.top + tile.height - down) / step)
+    return values[top : max(bottom, top + 1), left : max(right, left + 1)].max(initial=0.0)

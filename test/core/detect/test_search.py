@@ -1,0 +1,72 @@
+"""Laws of the search of a stream: every part comes in turn, doubtful hands wait for a second image."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.detect.example_view import example_view
+from hand_mesh_ros.core.detect.search import Search
+from hand_mesh_ros.core.detect.tiles import layout
+from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
+from hand_mesh_ros.core.types import Frame, HandDetection
+
+
+@pytest.fixture(scope="module")
+def hand() -> HandDetection:
+    return example_view(HandModel.load(default_models_dir() / FILE_NAME))[1]
+
+
+@pytest.fixture
+def frame() -> Frame:
+    rgb = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    return Frame(rgb, np.zeros((3, 3)))
+
+
+def test_every_part_is_searched_in_turn(frame: Frame) -> None:
+    search, seen = Search(PipelineConfig()), set()
+    for _ in range(60):
+        plan = search.plan(frame, [], [])
+        plan.visited += plan.tiles[:2]
+        seen |= set(plan.visited)
+        search.settle(plan, [])
+    assert seen == set(layout(640, 480, 45.0))
+
+
+def test_a_hand_in_a_part_waits_for_a_second_image(frame: Frame, hand: HandDetection) -> None:
+    search = Search(PipelineConfig())
+    plan = search.plan(frame, [], [])
+    part = next(tile for tile in plan.tiles if not tile.is_whole)
+    plan.note(hand, part)
+    assert search.settle(plan, [hand]) == []
+    (waiting,) = search.waiting
+    again = replace(hand, track_id=waiting.track_id)
+    (reported,) = search.settle(search.plan(frame, [], []), [again])
+    assert reported.track_id == ""
+    assert search.waiting == []
+
+
+def test_a_hand_in_the_whole_image_does_not_wait(frame: Frame, hand: HandDetection) -> None:
+    search = Search(PipelineConfig())
+    plan = search.plan(frame, [], [])
+    plan.note(hand, next(tile for tile in plan.tiles if tile.is_whole))
+    assert search.settle(plan, [hand]) == [hand]
+
+
+def test_beside_a_followed_hand_one_part_is_searched_at_most(frame: Frame, hand: HandDetection) -> None:
+    search = Search(PipelineConfig())
+    plans = [search.plan(frame, [hand], []) for _ in range(12)]
+    assert all(len(plan.tiles) == 1 for plan in plans)
+    assert sum(plan.is_due for plan in plans) == 4
+
+
+def test_a_reset_forgets_what_waits(frame: Frame, hand: HandDetection) -> None:
+    search = Search(PipelineConfig())
+    plan = search.plan(frame, [], [])
+    plan.doubtful.append(hand)
+    search.settle(plan, [hand])
+    search.reset()
+    assert search.waiting == []
+    assert search.settle(search.plan(Frame(np.zeros((2, 3, 3), np.uint8), np.zeros((3, 3))), [], []), []) == []

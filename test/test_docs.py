@@ -1,0 +1,94 @@
+"""Links and commands in README.md and docs/ work: files, headings, modules, options, targets and executables exist."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+MODULE = re.compile(r"python3? -m ((?:hand_mesh_ros|models_train|benchmarks)[\w.]*)([^`|\n]*)")
+OPTION = re.compile(r"(?<!\S)--([a-z][\w-]*)")
+
+
+def commands(pattern: str) -> Iterator[tuple[str, str]]:
+    """(page, name) of every command that matches; one group in the pattern is the name."""
+    for page in PAGES:
+        code = re.findall(r"```[^\n]*\n(.*?)```|`([^`\n]+)`", page.read_text(encoding="utf-8"), re.DOTALL)
+        for text in ("".join(parts) for parts in code):
+            yield from ((page.name, name) for name in re.findall(pattern, text, re.MULTILINE))
+
+
+def headings(page: Path) -> set[str]:
+    """Anchors of a page, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def module_file(name: str) -> Path | None:
+    """Source of a module of this repository, or the `__main__` of a package."""
+    path = ROOT.joinpath(*name.split("."))
+    return next((file for file in (path.with_suffix(".py"), path / "__main__.py") if file.is_file()), None)
+
+
+def accepted_options(path: Path) -> set[str]:
+    """Options named in a module or in the modules of this repository that it imports: literals and config fields."""
+    text = path.read_text(encoding="utf-8")
+    imported = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom) and node.module]
+    names = {name for node in imported for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))}
+    texts = [text, *(file.read_text(encoding="utf-8") for name in names if (file := module_file(name)))]
+    literals = {option for each in texts for option in re.findall(r"[\"']--([\w-]+)[\"']", each)}
+    settings = {field for each in texts for field in re.findall(r"^    (\w+): \w+ = option\(", each, re.MULTILINE)}
+    return literals | {field.replace("_", "-") for field in settings} | {"help"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file_and_its_heading(page: Path) -> None:
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if re.match(r"\w+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        if not target.exists() or (anchor and anchor not in headings(target)):
+            broken.append(link)
+    assert not broken
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_python_command_names_a_program_and_its_options(page: Path) -> None:
+    broken = []
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    for name, rest in MODULE.findall(text):
+        file = module_file(name.rstrip("."))
+        if file is None or "__main__" not in file.read_text(encoding="utf-8"):
+            broken.append(f"{name} is no program")
+        elif unknown := set(OPTION.findall(rest)) - accepted_options(file):
+            broken.append(f"{name} has no option {', '.join(sorted(unknown))}")
+    assert not broken
+
+
+def test_every_make_command_names_a_target() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(commands(r"(?:^|&& )make ([a-z]+)"))
+    assert named
+    assert not {pair for pair in named if pair[1] not in targets}
+
+
+def test_every_ros_command_names_an_executable_or_a_launch_file() -> None:
+    cmake = (ROOT / "CMakeLists.txt").read_text()
+    executables = set(re.findall(r"install_python_executable\((\w+) ", cmake))
+    run, launched = set(commands(r"ros2 run hand_mesh_ros (\S+)")), set(commands(r"ros2 launch hand_mesh_ros (\S+)"))
+    assert run
+    assert launched
+    assert not {pair for pair in run if pair[1] not in executables}
+    assert not {pair for pair in launched if not (ROOT / "launch" / pair[1]).is_file()}
+
+
+def test_every_console_script_is_an_entry_point() -> None:
+    named = set(commands(r"(hand-mesh-[a-z]+)"))
+    declared = set(re.findall(r'"(hand-mesh-[a-z]+) = ', (ROOT / "setup.py").read_text()))
+    assert named
+    assert not {pair for pair in named if pair[1] not in declared}

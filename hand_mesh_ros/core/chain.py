@@ -1,6 +1,7 @@
 """From one seen hand to its estimate. Nothing here remembers an image: `pipeline` does.
 
-`SeenHand` -> hypotheses -> meshes -> aggregate of a right hand -> mirrored back -> covariances -> place -> `HandEstimate`
+`SeenHand` -> hypotheses -> meshes -> aggregate of a right hand -> mirrored back -> covariances -> place -> fit to depth
+-> `HandEstimate`
 """
 
 from dataclasses import dataclass, replace
@@ -15,6 +16,8 @@ from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.detect.seen_hand import see
 from hand_mesh_ros.core.geometry.rays import ray_extent, translate_onto_rays
 from hand_mesh_ros.core.graph.fit import MeshFitter
+from hand_mesh_ros.core.graph.skin_fit import SkinFitter
+from hand_mesh_ros.core.hand import components as hand_components
 from hand_mesh_ros.core.hand import model as hand_model
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.models.model_id import cascade_id, model_id
@@ -57,6 +60,9 @@ class HandChain:
         self.sampler = JointSampler(models_dir, config)
         self.decoder = MeshDecoder(models_dir, config, self.sampler.metadata["view_space"])
         self.fitter = MeshFitter(models_dir, config) if config.fit_enabled else None
+        # A folder of own models may lack the components: its hands keep their shape.
+        has_components = (models_dir / hand_components.FILE_NAME).exists()
+        self.skin_fitter = SkinFitter(models_dir, self.hand_model, config) if has_components else None
         self.model_id = model_id(models_dir, with_graph=config.fit_enabled)
         self.calibration = calibration or Calibration.load(models_dir / CALIBRATION_FILE, cascade_id(models_dir))
 
@@ -65,6 +71,8 @@ class HandChain:
         self.config = config
         self.sampler.reconfigure(config)
         self.decoder.reconfigure(config)
+        if self.skin_fitter:
+            self.skin_fitter.reconfigure(config)
         if self.fitter:
             self.fitter.reconfigure(config)
 
@@ -91,6 +99,9 @@ class HandChain:
         hand, covariances = self.shape(seen, timer)
         with timer.stage("locate"):
             location = self.place(hand, covariances, seen, frame, size or given_size(self.config.user_hand_scale))
+        if self.skin_fitter and self.config.depth_fit and location.is_anchored:
+            with timer.stage("depth_fit"):
+                hand, location = self.skin_fitter(hand, location, covariances.rotation, seen, frame)
         with timer.stage("aggregate"):
             estimate = to_estimate(detection, frame, hand, covariances, location, state)
         return Answer(replace(estimate, timings_ms=dict(timer.ms)), location.size_seen)

@@ -105,6 +105,19 @@ class FitConfig(ImageConfig):
 
 
 @dataclass(frozen=True)
+class DepthFitConfig(ModelConfig):
+    """Settings of `graph.skin_fit`."""
+
+    depth_fit: bool = option(True, "where depth arrives: bend hands until their skin lies on it", live=True)
+    depth_fit_ms: float = option(
+        8.0,
+        "time limit for the fit of a hand to depth: fewer steps or no fit if too short [ms]; 0: no limit",
+        (0.0, 1000.0),
+        live=True,
+    )
+
+
+@dataclass(frozen=True)
 class TrackConfig:
     """Settings of `track`."""
 
@@ -120,7 +133,7 @@ class TrackConfig:
 
 
 @dataclass(frozen=True)
-class PipelineConfig(DetectorConfig, JointConfig, MeshConfig, FitConfig, TrackConfig):
+class PipelineConfig(DetectorConfig, JointConfig, MeshConfig, FitConfig, DepthFitConfig, TrackConfig):
     """All settings of `HandMeshPipeline`. Each stage reads its own part: one of the classes above."""
 
     mirrored_input: bool = option(False, "the image is mirrored left to right; it is mirrored back before detection", live=True)

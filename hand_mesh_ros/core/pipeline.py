@@ -20,7 +20,7 @@ from hand_mesh_ros.core.track.hand_tracks import HandTracks
 from hand_mesh_ros.core.types import Frame, HandDetection, HandEstimate
 from hand_mesh_ros.core.uncertainty.calibration import Calibration
 
-# Of every answer; "fit" is one more where it is enabled.
+# Of every answer; "fit" is one more where it is enabled, and "depth_fit" where depth bends the hand.
 STAGES = ("detect", "joints", "mesh", "locate", "aggregate", "track")
 # After a longer pause of the images a hand in the same place may be another hand [s].
 _LONGEST_GAP_S = 2.0

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hand_mesh_ros.core.graph.directions import HandDirections
-from hand_mesh_ros.core.graph.likeliest_hand import HandState, RayProblem, linearised
+from hand_mesh_ros.core.graph.likeliest_hand import HandState, RayProblem, SkinPlanes, linearised, linearised_skin
 from hand_mesh_ros.core.hand import components as hand_components
 from hand_mesh_ros.core.hand import kinematics
 from hand_mesh_ros.core.hand.components import HandComponents
@@ -53,6 +53,32 @@ def test_the_jacobian_of_the_solver_is_that_of_automatic_differentiation(hand, m
         return (root * (points[:, :2] / points[:, 2:] - torch.from_numpy(rays))).ravel()
 
     residual, jacobian = linearised(problem, HandState(rotation, place, coefficients))
+    nothing = torch.zeros(6 + len(coefficients), dtype=torch.float64)
+    np.testing.assert_allclose(residual, residual_of(nothing).numpy(), rtol=1e-9, atol=1e-9)
+    expected = torch.autograd.functional.jacobian(residual_of, nothing).numpy()
+    np.testing.assert_allclose(jacobian, expected, atol=1e-9 * np.abs(expected).max())
+
+
+def test_the_jacobian_of_the_skin_is_that_of_automatic_differentiation(meshes):
+    rotation = np.linalg.qr(RNG.normal(size=(3, 3)))[0]
+    rotation *= np.linalg.det(rotation)
+    place, measured = np.array([0.05, -0.02, 0.5]), RNG.choice(len(meshes[0]), 80, replace=False)
+    normals = RNG.normal(size=(len(measured), 3))
+    normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
+    directions_m = DIRECTIONS.basis_m[:20, measured]
+    offsets_m = normals @ place + 0.005 * RNG.normal(size=len(measured))
+    skin = SkinPlanes(meshes[0][measured], directions_m, normals, offsets_m, RNG.uniform(0, 1e5, len(measured)))
+    coefficients = RNG.normal(0, 0.3, len(directions_m))
+
+    def residual_of(step: torch.Tensor) -> torch.Tensor:
+        turn = torch.linalg.matrix_exp(cross_matrix(step[:3])) @ torch.from_numpy(rotation)
+        shape = torch.from_numpy(skin.points_m)
+        shape = shape + torch.tensordot(torch.from_numpy(coefficients) + step[6:], torch.from_numpy(directions_m), dims=1)
+        points = shape @ turn.T + torch.from_numpy(place) + step[3:6]
+        distance = (torch.from_numpy(normals) * points).sum(-1) - torch.from_numpy(offsets_m)
+        return torch.from_numpy(skin.precision).sqrt() * distance
+
+    residual, jacobian = linearised_skin(skin, HandState(rotation, place, coefficients))
     nothing = torch.zeros(6 + len(coefficients), dtype=torch.float64)
     np.testing.assert_allclose(residual, residual_of(nothing).numpy(), rtol=1e-9, atol=1e-9)
     expected = torch.autograd.functional.jacobian(residual_of, nothing).numpy()

@@ -5,6 +5,7 @@ Rays leave open how far each joint is. What closes the gap is a first guess and 
     sum of w |ray - seen|^2 / ray_std^2  +  |coefficients|^2  +  |turn from the first rotation|^2 / turn_std^2
 
 which is the negative logarithm of the posterior for Gaussian errors; it is lowered by damped Gauss-Newton steps (Levenberg 1944).
+Where a depth camera measured the skin, each measure is one more residual: `SkinPlanes`.
 """
 
 from dataclasses import dataclass
@@ -36,6 +37,17 @@ class Pose:
 
 
 @dataclass(frozen=True)
+class SkinPlanes:
+    """Planes of the camera frame in which points of the skin lie: normal x = offset."""
+
+    points_m: np.ndarray  # (N, 3) first guess, in the frame of the joints
+    directions_m: np.ndarray  # (k, N, 3) how they move with each coefficient
+    normals: np.ndarray  # (N, 3) unit, camera axes
+    offsets_m: np.ndarray  # (N,)
+    precision: np.ndarray  # (N,) 1 / m^2 of the distance from the plane
+
+
+@dataclass(frozen=True)
 class RayProblem:
     """What is known of one hand."""
 
@@ -46,6 +58,7 @@ class RayProblem:
     ray_std: float  # standard deviation of a ray of weight 1, per axis
     rotation: np.ndarray  # (3, 3) first guess of camera_from_frame
     turn_std_rad: float = np.inf  # how far off it may be: infinite if it is a start only, 0 to keep it
+    skin: SkinPlanes | None = None  # what depth says of the hand
 
 
 @dataclass(frozen=True)
@@ -82,9 +95,14 @@ def likeliest_hand(problem: RayProblem) -> tuple[np.ndarray, Pose]:
     """
     turned = problem.joints_m @ problem.rotation.T
     place = translate_onto_rays(turned[None], problem.rays, problem.weights)[0][0]
-    state = HandState(problem.rotation, place, np.zeros(len(problem.directions_m)))
+    state = improved(HandState(problem.rotation, place, np.zeros(len(problem.directions_m))), problem)
+    return state.coefficients, Pose(state.rotation[None], state.translation_m[None])
+
+
+def improved(state: HandState, problem: RayProblem, most_steps: int = _MOST_STEPS) -> HandState:
+    """The state after steps that each lower the cost, or the same state if none does."""
     model, damping = _model_at(state, problem), _DAMPING
-    for _ in range(_MOST_STEPS):
+    for _ in range(most_steps):
         if model is None or damping > _HIGHEST_DAMPING:
             break
         moved = state.moved(model.step(damping))
@@ -96,7 +114,7 @@ def likeliest_hand(problem: RayProblem) -> tuple[np.ndarray, Pose]:
         state, model, damping = moved, there, damping * _EASED
         if is_settled:
             break
-    return state.coefficients, Pose(state.rotation[None], state.translation_m[None])
+    return state
 
 
 def solve_pose(
@@ -153,6 +171,17 @@ def linearised(problem: RayProblem, state: HandState) -> tuple[np.ndarray, np.nd
     return (root * (seen - problem.rays)).ravel(), jacobian
 
 
+def linearised_skin(skin: SkinPlanes, state: HandState) -> tuple[np.ndarray, np.ndarray]:
+    """As `linearised`, for the planes: residuals (N,) and Jacobian (N, 6 + k), in standard deviations."""
+    shape = skin.points_m + np.tensordot(state.coefficients, skin.directions_m, axes=1)
+    arm = shape @ state.rotation.T
+    # The normals in the frame of the hand: there the directions need no turn.
+    by_shape = np.einsum("knc,nc->nk", skin.directions_m, skin.normals @ state.rotation)
+    root = np.sqrt(skin.precision)
+    distance = (skin.normals * (arm + state.translation_m)).sum(-1) - skin.offsets_m
+    return root * distance, root[:, None] * np.concatenate([np.cross(arm, skin.normals), skin.normals, by_shape], -1)
+
+
 def _model_at(state: HandState, problem: RayProblem) -> _Model | None:
     """None if a joint lies in or behind the camera's plane."""
     rays = linearised(problem, state)
@@ -164,4 +193,8 @@ def _model_at(state: HandState, problem: RayProblem) -> _Model | None:
     precision[:3], precision[3:6] = 1 / max(problem.turn_std_rad, _LEAST_TURN) ** 2, 0
     away = np.concatenate([turn, np.zeros(3), state.coefficients])
     cost = float(residual @ residual + precision @ away**2)
-    return _Model(cost, jacobian.T @ jacobian + np.diag(precision), -jacobian.T @ residual - precision * away)
+    information, pull = jacobian.T @ jacobian + np.diag(precision), -jacobian.T @ residual - precision * away
+    if problem.skin is not None:
+        distance, slopes = linearised_skin(problem.skin, state)
+        cost, information, pull = cost + float(distance @ distance), information + slopes.T @ slopes, pull - slopes.T @ distance
+    return _Model(cost, information, pull)

@@ -49,7 +49,7 @@ class LinearTarget:
         hand: HandModel,
         operator: np.ndarray,
         places_m: np.ndarray,
-        weights: np.ndarray,
+        confidence: np.ndarray,
         directions: HandDirections | None = None,
     ) -> None:
         """Prepares the step; prefer `joint_target` and `vertex_target`.
@@ -58,12 +58,12 @@ class LinearTarget:
             hand: for its mesh hierarchy.
             operator: (m, V) the sums.
             places_m: (m, 3), or (n, m, 3) if each mesh has its own.
-            weights: (m,) confidences; 0 where nothing is given.
+            confidence: (m,) confidences; 0 where nothing is given.
             directions: in which the whole hand is moved before its surface is moved locally, as far as noise leaves them open;
                 None for the local step alone.
         """
         self._directions = directions
-        root = np.sqrt(np.asarray(weights, np.float64))[:, None]
+        root = np.sqrt(np.asarray(confidence, np.float64))[:, None]
         self._rows = root * operator
         self._places = root * np.where(root > 0, places_m, 0.0)
         spread = spread_of(hand, self._rows)
@@ -93,18 +93,18 @@ class LinearTarget:
 
 
 def joint_target(
-    hand: HandModel, joints_m: np.ndarray, weights: np.ndarray, directions: HandDirections | None = None
+    hand: HandModel, joints_m: np.ndarray, confidence: np.ndarray, directions: HandDirections | None = None
 ) -> LinearTarget:
     """Operator J, or M J for part of a skeleton.
 
     Args:
         hand: for its joint regressor.
         joints_m: (21, 3) or (n, 21, 3) in the palm frame.
-        weights: (21,) confidences; 0 for joints that are not given, which may be NaN.
+        confidence: (21,) confidences; 0 for joints that are not given, which may be NaN.
         directions: as in `LinearTarget`.
     """
-    require_shape("weights", weights, (N_JOINTS,))
-    return LinearTarget(hand, hand.joint_regressor, joints_m, weights, directions)
+    require_shape("confidence", confidence, (N_JOINTS,))
+    return LinearTarget(hand, hand.joint_regressor, joints_m, confidence, directions)
 
 
 def vertex_target(hand: HandModel, vertices_m: np.ndarray, given: np.ndarray) -> LinearTarget:
@@ -138,7 +138,7 @@ class ProjectionTarget:
         self,
         directions: HandDirections,
         rays: np.ndarray,
-        weights: np.ndarray,
+        confidence: np.ndarray,
         ray_std: float,
         camera_from_palm: np.ndarray,
         prior_std_m: float | None = None,
@@ -150,7 +150,7 @@ class ProjectionTarget:
         Args:
             directions: how the surface may move.
             rays: (21, 2) undistorted x/z, y/z.
-            weights: (21,) confidence of each; 0 for joints that are not seen.
+            confidence: (21,) confidence of each; 0 for joints that are not seen.
             ray_std: standard deviation of a ray of weight 1, per axis.
             camera_from_palm: (n, 3, 3) first guess of the rotations.
             prior_std_m: how far vertices of a guess may be off; the smaller, the less it follows rays that contradict it. None,
@@ -160,21 +160,21 @@ class ProjectionTarget:
         """
         self._directions, self._regressor = directions, directions.regressor
         self._prior_std_m, self._local_std_m = prior_std_m, local_std_m
-        self._rays, self._weights = np.asarray(rays, np.float64), np.asarray(weights, np.float64)
+        self._rays, self._confidence = np.asarray(rays, np.float64), np.asarray(confidence, np.float64)
         self._ray_std, self._turn_std_rad = ray_std, turn_std_rad
         self._rotation = np.asarray(camera_from_palm, np.float64)
 
     def pose(self, vertices_m: np.ndarray) -> Pose:
         """Where in the camera the meshes, as they are, explain the rays best."""
         joints_m = self._regressor @ vertices_m
-        return solve_pose(joints_m, self._rays, self._weights, self._rotation, self._ray_std, self._turn_std_rad)
+        return solve_pose(joints_m, self._rays, self._confidence, self._rotation, self._ray_std, self._turn_std_rad)
 
     def value(self, vertices_m: np.ndarray, pose: Pose | None = None) -> np.ndarray:
         """Weighted sum of squared distances in the plane z = 1, (n,), without joints behind the camera; None for the best."""
         placed = (pose or self.pose(vertices_m)).place(self._regressor @ vertices_m)
         depth = np.maximum(placed[..., 2], NEAR_M)
         squared = ((placed[..., :2] / depth[..., None] - self._rays) ** 2).sum(-1)
-        return (self._weights * (placed[..., 2] > NEAR_M) * squared).sum(-1)
+        return (self._confidence * (placed[..., 2] > NEAR_M) * squared).sum(-1)
 
     def improve(self, vertices_m: np.ndarray, kept: float = 0.0) -> np.ndarray:
         """The likeliest meshes, given the rays and that `vertices_m` are guesses."""
@@ -186,7 +186,7 @@ class ProjectionTarget:
         return vertices_m + np.tensordot(coefficients, self._directions.basis_m[is_free], axes=1)
 
     def _problems(self, vertices_m: np.ndarray, directions_m: np.ndarray) -> Iterator[RayProblem]:
-        seen = (self._rays, self._weights, self._ray_std)
+        seen = (self._rays, self._confidence, self._ray_std)
         for joints_m, rotation in zip(self._regressor @ vertices_m, self._rotation, strict=True):
             yield RayProblem(joints_m, directions_m, *seen, rotation, self._turn_std_rad)
 

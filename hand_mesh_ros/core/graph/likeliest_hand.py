@@ -42,7 +42,7 @@ class RayProblem:
     joints_m: np.ndarray  # (21, 3) first guess, in any frame
     directions_m: np.ndarray  # (k, 21, 3) how they move with each coefficient, whose prior is standard normal; k may be 0
     rays: np.ndarray  # (21, 2) undistorted x/z, y/z
-    weights: np.ndarray  # (21,) confidences; 0 for joints that are not seen
+    confidence: np.ndarray  # (21,) confidences; 0 for joints that are not seen
     ray_std: float  # standard deviation of a ray of weight 1, per axis
     rotation: np.ndarray  # (3, 3) first guess of camera_from_frame
     turn_std_rad: float = np.inf  # how far off it may be: infinite if it is a start only, 0 to keep it
@@ -81,7 +81,7 @@ def likeliest_hand(problem: RayProblem) -> tuple[np.ndarray, Pose]:
         ValueError: if a ray or weight is not finite, or no weight is positive.
     """
     turned = problem.joints_m @ problem.rotation.T
-    place = translate_onto_rays(turned[None], problem.rays, problem.weights)[0][0]
+    place = translate_onto_rays(turned[None], problem.rays, problem.confidence)[0][0]
     state = HandState(problem.rotation, place, np.zeros(len(problem.directions_m)))
     model, damping = _model_at(state, problem), _DAMPING
     for _ in range(_MOST_STEPS):
@@ -102,7 +102,7 @@ def likeliest_hand(problem: RayProblem) -> tuple[np.ndarray, Pose]:
 def solve_pose(
     joints_m: np.ndarray,
     rays: np.ndarray,
-    weights: np.ndarray,
+    confidence: np.ndarray,
     rotation: np.ndarray,
     ray_std: float = 1.0,
     turn_std_rad: float = np.inf,
@@ -114,7 +114,7 @@ def solve_pose(
     Args:
         joints_m: (n, 21, 3) in any frame.
         rays: (21, 2) undistorted x/z, y/z.
-        weights: (21,) at least 0, one of them larger.
+        confidence: (21,) at least 0, one of them larger.
         rotation: (n, 3, 3) first guess.
         ray_std: as in `RayProblem`; without influence where rotations are free.
         turn_std_rad: as in `RayProblem`.
@@ -124,7 +124,7 @@ def solve_pose(
     """
     none = np.zeros((0, *joints_m.shape[1:]))
     found = [
-        likeliest_hand(RayProblem(each_m, none, rays, weights, ray_std, start, turn_std_rad))[1]
+        likeliest_hand(RayProblem(each_m, none, rays, confidence, ray_std, start, turn_std_rad))[1]
         for each_m, start in zip(joints_m, rotation, strict=True)
     ]
     return Pose(np.concatenate([pose.rotation for pose in found]), np.concatenate([pose.translation_m for pose in found]))
@@ -148,7 +148,7 @@ def linearised(problem: RayProblem, state: HandState) -> tuple[np.ndarray, np.nd
     # A turn w moves a joint p by w x p.
     by_turn = np.cross(arm[:, None], by_point)
     by_shape = np.einsum("jac,kjc->jak", by_point, problem.directions_m @ state.rotation.T)
-    root = np.sqrt(problem.weights)[:, None] / problem.ray_std
+    root = np.sqrt(problem.confidence)[:, None] / problem.ray_std
     jacobian = (root[..., None] * np.concatenate([by_turn, by_point, by_shape], -1)).reshape(2 * len(placed), -1)
     return (root * (seen - problem.rays)).ravel(), jacobian
 

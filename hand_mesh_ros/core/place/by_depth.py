@@ -56,7 +56,7 @@ class Evidence:
     vertices_m: np.ndarray  # (V, 3), same origin
     faces: np.ndarray  # (F, 3)
     rays: np.ndarray  # (21, 2) undistorted x/z, y/z
-    weights: np.ndarray  # (21,) confidences of the rays
+    confidence: np.ndarray  # (21,) of the rays
     joint_std_m: np.ndarray  # (21,) standard deviation of the joints relative to the hand, per axis
     turn_covariance: np.ndarray  # (3, 3) rad^2
     gain: float  # `Calibration.location_gain`
@@ -177,7 +177,7 @@ class _Problem:
         evidence, size = self._evidence, np.exp(state.log_size)
         joints = state.shaped(self._joints)
         rows, error = _equations(self._ray_planes, np.concatenate([joints, joints]), state.centre_m, 0.0)
-        of_ray = (self._ray_std * (joints + state.centre_m)[:, 2]) ** 2 / np.maximum(evidence.weights, 1e-3)
+        of_ray = (self._ray_std * (joints + state.centre_m)[:, 2]) ** 2 / np.maximum(evidence.confidence, 1e-3)
         of_shape = (size * evidence.joint_std_m[:, None]) ** 2 * (1 + evidence.rays**2)
         variance = evidence.gain * (of_ray[:, None] + of_shape).T.ravel() * (N_JOINTS / INDEPENDENT_JOINTS)
         information, pull = (rows.T / variance) @ rows, (rows.T / variance) @ error

@@ -44,21 +44,21 @@ class Location:
 
 
 def locate(
-    joints_m: np.ndarray, rays: np.ndarray, weights: np.ndarray, joint_std_m: np.ndarray, scale: Scale, gain: float
+    joints_m: np.ndarray, rays: np.ndarray, confidence: np.ndarray, joint_std_m: np.ndarray, scale: Scale, gain: float
 ) -> Location:
     """Place of one hand by its rays.
 
     Args:
         joints_m: (21, 3) camera axes, wrist in the origin, average size.
         rays: (21, 2) undistorted x/z, y/z.
-        weights: (21,) confidences of the rays.
+        confidence: (21,) confidences of the rays.
         joint_std_m: (21,) standard deviation of the joints relative to the hand, per axis.
         scale: what is known of the size.
         gain: `Calibration.location_gain`.
     """
-    translation = translate_onto_rays(joints_m[None], rays, weights)[0][0]
+    translation = translate_onto_rays(joints_m[None], rays, confidence)[0][0]
     placed = joints_m + translation
-    of_place = gain * translation_covariance(placed, rays, weights, KEYPOINT_NOISE * ray_extent(rays), joint_std_m)
+    of_place = gain * translation_covariance(placed, rays, confidence, KEYPOINT_NOISE * ray_extent(rays), joint_std_m)
     # A size that is wrong moves the centre along its ray.
     along = np.append(scale.factor * placed.mean(0), 1.0)
     covariance = np.zeros((7, 7))
@@ -81,20 +81,20 @@ def place_covariances(from_centre_m: np.ndarray, covariance: np.ndarray) -> np.n
 
 
 def translation_covariance(
-    joints_m: np.ndarray, rays: np.ndarray, weights: np.ndarray, ray_std: float, joint_std_m: np.ndarray
+    joints_m: np.ndarray, rays: np.ndarray, confidence: np.ndarray, ray_std: float, joint_std_m: np.ndarray
 ) -> np.ndarray:
     """Covariance of the translation of one placed skeleton of known size, (3, 3) m^2.
 
     Args:
         joints_m: (21, 3) in the camera frame.
         rays: (21, 2) undistorted x/z, y/z.
-        weights: (21,) as given to `translate_onto_rays`.
+        confidence: (21,) as given to `translate_onto_rays`.
         ray_std: standard deviation of a ray of weight 1 in the plane z = 1, per axis.
         joint_std_m: (21,) standard deviation of the joints relative to the hand, per axis.
     """
     ones, zeros = np.ones(N_JOINTS), np.zeros(N_JOINTS)
     rows = np.stack([np.stack([ones, zeros, -rays[:, 0]], -1), np.stack([zeros, ones, -rays[:, 1]], -1)], axis=1)
-    of_ray = (ray_std * joints_m[:, 2]) ** 2 / np.maximum(weights, 1e-3)
+    of_ray = (ray_std * joints_m[:, 2]) ** 2 / np.maximum(confidence, 1e-3)
     variance = of_ray[:, None] + joint_std_m[:, None] ** 2 * (1 + rays**2)
     information = np.einsum("jar,jas,ja->rs", rows, rows, 1 / variance) * (INDEPENDENT_JOINTS / N_JOINTS)
     # Rays that meet in one point say nothing of the distance: nothing is known better than within the far limit.

@@ -20,7 +20,7 @@ ENCODER_FILE, DENOISER_FILE = "joint_encoder.onnx", "joint_denoiser.onnx"
 
 
 class JointSampler:
-    """Samples skeletons of one seen hand."""
+    """Samples skeletons of one detected hand."""
 
     def __init__(self, models_dir: Path, config: JointConfig) -> None:
         """Loads the hand model, the view encoder and the denoiser.
@@ -62,7 +62,7 @@ class JointSampler:
         embedding = self._embed(view, seen)
         joints_m = self._sample(embedding) * JOINT_UNIT_M @ view.virtual_from_camera
         joints_m -= joints_m[:, :1]
-        # One image does not show the size. The model was trained on hands of average size, but its output is not exactly that size.
+        # One image does not show the size. The training hands have average size, but the model output may differ slightly.
         joints_m *= self._bone_sum_m / bone_lengths(joints_m).sum(-1)[:, None, None]
         embedded = ViewEmbedding(embedding[0], view.virtual_from_camera)
         return Hypotheses(joints_m.astype(np.float32), _consensus(joints_m).astype(np.float32), embedded)

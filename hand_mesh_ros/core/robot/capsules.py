@@ -1,4 +1,4 @@
-"""Capsules of a hand, one per bone, as obstacles for a motion planner. A capsule contains the skin around its bone and a margin."""
+"""Capsules of a hand, one per bone: obstacles for a motion planner. A capsule contains the skin around its bone and a margin."""
 
 from dataclasses import dataclass
 

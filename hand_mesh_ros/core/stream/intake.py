@@ -1,9 +1,9 @@
 """Buffer between the subscriptions and the worker: stores the newest image, with its depth image if depth arrives.
 
 Callbacks only store messages. The worker takes the messages. Images do not wait in a queue for inference, because a queue before
-a slow consumer increases the delay of every result. message_filters is not used, because its queues increase the delay and for
-two more reasons. First, its queues drop the smallest stamp, not the oldest message, so no pairs are found after a bag restarts.
-Second, its queues hold a lock during callbacks. A test shows that the pairs are the same.
+a slow consumer increases the delay of every result. This module pairs images and depth itself and does not use message_filters.
+The queues of message_filters drop the smallest stamp, not the oldest message, so no pairs are found after a bag restarts. These
+queues also hold a lock during callbacks. A test shows that the pairs are the same.
 """
 
 import threading

@@ -171,6 +171,7 @@ def _checked(child: str, sample: Sample) -> Sample:
     length = np.linalg.norm(sample.quaternion)
     if not (np.all(np.isfinite(sample.translation_m)) and abs(length - 1) < _LENGTH_TOLERANCE):
         raise ValueError(
-            f"invalid transform of {child} in {sample.parent}: translation {sample.translation_m.tolist()}, quaternion {sample.quaternion.tolist()}"
+            f"invalid transform of {child} in {sample.parent}: "
+            f"translation {sample.translation_m.tolist()}, quaternion {sample.quaternion.tolist()}"
         )
     return replace(sample, quaternion=sample.quaternion / length)

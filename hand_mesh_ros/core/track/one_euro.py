@@ -16,13 +16,13 @@ _SPEED_CUTOFF_HZ = 1.0
 
 
 def smoothing_factor(cutoff_hz: float, dt_s: float) -> float:
-    """Share of the newest value in a first-order low-pass with this cutoff, after `dt_s`."""
+    """Weight of the newest value in a first-order low-pass with this cutoff, `dt_s` after the previous value."""
     return 1.0 / (1.0 + 1.0 / (2 * np.pi * cutoff_hz * dt_s))
 
 
 @dataclass(frozen=True)
 class _Past:
-    """What a filter remembers."""
+    """State of a filter after the last value."""
 
     measured: np.ndarray
     value: np.ndarray
@@ -30,7 +30,7 @@ class _Past:
 
 
 class OneEuro:
-    """The filter over values of any kind, given the difference of two values and the sum of a value and a difference."""
+    """The filter. The functions `difference` and `add` define the kind of values."""
 
     def __init__(
         self,
@@ -39,13 +39,13 @@ class OneEuro:
         difference: Callable[[np.ndarray, np.ndarray], np.ndarray] = np.subtract,
         add: Callable[[np.ndarray, np.ndarray], np.ndarray] = np.add,
     ) -> None:
-        """Starts without a past.
+        """Starts without a previous value.
 
         Args:
-            min_cutoff_hz: cutoff at rest; 0 lets every value through unchanged.
-            beta: rise of the cutoff with the speed, in Hz per unit of the largest row of a difference per second.
-            difference: of two values (newer, older): an array.
-            add: a difference to a value.
+            min_cutoff_hz: cutoff at rest; with 0 the values are not filtered.
+            beta: increase of the cutoff with the speed, in Hz per unit of the largest row of a difference per second.
+            difference: function of two values (newer, older); returns an array.
+            add: function of a value and a difference; returns a value.
         """
         self.tune(min_cutoff_hz, beta)
         self._difference, self._add = difference, add
@@ -63,11 +63,11 @@ class OneEuro:
         return self._past.velocity
 
     def tune(self, min_cutoff_hz: float, beta: float) -> None:
-        """Uses another cutoff from now on; the past stays."""
+        """Uses another cutoff from now on. The state of the filter stays."""
         self._min_cutoff_hz, self._beta = min_cutoff_hz, beta
 
     def step(self, measured: np.ndarray, dt_s: float) -> np.ndarray:
-        """The filtered value, `dt_s` > 0 after the last one; the first value stays as it is."""
+        """The filtered value, `dt_s` > 0 after the previous value. The first value is not changed."""
         past = self._past
         if past is None:
             self._past = _Past(measured, measured, np.zeros_like(self._difference(measured, measured)))
@@ -86,10 +86,10 @@ class OneEuro:
 
 
 def turn_between(newer: np.ndarray, older: np.ndarray) -> np.ndarray:
-    """Rotation vector, (3,), in fixed axes, that turns the rotation `older` (3, 3) into `newer`."""
+    """Rotation vector (3,), in fixed axes, from the rotation `older` (3, 3) to the rotation `newer` (3, 3)."""
     return rotations.to_vector(newer @ older.T)
 
 
 def turned(rotation: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    """`rotation` (3, 3) turned by the rotation vector `turn` (3,), in fixed axes."""
+    """The rotation `rotation` (3, 3) after a rotation by the rotation vector `turn` (3,), in fixed axes."""
     return rotations.from_vector(turn) @ rotation

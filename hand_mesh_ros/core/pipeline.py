@@ -64,7 +64,7 @@ class HandMeshPipeline:
 
     @property
     def is_loaded(self) -> bool:
-        """Whether the models are in memory."""
+        """True if the models are in memory."""
         return self._models is not None
 
     @property

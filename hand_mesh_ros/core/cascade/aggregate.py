@@ -15,7 +15,7 @@ from hand_mesh_ros.core.topology import BONES, WRIST
 from hand_mesh_ros.core.types import Hypotheses
 
 # If the mean joint distance of two hypotheses with the same centre and axes is larger than this, their modes are different [m].
-# Samples of one mode have distances of 5 to 15 mm. A depth flip of one finger moves its joints by 20 to 40 mm / 4 fingers' share.
+# Samples of one mode have distances of 5 to 15 mm. The depth flip of one finger alone adds 20 to 40 mm / 4 fingers' share.
 MODE_DISTANCE_M = 0.025
 # A residual of this share of the extent of the hand in the image reduces the log weight by one half. The influence is small,
 # because the samples were already conditioned on the keypoints.
@@ -47,7 +47,7 @@ class Spread:
 class Aggregate:
     """The main mode of the hypotheses of a hand; camera axes, wrist in the origin, average adult size.
 
-    The hand is a right hand. `mirrored` converts it to a left hand.
+    The hand is a right hand. `mirrored` converts a right hand to a left hand.
     """
 
     joints_m: np.ndarray  # (21, 3)

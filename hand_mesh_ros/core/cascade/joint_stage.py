@@ -14,7 +14,7 @@ from hand_mesh_ros.core.models.sampler import multistep
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
 from hand_mesh_ros.core.types import Hypotheses, SeenHand, ViewEmbedding
 
-# Log weight per relative distance from the other hypotheses.
+# Decrease of the log weight per relative distance from the other hypotheses.
 _CONSENSUS = 2.0
 ENCODER_FILE, DENOISER_FILE = "joint_encoder.onnx", "joint_denoiser.onnx"
 

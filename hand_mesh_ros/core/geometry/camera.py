@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-# Assumed horizontal field of view of an uncalibrated camera: a common value of webcams and phones. A wrong value changes shapes
-# little, but it changes positions a lot. So no positions are reported for an uncalibrated camera.
+# Assumed field of view of an uncalibrated camera, over the longer side: a common value of webcams and phones. A wrong value
+# changes shapes little and positions a lot. So no positions are reported for an uncalibrated camera.
 ASSUMED_FOV_RAD = np.deg2rad(60.0)
 
 
@@ -50,7 +50,7 @@ def project(points: np.ndarray, camera_matrix: np.ndarray, distortion: np.ndarra
 
 
 def sight_from_camera(ray: np.ndarray) -> np.ndarray:
-    """Smallest rotation, (..., 3, 3), that turns a ray (..., 2) x/z, y/z onto the optical axis."""
+    """Smallest rotation, (..., 3, 3), from a ray (..., 2) x/z, y/z to the optical axis."""
     ahead = np.concatenate([ray, np.ones((*ray.shape[:-1], 1))], -1)
     x, y, z = np.moveaxis(ahead / np.linalg.norm(ahead, axis=-1, keepdims=True), -1, 0)
     # Rodrigues' formula. The axis is perpendicular to the ray and to the optical axis. Rays point forward, so 1 + z is never 0.
@@ -71,7 +71,7 @@ def virtual_from_camera(centre_ray: np.ndarray, up_ray: np.ndarray) -> np.ndarra
 
     Args:
         centre_ray: (..., 2) x/z, y/z of the ray that becomes the image centre.
-        up_ray: (..., 2) x/z, y/z of the ray that becomes the negative y axis. If it is equal to `centre_ray`, the roll is kept.
+        up_ray: (..., 2) x/z, y/z of the ray that becomes the negative y axis. If both rays are equal, the roll is kept.
     """
     ahead = np.ones((*centre_ray.shape[:-1], 1))
     forward = np.concatenate([centre_ray, ahead], -1)

@@ -6,7 +6,7 @@ import numpy as np
 def align(
     source: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None, with_scale: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rotation, translation and scale that bring `source` onto `target` in the least-squares sense.
+    """Rotation, translation and scale that align `source` with `target` in the least-squares sense.
 
     Umeyama 1991, eq. 40-43. The rotation is proper (determinant +1), so a mirrored hand does not align. Some published
     evaluation scripts wrongly allow a reflection.

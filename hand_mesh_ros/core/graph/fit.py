@@ -20,7 +20,7 @@ from hand_mesh_ros.core.hand.model import bone_lengths
 from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import SeenHand
 
-# If a fit moves the joints by more than this on average, it has found another hand, and its result is not used [m].
+# If a fit moves the joints by more than this on average, the fit has found another hand, and its result is not used [m].
 _LONGEST_WAY_M = 0.1
 
 
@@ -46,7 +46,7 @@ class StepBudget:
         return 1 if self._skipped > self._IMAGES_TO_RETRY else steps
 
     def measured(self, step_ms: float) -> None:
-        """Stores the time of a step. The first time is not used, because it includes the initialisation of the models."""
+        """Stores the time of a step. The first time is not used, because the first step includes the set-up of the models."""
         if self._is_cold:
             self._is_cold = False
             return

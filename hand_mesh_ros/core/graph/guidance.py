@@ -9,8 +9,8 @@ to the minimum of
 
 where K is a covariance of hands. For given vertices, K is a covariance of neighbouring vertices, so that the surface stays
 smooth, and one step solves the problem. For joints and rays, K is the covariance of the principal components. For rays, damped
-Gauss-Newton steps solve for the mesh and the pose of the hand together. The method works on the predicted clean mesh. It needs
-no gradient through the network.
+Gauss-Newton steps solve for the mesh and the pose of the hand together. The method works on the predicted clean mesh and
+needs no gradient through the network.
 """
 
 from collections.abc import Callable, Iterator

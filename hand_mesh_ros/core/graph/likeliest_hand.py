@@ -47,7 +47,7 @@ class RayProblem:
     confidence: np.ndarray  # (21,) of the rays; 0 for joints that are not visible
     ray_std: float  # standard deviation of a ray of confidence 1, per axis
     rotation: np.ndarray  # (3, 3) first guess of camera_from_frame
-    turn_std_rad: float = np.inf  # standard deviation of `rotation`: infinite to use it only as a start, 0 to keep it
+    turn_std_rad: float = np.inf  # standard deviation of `rotation`: infinite if `rotation` is only a start, 0 to keep `rotation`
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from hand_mesh_ros.core.models.sampler import Cancelled, Report
 _NICENESS = 10
 # Period of the calls of `watch` [s].
 _PATIENCE_S = 0.1
-_CLOSED = "the process of the graph diffusion is closed"
+_CLOSED = "the process of the graph diffusion was closed"
 _STEP, _DONE, _FAILED, _CANCEL = "step", "done", "failed", "cancel"
 
 
@@ -34,7 +34,10 @@ class ProcessLost(RuntimeError):
 
 
 class GraphProcess:
-    """Runs jobs of a `HandReconstructor`, one job at a time. The process starts at the first job. A lost process is restarted."""
+    """Runs jobs of a `HandReconstructor`, one job at a time.
+
+    The process starts at the first job. If the process is lost, the next job starts a new process.
+    """
 
     def __init__(self, models_dir: Path, config: PipelineConfig) -> None:
         """Stores the settings. The process starts later.
@@ -58,7 +61,7 @@ class GraphProcess:
             watch: called several times per second. An exception from `report` or `watch` ends the job after the current step.
 
         Raises:
-            ModelError: if a model file is missing, damaged or not a file of this package. The next job tries to load it again.
+            ModelError: if a model file is missing, damaged or not a file of this package. The next job tries again.
             ProcessLost: if the process has ended. The next job starts the process again.
             Exception: an exception of the job, `report` or `watch`.
         """

@@ -1,6 +1,7 @@
 """Reconstructs hands in single images with the graph diffusion. Each hand gets weighted hypotheses of its whole surface.
 
-This is slower than the chain for streams (`pipeline`): it uses many hypotheses and many steps, and no state between images.
+Reconstruction is slower than the chain for streams (`pipeline`), because it uses many hypotheses and many steps. It stores no
+state between images.
 """
 
 from collections.abc import Callable

@@ -46,7 +46,7 @@ class JointLimits:
             require_shape(name, getattr(self, name), (len(FINGERS), 4))
         if not np.all(self.lower_rad < self.upper_rad):
             names = [name for name, low, high in zip(ANGLE_NAMES, self.lower_rad.flat, self.upper_rad.flat) if not low < high]
-            raise ValueError(f"lower limits are not below upper ones: {', '.join(names)}")
+            raise ValueError(f"lower limits must be below upper limits: {', '.join(names)}")
 
     @classmethod
     def of_degrees(cls, limits: dict[str, tuple[float, float]]) -> "JointLimits":
@@ -70,7 +70,7 @@ class JointLimits:
 
 
 def joint_angles(model: HandModel, joints_m: np.ndarray, side: Side) -> np.ndarray:
-    """Angles (..., 5, 4) in radians of skeletons, as `kinematics.local_rotations` takes them: abduction, then three flexions.
+    """Angles (..., 5, 4) in radians of skeletons, in the order of `kinematics.local_rotations`: abduction, then three flexions.
 
     Positive flexion bends a finger towards the palm. Positive abduction moves a finger towards the side of the thumb. Positive
     abduction of the thumb moves the thumb out of the palm. So a mirrored hand has the same angles. Abduction is within +-90

@@ -1,9 +1,9 @@
 """Depth measurements of the skin of a hand: the visible vertices of the mesh with the measured depth at their pixels.
 
 Depth is good inside a surface and bad at its outline. At the outline a sensor mixes near and far depths or measures nothing, and
-a mesh with an error of a few millimetres is outside the hand. So a vertex is used only if it is in front, faces the camera, and
-the depths around it agree. A depth may still belong to an object in front of the hand or to a wall behind a finger. `anchor`
-detects such depths.
+a mesh with an error of a few millimetres is outside the hand. So a vertex is used only if the vertex is in front and faces the
+camera, and if the depths around the vertex agree. A depth may still belong to an object in front of the hand or to a wall behind
+a finger. `anchor` detects such depths.
 """
 
 from dataclasses import dataclass

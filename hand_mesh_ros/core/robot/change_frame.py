@@ -23,7 +23,7 @@ def moved(estimate: HandEstimate, rotation: np.ndarray, translation_m: np.ndarra
     # A reflection is not allowed, because a reflection would change left hands to right hands.
     is_rotation = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-6) and np.linalg.det(rotation) > 0
     if not (is_rotation and np.all(np.isfinite(translation_m))):
-        raise ValueError(f"rotation {rotation.tolist()} and translation {translation_m.tolist()} are no rigid motion")
+        raise ValueError(f"rotation {rotation.tolist()} and translation {translation_m.tolist()} are not a rigid motion")
     shift_m = np.zeros(3) if estimate.scale_source == "none" else translation_m
     joints_m, vertices_m, hypotheses_m = (
         points @ rotation.T + shift_m for points in (estimate.joints_m, estimate.vertices_m, estimate.hypotheses_m)

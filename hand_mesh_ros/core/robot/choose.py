@@ -22,7 +22,7 @@ def is_placed(estimate: HandEstimate) -> bool:
 
 
 class RobotHands:
-    """Selects one hand per side. The selected hand stays selected until it is lost. No other hand replaces it before that."""
+    """Selects one hand per side. A selected hand stays selected until it is lost. Until then no other hand is selected."""
 
     def __init__(self) -> None:
         self._followed: dict[Side, str] = {}  # id by side

@@ -45,7 +45,7 @@ class HandTracks:
         return self._images % _SEARCH_EVERY == 0 or self._tracker.is_missing_one
 
     def update(self, detections: Sequence[HandDetection], stamp_s: float) -> list[tuple[HandDetection, TrackState]]:
-        """The hands of the next image with their ids and states, as `Tracker.update`."""
+        """The hands of the next image with their ids and states, from `Tracker.update`."""
         self._images += 1
         return self._tracker.update(detections, stamp_s)
 

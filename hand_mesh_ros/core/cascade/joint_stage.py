@@ -26,7 +26,7 @@ class JointSampler:
         """Loads the hand model, the view encoder and the denoiser.
 
         Raises:
-            ModelError: if a file is missing, damaged, not a file of this package, or does not fit the other files.
+            ModelError: if a file is missing, damaged, not a file of this package, or does not match the other files.
         """
         self._bone_sum_m = HandModel.load(models_dir / hand_model.FILE_NAME).bone_lengths_m.sum()
         expected = {"kind": "joint_encoder", "joint_order": joint_order_digest()}

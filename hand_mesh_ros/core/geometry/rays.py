@@ -34,7 +34,8 @@ def translate_onto_rays(joints_m: np.ndarray, rays: np.ndarray, confidence: np.n
     """
     if not (np.all(np.isfinite(rays)) and np.all(np.isfinite(confidence)) and np.min(confidence) >= 0 and np.max(confidence) > 0):
         raise ValueError(
-            f"rays must be finite and confidence must be positive; confidence is {np.min(confidence)} to {np.max(confidence)}"
+            "rays and confidence must be finite, confidence must be at least 0, and one confidence must be above 0; "
+            f"confidence is {np.min(confidence)} to {np.max(confidence)}"
         )
     joints = np.asarray(joints_m, np.float64)
     translation = _weak_perspective(joints, rays, confidence / confidence.sum())

@@ -1,4 +1,4 @@
-"""From one seen hand to its estimate. Nothing here remembers an image: `pipeline` does.
+"""Computes the estimate of one detected hand. This module stores no state between images; `pipeline` does.
 
 `SeenHand` -> hypotheses -> meshes -> aggregate of a right hand -> mirrored back -> covariances -> place -> fit to depth
 -> `HandEstimate`
@@ -35,14 +35,17 @@ from hand_mesh_ros.core.uncertainty.estimate import to_estimate
 
 @dataclass(frozen=True)
 class Answer:
-    """What one image says of one hand."""
+    """Result of one hand in one image."""
 
     estimate: HandEstimate
-    size_seen: SizeMeasure | None  # of the hand, from the depth of this image alone
+    size_seen: SizeMeasure | None  # size of the hand from the depth of this image only
 
 
 class HandChain:
-    """Everything after the detector, for one hand: the same input has the same answer, except where time for the fit runs out."""
+    """All stages after the detector, for one hand.
+
+    The same input gives the same result, except if the time limit reduces the steps of the fit.
+    """
 
     def __init__(self, models_dir: Path, config: PipelineConfig, calibration: Calibration | None = None) -> None:
         """Loads the models.
@@ -50,10 +53,10 @@ class HandChain:
         Args:
             models_dir: folder of the model files.
             config: settings of the stages.
-            calibration: of the uncertainty; None for the file beside the models.
+            calibration: of the uncertainty; None for the file in the folder of the models.
 
         Raises:
-            ModelError: if a file is missing, damaged, foreign, or cannot run on `config.device`.
+            ModelError: if a file is missing, damaged, not a file of this package, or cannot run on `config.device`.
         """
         self.config = config
         self.hand_model = HandModel.load(models_dir / hand_model.FILE_NAME)
@@ -84,14 +87,14 @@ class HandChain:
         state: TrackState = "new",
         timer: StageTimer | None = None,
     ) -> Answer:
-        """The estimate of one hand.
+        """Estimate of one hand.
 
         Args:
             detection: the hand.
-            frame: camera and depth of its image.
-            size: what is known of the size of the user's hands; None for the setting `user_hand_scale`.
-            state: of the hand's track.
-            timer: adds up the time of the stages.
+            frame: camera and depth of the image.
+            size: current estimate of the size of the user's hands; None for the setting `user_hand_scale`.
+            state: of the track of the hand.
+            timer: sums the time of each stage.
         """
         timer = timer or StageTimer()
         with timer.stage("locate"):
@@ -107,10 +110,10 @@ class HandChain:
         return Answer(replace(estimate, timings_ms=dict(timer.ms)), location.size_seen)
 
     def shape(self, seen: SeenHand, timer: StageTimer) -> tuple[Aggregate, HandCovariances]:
-        """The hand as it is, left or right, at average size, and the covariances of its errors."""
+        """The hand, left or right, at average size, and the covariances of its errors."""
         hand = self.aggregate(seen, timer)
         with timer.stage("locate"):
-            # Before the fit: the calibration has seen no fitted hand, and a fit makes every hand look consistent.
+            # This is before the fit, because the calibration used hands without a fit. A fit makes every hand look consistent.
             signs = error_signs.signs(seen, hand.joints_m)
         if self.fitter:
             with timer.stage("fit"):
@@ -121,7 +124,7 @@ class HandChain:
             return hand, self.calibration.covariances(hand.spread, signs)
 
     def aggregate(self, seen: SeenHand, timer: StageTimer) -> Aggregate:
-        """The right hand at average size, from its hypotheses."""
+        """The right hand at average size, computed from its hypotheses."""
         with timer.stage("joints"):
             hypotheses = self.sampler(seen)
         with timer.stage("mesh"):
@@ -133,14 +136,14 @@ class HandChain:
             return aggregate(hypotheses, vertices_m, weights, translations_m)
 
     def place(self, hand: Aggregate, covariances: HandCovariances, seen: SeenHand, frame: Frame, size: Scale) -> Location:
-        """Place, size and turn of the hand as it is.
+        """Position, size and rotation of the hand, left or right.
 
         Args:
             hand: at average size.
-            covariances: of its errors.
-            seen: its keypoints.
+            covariances: of the errors of the hand.
+            seen: keypoints of the hand.
             frame: camera and depth.
-            size: what is known of the size of the user's hands.
+            size: current estimate of the size of the user's hands.
         """
         joint_std_m = np.sqrt(np.trace(covariances.relative_m2, axis1=1, axis2=2) / 3)
         rays, gain = seen.camera_rays, self.calibration.location_gain

@@ -1,4 +1,4 @@
-"""The whole chain on a stream of images: a frame in, hands out. The state from image to image is here and in `track`."""
+"""Runs the whole chain on a stream of images. This module and `track` store the state between images."""
 
 import time
 from dataclasses import replace
@@ -20,29 +20,29 @@ from hand_mesh_ros.core.track.hand_tracks import HandTracks
 from hand_mesh_ros.core.types import Frame, HandDetection, HandEstimate
 from hand_mesh_ros.core.uncertainty.calibration import Calibration
 
-# Of every answer; "fit" is one more where it is enabled, and "depth_fit" where depth bends the hand.
+# Stages of every result. The stage "fit" is added if the fit is enabled, "depth_fit" if depth bends the hand.
 STAGES = ("detect", "joints", "mesh", "locate", "aggregate", "track")
-# After a longer pause of the images a hand in the same place may be another hand [s].
+# After a longer gap between images, a hand in the same place may be a different hand [s].
 _LONGEST_GAP_S = 2.0
 
 
 class HandMeshPipeline:
-    """Hands of a stream of images. Not safe to call from two threads at once."""
+    """Estimates the hands in a stream of images. Not thread-safe."""
 
     def __init__(self, config: PipelineConfig, calibration: Calibration | None = None) -> None:
         """Loads the models.
 
         Args:
             config: settings of the chain.
-            calibration: of the uncertainty; None for the file beside the models.
+            calibration: of the uncertainty; None for the file in the folder of the models.
 
         Raises:
-            ModelError: if a model is missing, foreign or cannot run on `config.device`.
+            ModelError: if a model is missing, not a model of this package, or cannot run on `config.device`.
         """
         self.config, self._own_calibration = config, calibration
         self.load()
-        self.timings_ms: dict[str, float] = {}  # of the last image, also when it showed no hand
-        self.sizes_seen: list[SizeMeasure] = []  # of the hands of the last image, by depth
+        self.timings_ms: dict[str, float] = {}  # of the last image, also if the image has no hand
+        self.sizes_seen: list[SizeMeasure] = []  # sizes from depth of the hands in the last image
         self.user_scale = UserScale(given_size(config.user_hand_scale))
         self._tracks = HandTracks(config)
         self._search = Search(config)
@@ -50,15 +50,15 @@ class HandMeshPipeline:
 
     @classmethod
     def default(cls, device: str = "auto", **overrides: Any) -> "HandMeshPipeline":
-        """The pipeline with the shipped models, warm.
+        """The pipeline with the models of the package, after `warm_up`.
 
         Args:
             device: "auto", "cpu", "cuda" or "tensorrt".
-            overrides: further fields of `PipelineConfig`.
+            overrides: other fields of `PipelineConfig`.
 
         Raises:
-            ModelError: if a model is missing, foreign or cannot run on `device`.
-            ValueError: if a setting is out of its limits.
+            ModelError: if a model is missing, not a model of this package, or cannot run on `device`.
+            ValueError: if a setting is outside its limits.
         """
         pipeline = cls(PipelineConfig(device=device, **overrides))
         pipeline.warm_up()
@@ -66,7 +66,7 @@ class HandMeshPipeline:
 
     @property
     def is_loaded(self) -> bool:
-        """Whether the models are in memory."""
+        """True if the models are in memory."""
         return self._models is not None
 
     @property
@@ -74,7 +74,7 @@ class HandMeshPipeline:
         """The detector.
 
         Raises:
-            RuntimeError: if the models were freed by `unload`.
+            RuntimeError: if `unload` has freed the models.
         """
         return self._loaded[0]
 
@@ -83,15 +83,15 @@ class HandMeshPipeline:
         """The stages after the detector.
 
         Raises:
-            RuntimeError: if the models were freed by `unload`.
+            RuntimeError: if `unload` has freed the models.
         """
         return self._loaded[1]
 
     def load(self) -> None:
-        """Loads the models as the files are now, also after `unload`.
+        """Loads the models from the current files, also after `unload`.
 
         Raises:
-            ModelError: if one is missing, foreign or cannot run on `config.device`.
+            ModelError: if a model is missing, not a model of this package, or cannot run on `config.device`.
         """
         models_dir = Path(self.config.models_dir) if self.config.models_dir else default_models_dir()
         chain = HandChain(models_dir, self.config, self._own_calibration)
@@ -100,15 +100,15 @@ class HandMeshPipeline:
         self.model_id = chain.model_id
 
     def unload(self) -> None:
-        """Frees the models and drops all tracks. The size that was given stays; no later hand gets the id of an earlier one."""
+        """Frees the models and drops all tracks. The size from the settings stays. Ids are never used again."""
         self._models = None
         self.reset()
 
     def warm_up(self) -> None:
-        """Runs every model once, so that the first image does not wait for their set-up."""
+        """Runs every model once, so that the first image does not wait for the initialisation of the models."""
         frame, example = example_view(self.hand_model)
         settings = self.config
-        # The batch size is that of real images. The number of steps is not: many steps may take a minute.
+        # The batch size is the same as for real images. Only one step is used, because many steps may take a minute.
         self.reconfigure(replace(settings, joint_steps=1, mesh_steps=1, fit_steps=1))
         try:
             self.detector.detect(frame, [example])
@@ -117,12 +117,12 @@ class HandMeshPipeline:
             self.reconfigure(settings)
 
     def reconfigure(self, config: PipelineConfig) -> None:
-        """Uses other settings from the next image on; hands that are followed keep their ids and their past.
+        """Uses other settings from the next image on. Tracked hands keep their ids and their filter state.
 
-        Another `user_hand_scale` replaces what is known of the size. Another `mirrored_input` drops all tracks.
+        A new `user_hand_scale` replaces the current estimate of the size. A new `mirrored_input` drops all tracks.
 
         Raises:
-            ValueError: if a field that is not `live` differs, since the models would have to be loaded again.
+            ValueError: if a field that is not `live` differs. Such a change needs the models to be loaded again.
         """
         changed, self.config = live_changes(self.config, config), config
         for stage in (*(self._models or ()), self._tracks, self._search):
@@ -133,20 +133,22 @@ class HandMeshPipeline:
             self.reset()
 
     def reset(self) -> None:
-        """Drops all tracks, and what depth said of the size of the hands."""
+        """Drops all tracks and the size of the hands from depth."""
         self._tracks.forget()
         self._search.reset()
         self.user_scale.reset()
         self._last = (-np.inf, ())
 
     def estimate(self, frame: Frame, alone: bool = False) -> list[HandEstimate]:
-        """The hands of the next image, at most `config.max_hands`, smoothed over the images before.
+        """The hands in the next image, at most `config.max_hands`, smoothed over the previous images.
 
-        A hand that was followed and is not seen is "predicted" for `config.predict_ms`. Then the hand is lost: the
-        answer lacks it. An image older than the last one, 2 s younger, or of another size starts a new stream without tracks.
+        A tracked hand that is not visible is "predicted" for `config.predict_ms`. Then the hand is lost, and the result does not
+        contain this hand any more. A new stream without tracks starts if the image is older than the last image, more than 2 s
+        newer, or of another size.
 
         Args:
-            frame: image and camera. With `config.mirrored_input` the image is turned back first; the answer is in that image.
+            frame: image and camera. With `config.mirrored_input` the image is mirrored first. Then the result is in the mirrored
+                image.
             alone: no other image follows soon: this image is searched for hands of all sizes, however long the search takes.
         """
         if self.config.mirrored_input:

@@ -1,4 +1,4 @@
-"""The records that travel from stage to stage. Shapes, units and frames stand on the fields, checks in the constructors."""
+"""Records that the stages exchange. Field comments give shapes, units and frames. Constructors check the values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -19,17 +19,17 @@ OBSERVED, DEPTH_ANCHORED, OCCLUDED, OUT_OF_IMAGE, FITTED = 1, 2, 4, 8, 16
 
 
 def require_shape(name: str, array: np.ndarray, shape: tuple[int | None, ...]) -> None:
-    """Raises ValueError unless `array` has `shape`; None stands for any length."""
+    """Raises ValueError if `array` does not have `shape`. None means any length."""
     if len(array.shape) != len(shape) or any(want not in (None, got) for got, want in zip(array.shape, shape)):
         raise ValueError(f"{name} has shape {array.shape}, expected {tuple('any' if n is None else n for n in shape)}")
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One camera image with what is known of the camera.
+    """One camera image with the parameters of the camera.
 
     Raises:
-        ValueError: if an array has the wrong shape or type, or K holds a number that is not finite.
+        ValueError: if an array has the wrong shape or type, or K contains a number that is not finite.
     """
 
     rgb: np.ndarray  # (H, W, 3) uint8
@@ -47,7 +47,7 @@ class Frame:
             raise ValueError(f"rgb is empty: {self.rgb.shape[1]}x{self.rgb.shape[0]} px")
         require_shape("camera_matrix", self.camera_matrix, (3, 3))
         if not np.all(np.isfinite(self.camera_matrix)):
-            raise ValueError(f"camera_matrix holds numbers that are not finite: {self.camera_matrix.tolist()}")
+            raise ValueError(f"camera_matrix contains numbers that are not finite: {self.camera_matrix.tolist()}")
         if self.depth_m is not None:
             require_shape("depth_m", self.depth_m, self.rgb.shape[:2])
 
@@ -56,7 +56,7 @@ class Frame:
         return camera.is_calibrated(self.camera_matrix)
 
     def mirrored(self) -> "Frame":
-        """The image left to right, with the camera that would have taken it; its own inverse."""
+        """The horizontally mirrored image with the camera model that fits the mirrored image. The function is its own inverse."""
         camera_matrix = self.camera_matrix.copy()
         if self.is_calibrated:
             camera_matrix[0, 2] = self.rgb.shape[1] - 1 - camera_matrix[0, 2]
@@ -64,7 +64,7 @@ class Frame:
         depth_m = None if self.depth_m is None else np.ascontiguousarray(self.depth_m[:, ::-1])
         distortion = self.distortion
         if distortion is not None and len(distortion) > 3:
-            # Of OpenCV's coefficients only the second tangential one, p2, is odd in x; thin prisms and tilts are left out.
+            # Only p2, the second tangential coefficient of OpenCV, is odd in x. Thin prism and tilt coefficients are removed.
             distortion = np.concatenate([distortion[:3], -distortion[3:4], distortion[4:8]])
         return replace(
             self, rgb=np.ascontiguousarray(self.rgb[:, ::-1]), camera_matrix=camera_matrix, depth_m=depth_m, distortion=distortion
@@ -72,36 +72,36 @@ class Frame:
 
     @property
     def working_camera_matrix(self) -> np.ndarray:
-        """K, (3, 3); for a camera that is not calibrated an assumed one, good for shapes but not for positions."""
+        """K, (3, 3). An uncalibrated camera gets an assumed K, which is good enough for shapes but not for positions."""
         if self.is_calibrated:
             return self.camera_matrix
         return camera.assumed_camera_matrix(self.rgb.shape[1], self.rgb.shape[0])
 
     def reprojection_px(self, points_m: np.ndarray, keypoints_px: np.ndarray) -> float:
-        """Root mean square distance in the image between points (N, 3) in the camera frame and keypoints (N, 2)."""
+        """Root mean square distance in pixels between projected points (N, 3) in the camera frame and keypoints (N, 2)."""
         pixels = camera.project(points_m, self.working_camera_matrix, self.distortion)
         return float(np.sqrt(np.mean(np.sum((pixels - keypoints_px) ** 2, axis=-1))))
 
 
 @dataclass(frozen=True)
 class HandDetection:
-    """One hand found in one image. Coordinates are those of the image as the camera took it, for both sides."""
+    """One detected hand in one image. Coordinates are in the original image, also for left hands."""
 
     keypoints_px: np.ndarray  # (21, 2) float32
     # (21,) float32: depth relative to the wrist in pixels (same scale as keypoints_px), positive away from the camera;
-    # NaN where there is none.
+    # NaN if there is no depth.
     keypoint_depth_px: np.ndarray
     keypoint_conf: np.ndarray  # (21,) float32 in 0..1
-    # (21, 3) float32 metres in the axes of the line of sight (`camera.sight_from_camera`): the landmark model's own 3D guess,
-    # relative to its own origin; NaN where there is none.
+    # (21, 3) float32 metres in the axes of the line of sight (`camera.sight_from_camera`): 3D landmarks of the landmark model,
+    # relative to the origin of that model; NaN if there are none.
     world_landmarks_m: np.ndarray
     handedness: Side
-    handedness_prob: float  # of `handedness`, in 0..1
-    score: float  # that this is a hand, in 0..1
-    # (2, 3): pixel of the image from pixel of the landmark crop; a left hand's crop is mirrored, so its determinant is negative.
+    handedness_prob: float  # probability of `handedness`, in 0..1
+    score: float  # confidence that this is a hand, in 0..1
+    # (2, 3): image pixel from landmark crop pixel. The crop of a left hand is mirrored, so its determinant is negative.
     image_from_crop: np.ndarray
-    track_id: str = ""  # carried over from the previous frame's detection that this one was tracked from, else empty
-    features: np.ndarray | None = None  # (192, 7, 7) float32: the landmark model's inner map of the crop, a right hand's view
+    track_id: str = ""  # id of the detection in the previous image that this detection continues; empty if there is none
+    features: np.ndarray | None = None  # (192, 7, 7) float32: feature map of the landmark model; a left hand is mirrored
 
     def __post_init__(self) -> None:
         require_shape("keypoints_px", self.keypoints_px, (N_JOINTS, 2))
@@ -110,30 +110,30 @@ class HandDetection:
         require_shape("world_landmarks_m", self.world_landmarks_m, (N_JOINTS, 3))
         require_shape("image_from_crop", self.image_from_crop, (2, 3))
         if not np.all(np.isfinite(self.keypoints_px)):
-            raise ValueError("keypoints_px holds numbers that are not finite; drop the detection instead")
+            raise ValueError("keypoints_px contains numbers that are not finite; drop the detection instead")
 
     @property
     def box_px(self) -> np.ndarray:
-        """(4,) x, y, width, height of the tight axis-aligned box around the keypoints."""
+        """(4,) x, y, width, height of the smallest axis-aligned box around the keypoints."""
         low, high = self.keypoints_px.min(0), self.keypoints_px.max(0)
         return np.concatenate([low, high - low])
 
 
 @dataclass(frozen=True)
 class SeenHand:
-    """One detected hand as a right hand, seen by a pinhole camera: the input of every stage up to the aggregate.
+    """One detected hand as a right hand in a pinhole camera: the input of every stage up to the aggregate.
 
-    A left hand is mirrored in the plane x = 0 of the camera (`geometry.mirror`); the aggregate is mirrored back.
+    A left hand is mirrored in the plane x = 0 of the camera (`geometry.mirror`). The aggregate is mirrored back.
     """
 
     rays: np.ndarray  # (21, 2) undistorted x/z, y/z of the keypoints
-    confidence: np.ndarray  # (21,) weight of each keypoint, above 0 and at most 1
-    # (21,) depth relative to the wrist over the distance of the hand, in the unit of `rays`; NaN where there is none
+    confidence: np.ndarray  # (21,) of each keypoint, above 0 and at most 1
+    # (21,) depth relative to the wrist, divided by the distance of the hand, in the unit of `rays`; NaN if there is no depth
     depth: np.ndarray
-    world_landmarks_m: np.ndarray  # (21, 3) as in `HandDetection`; NaN where there is none
-    in_crop: np.ndarray  # (21, 2) places of the keypoints in the landmark crop, -1 to 1
+    world_landmarks_m: np.ndarray  # (21, 3) as in `HandDetection`; NaN if there are none
+    in_crop: np.ndarray  # (21, 2) positions of the keypoints in the landmark crop, -1 to 1
     features: np.ndarray | None  # (192, 7, 7) float32 as in `HandDetection`
-    is_mirrored: bool  # the hand is a left hand
+    is_mirrored: bool  # True for a left hand
 
     def __post_init__(self) -> None:
         require_shape("rays", self.rays, (N_JOINTS, 2))
@@ -141,13 +141,13 @@ class SeenHand:
 
     @property
     def camera_rays(self) -> np.ndarray:
-        """Rays (21, 2) in the real camera, of the hand as it is."""
+        """Rays (21, 2) of the original hand in the real camera."""
         return mirror_points(self.rays) if self.is_mirrored else self.rays
 
 
 @dataclass(frozen=True)
 class ViewEmbedding:
-    """What the joint stage saw of a right hand, for the mesh stage."""
+    """View of a right hand that the joint stage passes to the mesh stage."""
 
     embedding: np.ndarray  # (W,) float32
     virtual_from_camera: np.ndarray  # (3, 3) rotation into the virtual camera
@@ -155,10 +155,10 @@ class ViewEmbedding:
 
 @dataclass(frozen=True)
 class Hypotheses:
-    """Candidate skeletons of one right hand, in camera axes but relative to the wrist."""
+    """Candidate skeletons of one right hand, in camera axes, relative to the wrist."""
 
     joints_m: np.ndarray  # (K, 21, 3) float32 metres, wrist in the origin, for a hand of average adult size
-    log_weight: np.ndarray  # (K,) float32, larger is likelier
+    log_weight: np.ndarray  # (K,) float32, a larger value is more likely
     view: ViewEmbedding | None = None
 
     def __post_init__(self) -> None:
@@ -168,9 +168,9 @@ class Hypotheses:
 
 @dataclass(frozen=True)
 class HandEstimate:
-    """What is known of one hand in one image; camera optical frame, metres.
+    """Estimate of one hand in one image; camera optical frame, metres.
 
-    Without a calibrated camera the joints and vertices are relative to the wrist, `scale_source` is "none" and the position in
+    If the camera is not calibrated, joints and vertices are relative to the wrist, `scale_source` is "none" and the position in
     `wrist_pose` is NaN.
     """
 
@@ -180,13 +180,13 @@ class HandEstimate:
     score: float
     state: TrackState
     joints_m: np.ndarray  # (21, 3)
-    joint_covariance_m2: np.ndarray  # (21, 3, 3) of the absolute position: root and articulation together
+    joint_covariance_m2: np.ndarray  # (21, 3, 3) of the absolute position, with root and articulation
     articulation_covariance_m2: np.ndarray  # (21, 3, 3) after similarity alignment of the hand
     joint_confidence: np.ndarray  # (21,) in 0..1
     joint_flags: np.ndarray  # (21,) uint8 of OBSERVED | DEPTH_ANCHORED | OCCLUDED | OUT_OF_IMAGE | FITTED
     hypotheses_m: np.ndarray  # (K, 21, 3)
     weights: np.ndarray  # (K,) sum to 1
-    mode: np.ndarray  # (K,) int, 0 is the main mode, the one that the aggregate describes
+    mode: np.ndarray  # (K,) int, 0 is the main mode; the aggregate describes the main mode
     vertices_m: np.ndarray  # (V, 3)
     vertex_std_m: np.ndarray  # (V,)
     wrist_pose: np.ndarray  # (4, 4) camera_from_wrist; x out of the palm, z towards the middle MCP, y = z cross x
@@ -195,8 +195,8 @@ class HandEstimate:
     keypoint_conf: np.ndarray  # (21,)
     scale_source: ScaleSource
     scale_rel_std: float
-    reprojection_px: float  # root mean square distance between joints_m in the image and keypoints_px
-    timings_ms: Mapping[str, float] = field(default_factory=dict)  # per stage, of the whole frame
+    reprojection_px: float  # root mean square distance between projected joints_m and keypoints_px
+    timings_ms: Mapping[str, float] = field(default_factory=dict)  # per stage, for the whole image
 
     @property
     def n_modes(self) -> int:

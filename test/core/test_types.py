@@ -26,7 +26,7 @@ def detection() -> HandDetection:
         ({"rgb": RGB.astype(np.float32)}, "rgb has type float32"),
         ({"rgb": RGB[:0]}, "rgb is empty: 640x0"),
         ({"camera_matrix": K[:2]}, r"camera_matrix has shape \(2, 3\)"),
-        ({"camera_matrix": K * np.nan}, "camera_matrix holds numbers that are not finite"),
+        ({"camera_matrix": K * np.nan}, "camera_matrix contains numbers that are not finite"),
         ({"depth_m": np.zeros((240, 320), np.float32)}, r"depth_m has shape \(240, 320\), expected \(480, 640\)"),
     ],
 )

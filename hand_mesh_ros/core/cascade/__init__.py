@@ -1,1 +1,1 @@
-"""A detection comes in. Hypotheses of the skeleton, their meshes and one `Aggregate` go out; size and place are open."""
+"""From a detection to skeleton hypotheses, their meshes and one `Aggregate`. Size and position are still unknown."""

@@ -1,7 +1,7 @@
-"""From many hypotheses to one hand: weights, modes, the mean of the main mode and how far its hypotheses lie apart.
+"""From many hypotheses to one hand: weights, modes, and the mean and spread of the main mode.
 
-A mean over two clearly different explanations is not a hand, so hypotheses are first grouped; only the heaviest group, mode 0, is
-averaged. The spread is not yet the error: `calibration` makes that of it.
+A mean over two clearly different hypotheses is not a possible hand. So similar hypotheses are first grouped into modes. Only the
+mode with the largest weight, mode 0, is averaged. The spread is not the error. `calibration` converts the spread to the error.
 """
 
 from dataclasses import dataclass, replace
@@ -14,27 +14,27 @@ from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
 from hand_mesh_ros.core.topology import BONES, WRIST
 from hand_mesh_ros.core.types import Hypotheses
 
-# Mean joint distance of two hypotheses, same centre and axes, above which they are different explanations [m]. The samples of
-# one explanation lie 5 to 15 mm apart, the two depth flips of one finger alone already 20 to 40 mm / 4 fingers' share.
+# If the mean joint distance of two hypotheses with the same centre and axes is larger than this, their modes are different [m].
+# Samples of one mode have distances of 5 to 15 mm. The depth flip of one finger alone adds 20 to 40 mm / 4 fingers' share.
 MODE_DISTANCE_M = 0.025
-# The samples were already conditioned on the keypoints, so missing them counts little: distances of this share of the hand's
-# extent in the image lower the log weight by one half.
+# A residual of this share of the extent of the hand in the image reduces the log weight by one half. The influence is small,
+# because the samples were already conditioned on the keypoints.
 _RESIDUAL_SHARE = 0.06
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How far the hypotheses of the main mode lie apart: unbiased sample covariances, zero for a single hypothesis."""
+    """Spread of the hypotheses of the main mode: unbiased sample covariances, zero for a single hypothesis."""
 
-    n_samples: float  # effective number of samples: as many equally weighted samples say as much
+    n_samples: float  # effective number of samples: this number of samples with equal weights gives the same information
     articulation_m2: np.ndarray  # (21, 3, 3) after similarity alignment of the hand
-    relative_m2: np.ndarray  # (21, 3, 3) about the hand's centre, with its rotation and size
+    relative_m2: np.ndarray  # (21, 3, 3) about the centre of the hand, including rotation and size
     rotation: np.ndarray  # (3, 3) rad^2 of the wrist frame, about the camera's axes
     vertices_m2: np.ndarray  # (V,) per axis, after similarity alignment
 
     def mirrored(self) -> "Spread":
         """The spread of the mirrored hand."""
-        # A rotation vector is reflected with the opposite sign, which its covariance does not show.
+        # The reflection of a rotation vector has the opposite sign, but its covariance does not depend on the sign.
         return replace(
             self,
             articulation_m2=mirror_covariances(self.articulation_m2),
@@ -45,9 +45,9 @@ class Spread:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """The main mode of a hand's hypotheses; camera axes, wrist in the origin, average adult size.
+    """The main mode of the hypotheses of a hand; camera axes, wrist in the origin, average adult size.
 
-    A right hand, until `mirrored` makes a left hand of it.
+    The hand is a right hand. `mirrored` converts a right hand to a left hand.
     """
 
     joints_m: np.ndarray  # (21, 3)
@@ -55,16 +55,16 @@ class Aggregate:
     wrist_rotation: np.ndarray  # (3, 3) camera_from_wrist
     spread: Spread
     weights: np.ndarray  # (K,) sum to 1
-    mode: np.ndarray  # (K,) int, 0 the heaviest
+    mode: np.ndarray  # (K,) int, 0 is the mode with the largest weight
     hypotheses_m: np.ndarray  # (K, 21, 3) each placed on the rays in the camera, at average size
-    is_fitted: bool = False  # joints and vertices were moved by the 2D fit
+    is_fitted: bool = False  # True if the 2D fit has changed joints and vertices
 
     def with_shape(self, joints_m: np.ndarray, vertices_m: np.ndarray) -> "Aggregate":
         """The right hand with fitted joints (21, 3) and vertices (V, 3), wrist in the origin."""
         return replace(self, joints_m=joints_m, vertices_m=vertices_m, wrist_rotation=wrist_rotation(joints_m), is_fitted=True)
 
     def mirrored(self) -> "Aggregate":
-        """The hand of the other side: the reflection in the plane x = 0 of the camera."""
+        """The hand of the other side: reflection in the plane x = 0 of the camera."""
         return replace(
             self,
             joints_m=mirror_points(self.joints_m),
@@ -76,12 +76,12 @@ class Aggregate:
 
 
 def weigh(log_weight: np.ndarray, residual: np.ndarray, extent: float) -> np.ndarray:
-    """Weights of hypotheses, (K,), that sum to 1.
+    """Weights of hypotheses, (K,), with sum 1.
 
     Args:
-        log_weight: (K,) of the sampler.
+        log_weight: (K,) from the sampler.
         residual: (K,) distance to the keypoints in the plane z = 1; inf excludes a hypothesis.
-        extent: of the hand in the same plane, `rays.ray_extent`.
+        extent: of the hand in the plane z = 1, from `rays.ray_extent`.
 
     Raises:
         ValueError: if every hypothesis is excluded.
@@ -94,10 +94,11 @@ def weigh(log_weight: np.ndarray, residual: np.ndarray, extent: float) -> np.nda
 
 
 def find_modes(joints_m: np.ndarray, weights: np.ndarray, distance_m: float = MODE_DISTANCE_M) -> np.ndarray:
-    """Mode of each hypothesis, (K,) int, 0 the heaviest.
+    """Mode of each hypothesis, (K,) int. Mode 0 has the largest weight.
 
-    Around the hypothesis with the heaviest neighbourhood everything nearer than `distance_m` is one mode; the same again for the
-    rest. Skeletons are compared in camera axes, since a hand that is tilted to or from the camera is what differs most often.
+    The first mode contains the hypothesis whose neighbours have the largest total weight, and all hypotheses nearer to this
+    hypothesis than `distance_m`. The next modes are found in the same way among the remaining hypotheses. Skeletons are compared
+    in camera axes, because the tilt towards or away from the camera is the most frequent difference.
 
     Args:
         joints_m: (K, 21, 3).
@@ -121,9 +122,9 @@ def aggregate(hypotheses: Hypotheses, vertices_m: np.ndarray, weights: np.ndarra
     """Mean and spread of the main mode.
 
     Args:
-        hypotheses: skeletons of one right hand; only their joints are used.
-        vertices_m: (K, V, 3) their meshes, same axes and origin.
-        weights: (K,) that sum to 1.
+        hypotheses: skeletons of one right hand; only the joints are used.
+        vertices_m: (K, V, 3) meshes of the hypotheses, same axes and origin.
+        weights: (K,) with sum 1.
         translations_m: (K, 3) of the hypotheses in the camera.
     """
     mode = find_modes(hypotheses.joints_m, weights)
@@ -143,9 +144,9 @@ def aggregate(hypotheses: Hypotheses, vertices_m: np.ndarray, weights: np.ndarra
 
 
 def _mean(skeletons: np.ndarray, meshes: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean skeleton (21, 3) and mesh (V, 3) of hypotheses that are turned onto their mean first.
+    """Mean skeleton (21, 3) and mesh (V, 3) of hypotheses. First the hypotheses are rotated onto their mean.
 
-    A plain mean over directions is shorter than what it averages: turning takes away the common part, the scale the rest.
+    A plain mean of bones with different directions is too short. The rotation corrects most of this, the scale the remainder.
     """
     plain = np.tensordot(share, skeletons, axes=1)
     rotation, translation, _ = rigid.align(skeletons, plain)
@@ -162,7 +163,7 @@ def _size(joints: np.ndarray) -> np.ndarray:
 
 def _spread(skeletons: np.ndarray, meshes: np.ndarray, joints: np.ndarray, vertices: np.ndarray, share: np.ndarray) -> Spread:
     n_samples = 1 / np.sum(share**2)
-    # A mean from the same samples lies nearer to them than the true one.
+    # The samples are nearer to their own mean than to the true mean.
     unbiased = n_samples / (n_samples - 1) if n_samples > 1.5 else 0.0
     onto_mean = rigid.align(skeletons, joints, with_scale=True)
     aligned = rigid.transform(skeletons, *onto_mean) - joints
@@ -179,5 +180,5 @@ def _spread(skeletons: np.ndarray, meshes: np.ndarray, joints: np.ndarray, verti
 
 
 def rotation_vectors(skeletons: np.ndarray, joints: np.ndarray) -> np.ndarray:
-    """Rotation vectors (K, 3) [rad], camera axes, from the wrist frame of right hand (21, 3) to those of others (K, 21, 3)."""
+    """Rotation vectors (K, 3) [rad], camera axes, from the wrist frame of a right hand (21, 3) to others (K, 21, 3)."""
     return rotations.small_vectors(wrist_rotation(skeletons) @ wrist_rotation(joints).T)

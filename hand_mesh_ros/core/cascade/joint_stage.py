@@ -1,4 +1,4 @@
-"""First stage of the cascade: skeletons that explain the keypoints, sampled by diffusion."""
+"""First stage of the cascade: samples skeletons by diffusion, conditioned on the keypoints."""
 
 from pathlib import Path
 
@@ -14,26 +14,26 @@ from hand_mesh_ros.core.models.sampler import ddim
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
 from hand_mesh_ros.core.types import Hypotheses, SeenHand, ViewEmbedding
 
-# Log weight per relative distance from the other hypotheses.
+# Decrease of the log weight per relative distance from the other hypotheses.
 _CONSENSUS = 2.0
 ENCODER_FILE, DENOISER_FILE = "joint_encoder.onnx", "joint_denoiser.onnx"
 
 
 class JointSampler:
-    """Samples skeletons of one seen hand."""
+    """Samples skeletons of one detected hand."""
 
     def __init__(self, models_dir: Path, config: JointConfig) -> None:
         """Loads the hand model, the view encoder and the denoiser.
 
         Raises:
-            ModelError: if one of them is missing, damaged, foreign, or made for another of them.
+            ModelError: if a file is missing, damaged, not a file of this package, or does not match the other files.
         """
         self._bone_sum_m = HandModel.load(models_dir / hand_model.FILE_NAME).bone_lengths_m.sum()
         expected = {"kind": "joint_encoder", "joint_order": joint_order_digest()}
         self._encoder = OnnxModel(models_dir / ENCODER_FILE, expected, config.device, config.threads)
         expected |= {"kind": "joint_denoiser", "schedule": SCHEDULE, "view_space": self._encoder.fact("view_space")}
         self._denoiser = OnnxModel(models_dir / DENOISER_FILE, expected, config.device, config.threads)
-        # Cues that the encoder has not learned from are withheld: they would have an unknown influence.
+        # The encoder gets only the cues from its training. Other cues would have an unknown influence.
         self._learned = self._encoder.metadata.get("cues", "depth world image").split()
         self._uses_image = config.image_features and "image" in self._learned
         self.reconfigure(config)
@@ -41,8 +41,8 @@ class JointSampler:
     def reconfigure(self, config: JointConfig) -> None:
         """Uses another number of hypotheses or steps from now on."""
         self._steps = config.joint_steps
-        # The same noise for every image: hypotheses move with the hand instead of flickering. Each noise comes with its opposite,
-        # so that a few hypotheses have nearly the mean of many.
+        # Every image uses the same noise, so that the hypotheses move smoothly with the hand. Each noise vector is used with both
+        # signs, so that the mean of few hypotheses is close to the mean of many hypotheses.
         half = np.random.default_rng(config.seed).standard_normal(((config.n_hypotheses + 1) // 2, 3 * N_JOINTS))
         self._noise = np.concatenate([half, -half])[: config.n_hypotheses]
 
@@ -62,13 +62,13 @@ class JointSampler:
         embedding = self._embed(view, seen)
         joints_m = self._sample(embedding) * JOINT_UNIT_M @ view.virtual_from_camera
         joints_m -= joints_m[:, :1]
-        # Size cannot be seen in one image. The model was trained on hands of average size and keeps that size only nearly.
+        # One image does not show the size. The training hands have average size, but the model output may differ slightly.
         joints_m *= self._bone_sum_m / bone_lengths(joints_m).sum(-1)[:, None, None]
         embedded = ViewEmbedding(embedding[0], view.virtual_from_camera)
         return Hypotheses(joints_m.astype(np.float32), _consensus(joints_m).astype(np.float32), embedded)
 
     def _cues(self, seen: SeenHand) -> Cues:
-        """The cues of the hand that the encoder has learned from."""
+        """The cues of the hand that the encoder was trained with."""
         has_depth = np.all(np.isfinite(seen.depth))
         has_world = "world" in self._learned and np.all(np.isfinite(seen.world_landmarks_m))
         return Cues(
@@ -89,7 +89,7 @@ class JointSampler:
         return self._encoder(**inputs)["view_embedding"]
 
     def _sample(self, embedding: np.ndarray) -> np.ndarray:
-        """Skeletons (K, 21, 3) in units of `JOINT_UNIT_M`, in the virtual camera, of one embedded view (1, W)."""
+        """Skeletons (K, 21, 3) in units of `JOINT_UNIT_M`, in the virtual camera, for one embedded view (1, W)."""
         views = np.tile(embedding, (len(self._noise), 1))
 
         def denoise(noisy: np.ndarray, time: float) -> np.ndarray:
@@ -100,10 +100,10 @@ class JointSampler:
 
 
 def _consensus(joints_m: np.ndarray) -> np.ndarray:
-    """Log weight of each skeleton, (K,), from (K, 21, 3): the nearer to the others, the smaller the error to be expected of it.
+    """Log weight of each skeleton, (K,), from skeletons (K, 21, 3). A skeleton nearer to the other skeletons gets more weight.
 
-    The others are draws of where the truth may be, so the mean distance to them estimates that error. No sample can tell more of
-    itself: all come from the same image.
+    The other skeletons are samples of the possible truth. So the mean distance to the other skeletons estimates the error of a
+    skeleton. A sample has no other information about its error, because all samples come from the same image.
     """
     distance = np.linalg.norm(joints_m[:, None] - joints_m[None], axis=-1).mean(-1).sum(-1)
     return -_CONSENSUS * distance / max(distance.mean(), 1e-9)

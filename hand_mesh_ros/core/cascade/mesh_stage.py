@@ -1,7 +1,7 @@
 """From skeletons to meshes: latent diffusion conditioned on the skeleton, then the mesh decoder.
 
-Both models work in the palm frame, where the wrist and the finger bases lie as in the rest pose: turning a skeleton turns its
-mesh, exactly.
+Denoiser and decoder work in the palm frame. In the palm frame, the wrist and the finger bases are aligned with the rest pose. So
+a rotation of the skeleton gives exactly the same rotation of the mesh.
 """
 
 from pathlib import Path
@@ -23,17 +23,17 @@ VIEW_ROTATION_SIZE = 6
 
 
 def palm_from_hand(joints_m: np.ndarray, hand: HandModel) -> tuple[np.ndarray, np.ndarray]:
-    """Rotation (..., 3, 3) and translation (..., 3) that lay the palm of skeletons (..., 21, 3) onto that of the rest pose."""
+    """Rotation (..., 3, 3) and translation (..., 3) that align the palm of skeletons (..., 21, 3) with the rest pose."""
     rotation, translation, _ = rigid.align(joints_m[..., PALM_JOINTS, :], hand.joints_m[PALM_JOINTS])
     return rotation, translation
 
 
 def view_of(embedding: np.ndarray, palm_from_virtual: np.ndarray) -> np.ndarray:
-    """What the mesh stage sees of views, (..., W + 6) float32: their embeddings, and how the palms are turned in them.
+    """View input of the mesh stage, (..., W + 6) float32: the embedding of the view and the rotation of the palm in the view.
 
     Args:
-        embedding: (..., W) by the joint stage's encoder.
-        palm_from_virtual: (..., 3, 3) rotation from the virtual camera of the view; its first two rows tell all of it.
+        embedding: (..., W) from the encoder of the joint stage.
+        palm_from_virtual: (..., 3, 3) rotation from the virtual camera of the view; the first two rows define the rotation.
     """
     rows = palm_from_virtual[..., :2, :].reshape(*palm_from_virtual.shape[:-2], VIEW_ROTATION_SIZE)
     return np.concatenate([np.broadcast_to(embedding, (*rows.shape[:-1], embedding.shape[-1])), rows], -1).astype(np.float32)
@@ -48,10 +48,10 @@ class MeshDecoder:
         Args:
             models_dir: folder of the model files.
             config: settings of the pipeline.
-            view_space: of the encoder that embeds the views, from its metadata.
+            view_space: view space of the encoder, from the metadata of the encoder.
 
         Raises:
-            ModelError: if one of them is missing, damaged, or made for another of them.
+            ModelError: if a file is missing, damaged, or does not fit the other files.
         """
         self._hand = HandModel.load(models_dir / hand_model.FILE_NAME)
         self.reconfigure(config)
@@ -72,15 +72,15 @@ class MeshDecoder:
 
         Args:
             joints_m: (K, 21, 3) of right hands of average adult size, K at least 1.
-            view: the view that the skeletons were sampled from; None to use the skeletons alone.
-            noise: (K, latent_size) standard normal that the latents start from; None for that of the configured seed.
+            view: the view from which the skeletons were sampled; None to use only the skeletons.
+            noise: (K, latent_size) standard normal start of the latents; None for the noise of the configured seed.
 
         Raises:
             ValueError: if an array has the wrong shape or a joint is not finite.
         """
         require_shape("joints_m", joints_m, (None, N_JOINTS, 3))
         if not len(joints_m) or not np.all(np.isfinite(joints_m)):
-            raise ValueError(f"joints_m of {len(joints_m)} skeletons: at least one is needed, and finite numbers only")
+            raise ValueError(f"joints_m has {len(joints_m)} skeletons: needs at least 1 skeleton and only finite numbers")
         if noise is None:
             noise = np.random.default_rng(self._seed).standard_normal((len(joints_m), self.latent_size))
         require_shape("noise", noise, (len(joints_m), self.latent_size))
@@ -93,7 +93,7 @@ class MeshDecoder:
         in_palm = rigid.transform(joints_m, rotation, translation).astype(np.float32)
         latent = self._sample({"joints_m": in_palm, "view": seen, "given": given}, noise.astype(np.float32))
         vertices_m = self._decoder(latent=latent)["vertices_m"]
-        # The palm alone sets the frame coarsely; all joints together say better how the finished mesh lies on the skeleton.
+        # The alignment by the palm is coarse. The alignment by all joints is more accurate for the final mesh.
         rotation, translation, _ = rigid.align(self._hand.joint_regressor @ vertices_m, joints_m)
         return rigid.transform(vertices_m, rotation, translation).astype(np.float32)
 

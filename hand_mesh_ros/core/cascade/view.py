@@ -1,6 +1,6 @@
-"""What the joint stage sees of a hand: the detector's cues in a virtual camera that looks at it, upright and of unit size.
+"""Input of the joint stage: the cues of the detector in a virtual camera that points at the hand, upright and of unit size.
 
-Training and run time build the model's input here, so the two cannot differ.
+Training and run time use this module to build the input of the model, so their inputs are always equal.
 """
 
 from dataclasses import dataclass
@@ -10,24 +10,24 @@ import numpy as np
 from hand_mesh_ros.core.geometry.camera import sight_from_camera, virtual_from_camera
 from hand_mesh_ros.core.topology import MIDDLE_MCP, N_JOINTS, WRIST
 
-# Joints leave and enter the model in this unit, which makes them about 1.
+# Unit of joints in the model input and output. In this unit joint coordinates are about 1.
 JOINT_UNIT_M = 0.05
-# Rays, the log of their extent, confidences, depths, world landmarks, places in the crop, and which cues are given.
+# Rays, log of the extent of the rays, confidence, depths, world landmarks, positions in the crop, and which cues are given.
 CONDITION_SIZE = 2 * N_JOINTS + 1 + N_JOINTS + N_JOINTS + 3 * N_JOINTS + 2 * N_JOINTS + 3
-FEATURES_SHAPE = (192, 7, 7)  # of the landmark model's inner map
+FEATURES_SHAPE = (192, 7, 7)  # of the feature map of the landmark model
 
 
 @dataclass(frozen=True)
 class Cues:
-    """What the detector says of one or more right hands."""
+    """Output of the detector for one or more right hands."""
 
     rays: np.ndarray  # (..., 21, 2) undistorted x/z, y/z
     confidence: np.ndarray  # (..., 21) in 0..1
-    # (..., 21) along the line of sight, relative to the wrist, over the distance of the hand: the unit of `rays`
+    # (..., 21) along the line of sight, relative to the wrist, divided by the distance of the hand, in the unit of `rays`
     depth: np.ndarray
     world_m: np.ndarray  # (..., 21, 3) landmarks in the axes of the line of sight (`camera.sight_from_camera`), any origin
-    in_crop: np.ndarray  # (..., 21, 2) `crop.place_in`: where the image features belong
-    given: np.ndarray  # (..., 3) 1 where depth, world landmarks and image features count, 0 where they are withheld
+    in_crop: np.ndarray  # (..., 21, 2) from `crop.place_in`: position of the joints in the image features
+    given: np.ndarray  # (..., 3) depth, world landmarks, image features: 1 if the cue is used, 0 if not
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class HandView:
     """One view of one or more hands."""
 
     virtual_from_camera: np.ndarray  # (..., 3, 3)
-    condition: np.ndarray  # (..., CONDITION_SIZE) float32; its last number tells whether image features are given
+    condition: np.ndarray  # (..., CONDITION_SIZE) float32; the last number is 1 if image features are given, else 0
 
 
 def look_at_hand(cues: Cues) -> HandView:
-    """The view of hands from the detector's cues."""
+    """The view of hands, from the cues of the detector."""
     rays = cues.rays
     depth_given, world_given, image_given = np.moveaxis(cues.given, -1, 0)[..., None]
     centre = rays.mean(-2)
@@ -48,7 +48,7 @@ def look_at_hand(cues: Cues) -> HandView:
     directions = np.concatenate([rays, np.ones((*rays.shape[:-1], 1))], -1) @ virtual
     seen = directions[..., :2] / np.maximum(directions[..., 2:], 1e-3)
     extent = np.sqrt((seen**2).sum(-1).mean(-1, keepdims=True)) + 1e-9
-    # The detector sees a crop and knows nothing of where in the image it lies: only the roll is left between its axes and these.
+    # The detector does not know the position of the crop in the image. So only the roll differs between its axes and these axes.
     world = (cues.world_m - cues.world_m.mean(-2, keepdims=True)) @ sight_from_camera(centre) @ virtual / JOINT_UNIT_M
 
     def flat(points: np.ndarray) -> np.ndarray:

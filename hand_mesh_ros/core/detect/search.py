@@ -13,9 +13,6 @@ from hand_mesh_ros.core.types import Frame, HandDetection
 # While a hand is followed, new ones are looked for in every so many images only: a second hand may appear 0.2 s later. Half-way
 # between, one part of the image is searched.
 _SEARCH_EVERY = 6
-# With no hand in view, the whole image is searched in one image of so many, and where a hand was lost a moment ago. Parts of
-# the image are searched in all of them.
-_WHOLE_EVERY = 3
 # How long a hand that was lost is looked for where it was [images], and in a part so many times as large as it.
 _REMEMBERED, _AROUND = 15, 2.5
 # The whole image shows hands well down to one part in so many of its longer side.
@@ -44,7 +41,6 @@ class Search:
     def reset(self) -> None:
         """Forgets the past: a new stream begins."""
         self._images = 0
-        self._is_following = False
         self._tiles: list[Tile] = []
         self._seen_at = np.zeros(0)
         self._before: Coarse | None = None
@@ -61,7 +57,6 @@ class Search:
             missing: those of them that the last image did not show.
         """
         index, self._images = self._images, self._images + 1
-        was_following, self._is_following = self._is_following, bool(following)
         self._lost = [(when, hand) for when, hand in self._lost if index - when <= _REMEMBERED]
         self._lost += [(index, hand) for hand in missing]
         if following and not missing:
@@ -69,8 +64,8 @@ class Search:
         first = [self._unfinished] if self._unfinished else []
         first += [_around(hand, frame.rgb) for hand in missing]
         budget_s = 1e-3 * self._config.search_budget_ms
-        if missing or was_following or index % _WHOLE_EVERY == 0:
-            first.append(_whole(frame.rgb))
+        # The whole image in every image: a hand of usual size is found in the first image that shows it.
+        first.append(_whole(frame.rgb))
         return Plan([*first, *self._due(frame, index)], budget_s, _STEP_S, _MOST_LOOKS)
 
     def _beside(self, frame: Frame, following: Sequence[HandDetection], index: int) -> Plan:

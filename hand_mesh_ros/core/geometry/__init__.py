@@ -1,1 +1,1 @@
-"""Points, rays, rotations and cameras as arrays: pure functions that know no hand and no model."""
+"""Points, rays, rotations and cameras as arrays. The functions are pure and use neither a hand model nor a neural network."""

@@ -1,20 +1,20 @@
-"""Pinhole camera: pixels to rays and back, lens distortion, and the virtual camera that looks straight at a hand."""
+"""Pinhole camera: conversion between pixels and rays, lens distortion, and the virtual camera that points at a hand."""
 
 import cv2
 import numpy as np
 
-# An uncalibrated camera is assumed to see this horizontal angle: a common webcam and phone value. Shapes suffer little from a
-# wrong guess, positions a lot, so positions are not reported for such a camera.
+# Assumed field of view of an uncalibrated camera, over the longer side: a common value of webcams and phones. A wrong value
+# changes shapes little and positions a lot. So no positions are reported for an uncalibrated camera.
 ASSUMED_FOV_RAD = np.deg2rad(60.0)
 
 
 def is_calibrated(camera_matrix: np.ndarray) -> bool:
-    """False for the all-zero K by which `sensor_msgs/CameraInfo` says "not calibrated"."""
+    """False for the all-zero K, which means "not calibrated" in `sensor_msgs/CameraInfo`."""
     return bool(camera_matrix[0, 0] > 0 and camera_matrix[1, 1] > 0)
 
 
 def assumed_camera_matrix(width: int, height: int) -> np.ndarray:
-    """K, (3, 3), of a camera nobody calibrated: `ASSUMED_FOV_RAD` over the longer side, centre in the middle."""
+    """K, (3, 3), for an uncalibrated camera: `ASSUMED_FOV_RAD` over the longer side, principal point in the image centre."""
     focal = 0.5 * max(width, height) / np.tan(0.5 * ASSUMED_FOV_RAD)
     return np.array([[focal, 0, 0.5 * (width - 1)], [0, focal, 0.5 * (height - 1)], [0, 0, 1]])
 
@@ -50,10 +50,10 @@ def project(points: np.ndarray, camera_matrix: np.ndarray, distortion: np.ndarra
 
 
 def sight_from_camera(ray: np.ndarray) -> np.ndarray:
-    """Smallest rotation, (..., 3, 3), that turns a ray (..., 2) x/z, y/z onto the optical axis."""
+    """Smallest rotation, (..., 3, 3), from a ray (..., 2) x/z, y/z to the optical axis."""
     ahead = np.concatenate([ray, np.ones((*ray.shape[:-1], 1))], -1)
     x, y, z = np.moveaxis(ahead / np.linalg.norm(ahead, axis=-1, keepdims=True), -1, 0)
-    # Rodrigues' formula about the axis perpendicular to both; 1 + z is never 0, since rays point forward.
+    # Rodrigues' formula. The axis is perpendicular to the ray and to the optical axis. Rays point forward, so 1 + z is never 0.
     return np.stack(
         [
             np.stack([1 - x * x / (1 + z), -x * y / (1 + z), -x], -1),
@@ -65,13 +65,13 @@ def sight_from_camera(ray: np.ndarray) -> np.ndarray:
 
 
 def virtual_from_camera(centre_ray: np.ndarray, up_ray: np.ndarray) -> np.ndarray:
-    """Rotation, (..., 3, 3), into a camera at the same place that looks along `centre_ray` with `up_ray` straight above it.
+    """Rotation, (..., 3, 3), into a virtual camera at the same position. Its optical axis is `centre_ray`; `up_ray` is above.
 
-    Seen there, a hand is always centred and upright, so the models need not learn where in the image it was.
+    In the virtual camera a hand is always centred and upright. So the models need not learn the place of the hand in the image.
 
     Args:
-        centre_ray: (..., 2) x/z, y/z of what becomes the image centre.
-        up_ray: (..., 2) x/z, y/z of what is to lie on the negative y axis; where both coincide the roll is left alone.
+        centre_ray: (..., 2) x/z, y/z of the ray that becomes the image centre.
+        up_ray: (..., 2) x/z, y/z of the ray that becomes the negative y axis. If both rays are equal, the roll is kept.
     """
     ahead = np.ones((*centre_ray.shape[:-1], 1))
     forward = np.concatenate([centre_ray, ahead], -1)
@@ -84,5 +84,5 @@ def virtual_from_camera(centre_ray: np.ndarray, up_ray: np.ndarray) -> np.ndarra
 
 
 def _without(vectors: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """The parts of vectors (..., 3) that are perpendicular to unit directions (..., 3)."""
+    """Components of vectors (..., 3) perpendicular to unit directions (..., 3)."""
     return vectors - directions * (vectors * directions).sum(-1, keepdims=True)

@@ -1,8 +1,8 @@
-"""The one place where left becomes right and back: reflection in the plane x = 0 of the camera frame.
+"""Converts left hands to right hands and back: reflection in the plane x = 0 of the camera frame.
 
-With M = diag(-1, 1, 1): points M p, covariances M C M. A reflected rotation would not be a rotation, so an axis triple is
-mirrored as M R diag(1, -1, 1): its x and z axes are reflected, its y axis is rebuilt as z cross x. Faces are rewound so that
-their normals still point outwards. Every function is its own inverse.
+With M = diag(-1, 1, 1), points become M p and covariances become M C M. The reflection of a rotation matrix is not a rotation
+matrix. So axes are mirrored as M R diag(1, -1, 1): the x and z axes are reflected, and the y axis is z cross x. The winding of
+faces is reversed, so that their normals still point outwards. Every function is its own inverse.
 """
 
 import numpy as np
@@ -19,14 +19,14 @@ def mirror_points(points: np.ndarray) -> np.ndarray:
 
 
 def mirror_in_wrist_frame(points: np.ndarray) -> np.ndarray:
-    """Points (..., 3) in a hand's wrist frame as those of the mirrored hand in its own; the thumb is at the other end of y."""
+    """Points (..., 3) of a hand in its wrist frame, converted to the mirrored hand in its own wrist frame: y changes sign."""
     mirrored = points.copy()
     mirrored[..., 1] *= -1
     return mirrored
 
 
 def mirror_rotations(rotations: np.ndarray) -> np.ndarray:
-    """Axis triples of the mirrored hand, (..., 3, 3), each with determinant +1."""
+    """Rotations of the mirrored hand, (..., 3, 3), each with determinant +1."""
     return _M @ rotations @ _KEEP_RIGHT_HANDED
 
 

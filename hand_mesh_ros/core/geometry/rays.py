@@ -1,56 +1,62 @@
-"""Skeletons on the rays of their joints: the closed-form translation that puts them there."""
+"""Closed-form translation that puts the joints of a skeleton onto their rays."""
 
 import numpy as np
 
-# A joint nearer to the camera's plane than this is geometrically impossible. No skeleton is placed beyond the far limit.
+# Smallest possible depth of a joint [m] and largest depth of a placed skeleton [m].
 NEAR_M, FAR_M = 0.05, 20.0
 _REWEIGHTINGS = 3
-# The detector's noise per axis, as a share of the extent of the hand's rays.
+# Noise level of the detector per axis, relative to the extent of the rays of the hand.
 KEYPOINT_NOISE = 0.03
 
 
 def ray_extent(rays: np.ndarray) -> float:
-    """Root mean square distance of rays (N, 2) from their centre in the plane z = 1: how large the hand appears."""
+    """Apparent size of a hand: root mean square distance of rays (N, 2) from their centre in the plane z = 1."""
     return float(np.sqrt(np.mean(np.sum((rays - rays.mean(0)) ** 2, axis=-1))))
 
 
-def translate_onto_rays(joints_m: np.ndarray, rays: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def translate_onto_rays(joints_m: np.ndarray, rays: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Translations that put the joints of skeletons onto their rays.
 
-    Each joint X + t on ray (u, v) gives t_x - u t_z = u Z - X and t_y - v t_z = v Z - Y. Dividing them by the depth of the joint,
-    known from the solution before, makes the errors distances in the image.
+    Each joint X + t on ray (u, v) gives t_x - u t_z = u Z - X and t_y - v t_z = v Z - Y. The equations are divided by the depth
+    of the joint from the previous solution. Then the errors are distances in the image.
 
     Args:
         joints_m: (K, 21, 3) relative to any origin.
         rays: (21, 2) undistorted x/z, y/z.
-        weights: (21,) at least 0, one of them larger.
+        confidence: (21,) of the keypoints, at least 0; at least one value must be above 0.
 
     Returns:
-        translation (K, 3) in metres and the root mean square distance (K,) between joints and rays in the plane z = 1. Rays that
-        meet in one point put the hand at the far limit. A skeleton that is not finite has NaN and inf.
+        translation (K, 3) in metres and the root mean square distance (K,) between joints and rays in the plane z = 1. If all
+        rays are the same ray, the hand is at the far limit. A skeleton that is not finite gets translation NaN and distance inf.
 
     Raises:
-        ValueError: if a ray or weight is not finite, or no weight is positive.
+        ValueError: if a ray or a confidence is not finite, a confidence is negative, or no confidence is positive.
     """
-    if not (np.all(np.isfinite(rays)) and np.all(np.isfinite(weights)) and np.min(weights) >= 0 and np.max(weights) > 0):
-        raise ValueError(f"rays must be finite and weights positive; weights are {np.min(weights)} to {np.max(weights)}")
+    if not (np.all(np.isfinite(rays)) and np.all(np.isfinite(confidence)) and np.min(confidence) >= 0 and np.max(confidence) > 0):
+        raise ValueError(
+            "rays and confidence must be finite, confidence must be at least 0, and one confidence must be above 0; "
+            f"confidence is {np.min(confidence)} to {np.max(confidence)}"
+        )
     joints = np.asarray(joints_m, np.float64)
-    translation = _weak_perspective(joints, rays, weights / weights.sum())
+    translation = _weak_perspective(joints, rays, confidence / confidence.sum())
     for _ in range(_REWEIGHTINGS):
         depth = joints[..., 2] + translation[:, 2:]
-        weighted = weights / depth**2
+        weighted = confidence / depth**2
         refined = _least_squares(joints, rays, weighted / weighted.sum(-1, keepdims=True))
         lowest, highest = joints[..., 2].min(-1) + refined[:, 2], refined[:, 2]
         is_possible = np.all(np.isfinite(refined), axis=-1) & (lowest > NEAR_M) & (highest < FAR_M)
         translation = np.where(is_possible[:, None], refined, translation)
     placed = joints + translation[:, None]
     error = ((placed[..., :2] / placed[..., 2:] - rays) ** 2).sum(-1)
-    residual = np.sqrt((weights * error).sum(-1) / weights.sum())
+    residual = np.sqrt((confidence * error).sum(-1) / confidence.sum())
     return translation, np.where(np.isfinite(residual), residual, np.inf)
 
 
 def _weak_perspective(joints: np.ndarray, rays: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """A start that is always in front of the camera, (K, 3): the distance is the ratio of the extents. Weights sum to 1."""
+    """First guess of the translation, (K, 3), always in front of the camera. The distance is the ratio of the extents.
+
+    The weights (21,) sum to 1.
+    """
     mean = np.einsum("j,kjc->kc", weights, joints)
     ray_mean = weights @ rays
     extent = np.einsum("j,kjc->k", weights, (joints[..., :2] - mean[:, None, :2]) ** 2)
@@ -67,7 +73,7 @@ def _least_squares(joints: np.ndarray, rays: np.ndarray, weights: np.ndarray) ->
     known_mean = np.einsum("kj,kjc->kc", weights, known)
     ray_mean = weights @ rays
     centred = rays - ray_mean[:, None]
-    # With t_x = mean(known_x) + mean(u) t_z the equations leave one for t_z alone.
+    # With t_x = mean(known_x) + mean(u) t_z, only the equation for t_z remains.
     extent = np.einsum("kj,kjc->k", weights, centred**2)
     tz = -np.einsum("kj,kjc->k", weights, centred * (known - known_mean[:, None])) / np.maximum(extent, 1e-15)
     return np.concatenate([known_mean + ray_mean * tz[:, None], tz[:, None]], axis=-1)

@@ -6,16 +6,16 @@ import numpy as np
 def align(
     source: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None, with_scale: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rotation, translation and scale that bring `source` onto `target` in the least-squares sense.
+    """Rotation, translation and scale that align `source` with `target` in the least-squares sense.
 
-    Umeyama 1991, eq. 40-43. The rotation is proper (determinant +1): a mirrored hand does not align, as some published
-    scorers wrongly allow.
+    Umeyama 1991, eq. 40-43. The rotation is proper (determinant +1), so a mirrored hand does not align. Some published
+    evaluation scripts wrongly allow a reflection.
 
     Args:
         source: (..., N, 3).
         target: (..., N, 3), broadcast against `source`.
         weights: (N,) non-negative, or None for equal weights.
-        with_scale: estimate the scale; else it is 1.
+        with_scale: True to estimate the scale; False for scale 1.
 
     Returns:
         rotation (..., 3, 3), translation (..., 3), scale (...,): target ~ scale * source @ rotation.T + translation.

@@ -1,4 +1,4 @@
-"""Rotations as matrices and as rotation vectors, whose length is the angle in radians."""
+"""Rotations as matrices and as rotation vectors. The length of a rotation vector is the angle in radians."""
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ def to_vector(rotation: np.ndarray) -> np.ndarray:
 
 
 def small_vectors(rotations: np.ndarray) -> np.ndarray:
-    """Rotation vectors (..., 3) of small rotations (..., 3, 3): their antisymmetric part, exact to first order."""
+    """Rotation vectors (..., 3) of small rotations (..., 3, 3), from the antisymmetric part; exact to first order."""
     differences = rotations - np.swapaxes(rotations, -1, -2)
     return 0.5 * np.stack([differences[..., 2, 1], differences[..., 0, 2], differences[..., 1, 0]], -1)
 

@@ -1,1 +1,1 @@
-"""Parts of a hand come in: joints, rays, image features. Whole hand surfaces from the graph diffusion go out."""
+"""Graph diffusion: computes whole hand surfaces from parts of a hand: joints, rays, image features."""

@@ -1,9 +1,9 @@
 """Inputs of the graph diffusion for a hand: a skeleton, keypoint rays and image features. Each input may be partly missing.
 
-Meshes are made in the palm frame (`mesh_stage.palm_from_hand`), which does not contain the camera. So the rays are given in the
-axes of the palm: the offset of each joint across the line of sight, and the direction of that line. The palm's rotation in the
-camera is needed for this; any estimate of the skeleton gives this rotation. A turn of the camera about its optical axis changes
-nothing.
+Meshes are in the palm frame (`mesh_stage.palm_from_hand`), which does not contain the camera. So the rays are converted to the
+axes of the palm: the offset of each joint across the line of sight, and the direction of the line of sight. The conversion needs
+the rotation of the palm in the camera. Any estimate of the skeleton gives this rotation. A rotation of the camera about its
+optical axis does not change the input.
 """
 
 from dataclasses import dataclass, replace
@@ -20,17 +20,17 @@ SIGHT_SIZE = 8
 
 @dataclass(frozen=True)
 class GraphCondition:
-    """What is given of n right hands; what is not given has no influence.
+    """Inputs for n right hands. Inputs that are not given have no influence.
 
     Raises:
         ValueError: if an array has the wrong shape.
     """
 
     joints_m: np.ndarray  # (n, 21, 3) palm frame, average adult size
-    joints_given: np.ndarray  # (n, 21) 1 where the joint counts, else 0
-    sight: np.ndarray  # (n, 21, SIGHT_SIZE) as `line_of_sight` makes them
-    sight_given: np.ndarray  # (n, 21) 1 where the keypoint counts, else 0
-    features: np.ndarray | None = None  # (n, C, h, w) what the model's image tokens are made of, a right hand's view
+    joints_given: np.ndarray  # (n, 21) 1 if the joint is given, else 0
+    sight: np.ndarray  # (n, 21, SIGHT_SIZE) from `line_of_sight`
+    sight_given: np.ndarray  # (n, 21) 1 if the keypoint is given, else 0
+    features: np.ndarray | None = None  # (n, C, h, w) image features for the image tokens of the model; a left hand is mirrored
 
     def __post_init__(self) -> None:
         n = len(self.joints_m)
@@ -46,30 +46,30 @@ class GraphCondition:
 
     @classmethod
     def nothing(cls, n: int) -> "GraphCondition":
-        """Nothing is known of `n` hands."""
+        """A condition for `n` hands without any given input."""
         none_given = np.zeros((n, N_JOINTS), np.float32)
         return cls(
             np.zeros((n, N_JOINTS, 3), np.float32), none_given, np.zeros((n, N_JOINTS, SIGHT_SIZE), np.float32), none_given
         )
 
     def with_skeleton(self, joints_m: np.ndarray, given: np.ndarray | None = None) -> "GraphCondition":
-        """With joints (n, 21, 3) or (21, 3) in the palm frame, those that are `given`, (21,) or (n, 21); None for all."""
+        """Adds joints (n, 21, 3) or (21, 3) in the palm frame. `given` (21,) or (n, 21) selects joints; None for all joints."""
         given = np.ones(N_JOINTS) if given is None else given
         # A joint that is not given may be NaN.
         known = np.where(np.asarray(given, bool)[..., None], joints_m, 0.0)
         return replace(self, joints_m=self._rows(known, 2), joints_given=self._rows(given, 1))
 
     def with_rays(self, rays: np.ndarray, confidence: np.ndarray, palm_from_camera: np.ndarray) -> "GraphCondition":
-        """With keypoints as rays (21, 2) of confidence (21,) seen by a camera whose palm rotation is (n, 3, 3) or (3, 3).
+        """Adds keypoints as rays (21, 2) with confidence (21,). `palm_from_camera` is (n, 3, 3) or (3, 3).
 
-        Keypoints of confidence 0 are not given, and may be NaN.
+        Keypoints with confidence 0 are not given and may be NaN.
         """
         given = confidence > 0
         sight = line_of_sight(np.where(given[:, None], rays, 0.0), confidence, given, palm_from_camera)
         return replace(self, sight=self._rows(sight, 2), sight_given=self._rows(given, 1))
 
     def with_image(self, features: np.ndarray) -> "GraphCondition":
-        """With image features (C, h, w) that all the hands share."""
+        """Adds image features (C, h, w), the same for all hands."""
         return replace(self, features=self._rows(features, 3))
 
     def _rows(self, array: np.ndarray, ndim: int) -> np.ndarray:
@@ -78,12 +78,12 @@ class GraphCondition:
 
 
 def line_of_sight(rays: np.ndarray, confidence: np.ndarray, given: np.ndarray, palm_from_camera: np.ndarray) -> np.ndarray:
-    """What a camera sees of the joints in axes of the palm, (..., 21, SIGHT_SIZE) float32.
+    """Lines of sight of the joints in the axes of the palm, (..., 21, SIGHT_SIZE) float32.
 
     Args:
         rays: (..., 21, 2) undistorted x/z, y/z.
         confidence: (..., 21) in 0..1.
-        given: (..., 21) 0 for joints that have no influence on the others; if all are 0, nothing of the result may be used.
+        given: (..., 21) 0 for joints without influence on the other joints; if all values are 0, the result is not valid.
         palm_from_camera: (..., 3, 3) rotations.
     """
     share = np.asarray(given, np.float64)

@@ -1,7 +1,7 @@
-"""Graph diffusion at run time: makes, completes, reconstructs and fits hand meshes; right hands of average adult size.
+"""Graph diffusion at run time: generates, completes, reconstructs and fits meshes of right hands of average adult size.
 
-One model stands for the distribution of hands under any condition, given in part or not at all. Left hands are mirrored before
-and after by the caller (`core.mirror`).
+One model represents the distribution of hands for a complete, partial or empty condition. The caller mirrors left hands before
+and after (`core.geometry.mirror`).
 """
 
 from dataclasses import dataclass, replace
@@ -34,20 +34,20 @@ CONDITION_FILE, DENOISER_FILE = "graph_condition.onnx", "graph_denoiser.onnx"
 
 @dataclass(frozen=True)
 class Fit:
-    """Meshes that were fitted to keypoints."""
+    """Meshes after a fit to keypoints."""
 
     vertices_m: np.ndarray  # (n, V, 3) float32 camera frame, of a hand of average size
-    residual: np.ndarray  # (n,) root mean square distance of joints and rays in the plane z = 1, weighted
+    residual: np.ndarray  # (n,) weighted root mean square distance of joints and rays in the plane z = 1
 
 
 class GraphDiffusion:
     """The trained graph diffusion; every method draws `n` samples at once and returns vertices (n, V, 3) float32 metres."""
 
     def __init__(self, models_dir: Path, config: ModelConfig) -> None:
-        """Loads the hand model and both nets.
+        """Loads the hand model, the condition network and the denoiser.
 
         Raises:
-            ModelError: if a file is missing, damaged, or made for another of them.
+            ModelError: if a file is missing, damaged, or does not fit the other files.
         """
         self.hand = HandModel.load(models_dir / hand_model.FILE_NAME)
         components = HandComponents.load(models_dir / hand_components.FILE_NAME, self.hand)
@@ -70,19 +70,19 @@ class GraphDiffusion:
         start_time: float = schedule.TRAINING_STEPS,
         report: Report | None = None,
     ) -> np.ndarray:
-        """Meshes in the palm frame under a condition; the other methods are built on this one.
+        """Samples of meshes in the palm frame for a condition. The other methods use this method.
 
         Args:
             condition: of each of the n samples.
             steps: denoising steps.
             seed: of the noise.
-            targets: what the samples are pulled to.
-            start_m: (n, V, 3) palm frame: meshes to start from in place of pure noise; they are noised up to `start_time`.
-            start_time: 0..TRAINING_STEPS; the nearer to 0, the nearer the samples stay to `start_m`.
-            report: called after every step, here and in the other methods; may raise to end the sampling.
+            targets: the guidance moves the samples towards these targets.
+            start_m: (n, V, 3) palm frame: start meshes, used instead of pure noise. Noise is added up to `start_time`.
+            start_time: 0..TRAINING_STEPS; with a smaller value the samples stay nearer to `start_m`.
+            report: called after every step, in all methods; an exception from `report` ends the sampling.
 
         Raises:
-            ValueError: if an array has the wrong shape or `steps` or `start_time` is out of range.
+            ValueError: if an array has the wrong shape, or `steps` or `start_time` is out of range.
         """
         n, tokens, template = len(condition), self._tokens(condition), self.hand.template_m
         drawn = np.random.default_rng(seed).standard_normal((n, *template.shape))
@@ -102,16 +102,16 @@ class GraphDiffusion:
         return (template + UNIT_M * multistep(guide, drawn, steps, start_time)).astype(np.float32)
 
     def generate(self, n: int, seed: int = 0, steps: int = 50, report: Report | None = None) -> np.ndarray:
-        """`n` hands of any pose, palm frame."""
+        """`n` hands with random poses, palm frame."""
         return self.sample(GraphCondition.nothing(n), steps, seed, report=report)
 
     def inpaint_mesh(
         self, vertices_m: np.ndarray, given: np.ndarray, n: int, seed: int = 0, steps: int = 50, report: Report | None = None
     ) -> np.ndarray:
-        """`n` hands of which part of the surface is given, palm frame.
+        """`n` hands that complete a given part of the surface, palm frame.
 
         Args:
-            vertices_m: (V, 3) palm frame; what is not given may be NaN.
+            vertices_m: (V, 3) palm frame; vertices that are not given may be NaN.
             given: (V,) bool.
             n: number of hands.
             seed: of the noise.
@@ -122,7 +122,7 @@ class GraphDiffusion:
             ValueError: if no vertex is given, or an array has the wrong shape.
         """
         target = guidance.vertex_target(self.hand, vertices_m, given)
-        # Joints all of whose vertices are given are known, too.
+        # A joint is also given if all its vertices are given.
         known = np.abs(self.hand.joint_regressor) @ ~np.asarray(given, bool) < 1e-3
         joints_m = self.hand.joint_regressor @ np.where(np.asarray(given, bool)[:, None], vertices_m, 0.0)
         condition = GraphCondition.nothing(n).with_skeleton(joints_m, known)
@@ -131,10 +131,10 @@ class GraphDiffusion:
     def inpaint_skeleton(
         self, joints_m: np.ndarray, given: np.ndarray, n: int, seed: int = 0, steps: int = 50, report: Report | None = None
     ) -> np.ndarray:
-        """`n` hands of which some joints are given, palm frame.
+        """`n` hands that complete a given part of the skeleton, palm frame.
 
         Args:
-            joints_m: (21, 3) palm frame, average size; what is not given may be NaN.
+            joints_m: (21, 3) palm frame, average size; joints that are not given may be NaN.
             given: (21,) bool.
             n: number of hands.
             seed: of the noise.
@@ -156,12 +156,12 @@ class GraphDiffusion:
         seed: int = 0,
         report: Report | None = None,
     ) -> np.ndarray:
-        """`n` hypotheses of one seen hand, laid onto the skeletons; each is given one of them, in turn.
+        """`n` hypotheses of one detected hand, aligned with the skeletons. Hypothesis i uses skeleton i modulo K.
 
         Args:
             skeletons_m: (K, 21, 3) hypotheses in camera axes, any origin, average size.
             rays: (21, 2) undistorted x/z, y/z.
-            confidence: (21,) in 0..1; a keypoint of confidence 0 is not given.
+            confidence: (21,) in 0..1; a keypoint with confidence 0 is not given.
             features: of `HandDetection`, or None.
             n: number of hands.
             steps: denoising steps.
@@ -176,16 +176,16 @@ class GraphDiffusion:
     def condition_of(
         self, skeletons_m: np.ndarray, rays: np.ndarray, confidence: np.ndarray, features: np.ndarray | None = None
     ) -> tuple[GraphCondition, np.ndarray]:
-        """All that is known of one seen hand.
+        """The condition from all inputs of one detected hand.
 
         Args:
             skeletons_m: (n, 21, 3) hypotheses in camera axes, any origin, average size.
             rays: (21, 2) undistorted x/z, y/z.
-            confidence: (21,) in 0..1; a keypoint of confidence 0 is not given.
+            confidence: (21,) in 0..1; a keypoint with confidence 0 is not given.
             features: of `HandDetection`, or None.
 
         Returns:
-            the condition of n hands, and their rotations camera_from_palm (n, 3, 3) by the hypotheses.
+            the condition of n hands, and the rotations camera_from_palm (n, 3, 3) of the hypotheses.
         """
         require_shape("skeletons_m", skeletons_m, (None, N_JOINTS, 3))
         rotation, translation = palm_from_hand(skeletons_m, self.hand)
@@ -209,23 +209,23 @@ class GraphDiffusion:
         turn_std_rad: float = np.inf,
         local_std_m: float = 0.0,
     ) -> Fit:
-        """Hands whose joints lie on given rays, in the camera.
+        """Hands with joints on given rays, in the camera frame.
 
         Args:
-            condition: of each of the n hands, as `condition_of` makes it, or less.
-            camera_from_palm: (n, 3, 3) first guess of the rotations, as `condition_of` makes it.
+            condition: of each of the n hands, from `condition_of` or with fewer inputs.
+            camera_from_palm: (n, 3, 3) first guess of the rotations, from `condition_of`.
             rays: (21, 2) undistorted x/z, y/z.
-            confidence: (21,) in 0..1; joints of confidence 0 have no influence.
+            confidence: (21,) in 0..1; joints with confidence 0 have no influence.
             steps: denoising steps.
             seed: of the noise.
             start_m: (n, V, 3) palm frame, meshes to improve; None to start from noise.
-            start_time: how much noise they get, 0..TRAINING_STEPS.
-            prior_std_m: how far the model's guesses may be off; the smaller, the less they follow the rays. None, for samples
-                from pure noise: what the noise leaves open.
+            start_time: noise level of the start meshes, 0..TRAINING_STEPS.
+            prior_std_m: standard deviation of the model's predictions; with a smaller value they follow the rays less. None for
+                samples from pure noise: the standard deviation is computed from the noise level.
             report: as in `sample`.
-            turn_std_rad: how far `camera_from_palm` may be off; infinite if it is a start only, 0 to keep it, as when it is known
-                from elsewhere and the rays are less exact than that.
-            local_std_m: how far the skin about each joint may be off by itself.
+            turn_std_rad: standard deviation of `camera_from_palm`; infinite to use `camera_from_palm` only as a start. 0 keeps
+                `camera_from_palm` unchanged, for example if another source is more accurate than the rays.
+            local_std_m: standard deviation of independent local errors of the skin around each joint.
         """
         ray_std = KEYPOINT_NOISE * ray_extent(rays)
         target = ProjectionTarget(

@@ -1,7 +1,8 @@
-"""Fits the mesh of a hand to the keypoints that were seen: a few guided steps of the graph diffusion, from the cascade's mesh.
+"""Fits the mesh of a hand to the detected keypoints: a few guided steps of the graph diffusion, from the mesh of the cascade.
 
-The mesh gets part of the noise and is denoised again while its joints are pulled onto their rays: so it comes nearer to what the
-camera saw and stays a hand. One mesh is fitted, that of the main mode; the hypotheses stay as they are.
+Part of the noise is added to the mesh. Then the mesh is denoised while the guidance moves its joints towards their rays. So the
+mesh agrees better with the image and stays a plausible hand. Only the mesh of the main mode is fitted. The hypotheses do not
+change.
 """
 
 import time
@@ -19,41 +20,44 @@ from hand_mesh_ros.core.hand.model import bone_lengths
 from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import SeenHand
 
-# A fit that moves the joints further than this on average has found another hand. Its result is dropped [m].
+# If a fit moves the joints by more than this on average, the fit has found another hand, and its result is not used [m].
 _LONGEST_WAY_M = 0.1
 
 
 class StepBudget:
-    """How many steps fit into a time. The fastest of the last steps counts, so that one slow step does not stop the fit."""
+    """Computes how many steps are possible in a time budget, from the fastest recent step.
 
-    # As many measured fits count. After so many images without a fit, one step is tried: the machine may be free again.
+    With the fastest step, one slow step does not stop the fit.
+    """
+
+    # Number of fits in the measurement. Number of images without a fit before one step is tried: the computer may be free again.
     _REMEMBERED, _IMAGES_TO_RETRY = 5, 30
 
     def __init__(self) -> None:
-        """Starts without a measure: the first fit takes all steps that are wanted."""
+        """Starts without a measurement. The first fit uses all requested steps."""
         self._step_ms: deque[float] = deque(maxlen=self._REMEMBERED)
         self._is_cold, self._skipped = True, 0
 
     def affordable(self, steps: int, budget_ms: float) -> int:
-        """At most `steps` that fit into `budget_ms`; a budget of 0 is no limit."""
+        """Number of steps, at most `steps`, that are possible in `budget_ms`. A budget of 0 means no limit."""
         if budget_ms and self._step_ms:
             steps = min(steps, int(budget_ms / min(self._step_ms)))
         self._skipped = 0 if steps else self._skipped + 1
         return 1 if self._skipped > self._IMAGES_TO_RETRY else steps
 
     def measured(self, step_ms: float) -> None:
-        """Takes in the time of a step. The first one is dropped, since it sets the models up."""
+        """Stores the time of a step. The first time is not used, because the first step includes the set-up of the models."""
         if self._is_cold:
             self._is_cold = False
             return
-        if self._skipped:  # a try after a pause: what was measured before it is too old
+        if self._skipped:  # the measurements before the pause are too old
             self._step_ms.clear()
             self._skipped = 0
         self._step_ms.append(step_ms)
 
 
 class MeshFitter:
-    """Fits the mesh of right hands, within the time that each hand has."""
+    """Fits the mesh of right hands, within the time budget of each hand."""
 
     def __init__(self, models_dir: Path, config: FitConfig) -> None:
         """Loads the graph diffusion.
@@ -74,7 +78,7 @@ class MeshFitter:
 
         Args:
             hand: main mode of the hypotheses, a right hand.
-            seen: its keypoints and image features.
+            seen: keypoints and image features of the hand.
         """
         steps = self._budget.affordable(self._config.fit_steps, self._config.fit_budget_ms)
         if not steps:
@@ -92,7 +96,10 @@ class MeshFitter:
         return hand.with_shape(growth * (joints_m - wrist_m), growth * (fitted_m - wrist_m))
 
     def _start(self, hand: Aggregate) -> np.ndarray:
-        """Mesh (V, 3) to be fitted: the skeleton and the joints of the surface have different errors, so it is moved halfway."""
+        """Start mesh (V, 3) of the fit, moved halfway towards the skeleton.
+
+        The skeleton and the joints of the surface have different errors, so their mean is a better start.
+        """
         joints_m = self._graph.directions.regressor @ hand.vertices_m
         return self._graph.directions.with_joints(hand.vertices_m, 0.5 * (hand.joints_m + joints_m))
 

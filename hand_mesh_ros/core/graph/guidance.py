@@ -1,15 +1,16 @@
-"""Condition-aligned guidance of the graph diffusion: pulls a guess of the clean mesh towards what is given of the hand.
+"""Condition-aligned guidance of the graph diffusion: moves a prediction of the clean mesh towards the given parts of the hand.
 
-HHMR (Li et al., CVPR 2024), eq. 4: the guess x moves along the gradient of |F(x) - c|^2, with F the joint regressor (3D
-skeleton, or part of one), the joints' projection into a camera (2D skeleton) or a selection of vertices (part of a mesh). The
-plain gradient needs a step size tuned for each F, and it moves nothing but the few vertices that F looks at. So the guess is
-moved to the least of
+HHMR (Li et al., CVPR 2024), eq. 4: the prediction x moves along the gradient of |F(x) - c|^2. F is the joint regressor (3D
+skeleton or part of a skeleton), the projection of the joints into a camera (2D skeleton) or a selection of vertices (part of a
+mesh). The plain gradient needs a tuned step size for each F and moves only the few vertices that F uses. So the prediction moves
+to the minimum of
 
     |F(x + dx) - c|^2 / noise_std^2 + |dx|_K^2 / prior_std^2
 
-where K is a covariance of hands: for given vertices it says that neighbours move together, so that the surface stays smooth, and
-one step solves it; for joints and rays it is that of the principal components, for rays solved together with the hand's pose by
-damped Gauss-Newton steps. All of it is in closed form on the clean guess; nothing is differentiated through the network.
+where K is a covariance of hands. For given vertices, K is a covariance of neighbouring vertices, so that the surface stays
+smooth, and one step solves the problem. For joints and rays, K is the covariance of the principal components. For rays, damped
+Gauss-Newton steps solve for the mesh and the pose of the hand together. The method works on the predicted clean mesh and
+needs no gradient through the network.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,45 +26,45 @@ from hand_mesh_ros.core.models.sampler import Denoise
 from hand_mesh_ros.core.topology import N_JOINTS
 from hand_mesh_ros.core.types import require_shape
 
-# How far a guess may be off, per vertex, and how exactly it has to fit what is given in three dimensions.
+# Standard deviation of a prediction per vertex, and standard deviation of given 3D positions.
 _PRIOR_STD_M, _EXACT_STD_M = 0.01, 0.0002
 
 
 class Target(Protocol):
-    """What a mesh is to agree with; all functions take meshes (n, V, 3) in metres in the palm frame."""
+    """Target of the guidance. All functions take meshes (n, V, 3) in metres in the palm frame."""
 
     def value(self, vertices_m: np.ndarray) -> np.ndarray:
         """|F(x) - c|^2 of each mesh, (n,)."""
         ...
 
     def improve(self, vertices_m: np.ndarray, kept: float = 0.0) -> np.ndarray:
-        """Meshes after one step, (n, V, 3), where they were guessed from samples of alpha_bar `kept`."""
+        """Meshes after one step, (n, V, 3). The input meshes are predictions from samples with alpha_bar `kept`."""
         ...
 
 
 class LinearTarget:
-    """Given places of weighted sums of vertices: joints, some joints, or some vertices."""
+    """Given positions of weighted sums of vertices: all joints, some joints, or some vertices."""
 
     def __init__(
         self,
         hand: HandModel,
         operator: np.ndarray,
         places_m: np.ndarray,
-        weights: np.ndarray,
+        confidence: np.ndarray,
         directions: HandDirections | None = None,
     ) -> None:
-        """Prepares the step; prefer `joint_target` and `vertex_target`.
+        """Prepares the step. Use `joint_target` or `vertex_target` if possible.
 
         Args:
-            hand: for its mesh hierarchy.
-            operator: (m, V) the sums.
-            places_m: (m, 3), or (n, m, 3) if each mesh has its own.
-            weights: (m,) confidences; 0 where nothing is given.
-            directions: in which the whole hand is moved before its surface is moved locally, as far as noise leaves them open;
-                None for the local step alone.
+            hand: for the mesh hierarchy.
+            operator: (m, V) weights of the sums.
+            places_m: (m, 3), or (n, m, 3) for different positions in each mesh.
+            confidence: (m,) of the positions; 0 for positions that are not given.
+            directions: the whole hand moves along these directions before the surface moves locally. The noise level limits this
+                motion. None for the local step only.
         """
         self._directions = directions
-        root = np.sqrt(np.asarray(weights, np.float64))[:, None]
+        root = np.sqrt(np.asarray(confidence, np.float64))[:, None]
         self._rows = root * operator
         self._places = root * np.where(root > 0, places_m, 0.0)
         spread = spread_of(hand, self._rows)
@@ -79,7 +80,7 @@ class LinearTarget:
         return vertices_m - self._gain @ self._residual(vertices_m)
 
     def _along(self, directions: HandDirections, vertices_m: np.ndarray, kept: float) -> np.ndarray:
-        """The likeliest move, (n, V, 3), of a Gaussian guess that is given the places."""
+        """The most likely motion, (n, V, 3), for a Gaussian prediction and the given positions."""
         freedom = directions.freedom(None, 0.0, kept)
         is_free = freedom > 0
         basis_m = freedom[is_free, None, None] * directions.basis_m[is_free]
@@ -93,27 +94,27 @@ class LinearTarget:
 
 
 def joint_target(
-    hand: HandModel, joints_m: np.ndarray, weights: np.ndarray, directions: HandDirections | None = None
+    hand: HandModel, joints_m: np.ndarray, confidence: np.ndarray, directions: HandDirections | None = None
 ) -> LinearTarget:
-    """Operator J, or M J for part of a skeleton.
+    """Target with operator J, or M J for part of a skeleton.
 
     Args:
-        hand: for its joint regressor.
+        hand: for the joint regressor.
         joints_m: (21, 3) or (n, 21, 3) in the palm frame.
-        weights: (21,) confidences; 0 for joints that are not given, which may be NaN.
+        confidence: (21,) of the joints; 0 for joints that are not given. Joints that are not given may be NaN.
         directions: as in `LinearTarget`.
     """
-    require_shape("weights", weights, (N_JOINTS,))
-    return LinearTarget(hand, hand.joint_regressor, joints_m, weights, directions)
+    require_shape("confidence", confidence, (N_JOINTS,))
+    return LinearTarget(hand, hand.joint_regressor, joints_m, confidence, directions)
 
 
 def vertex_target(hand: HandModel, vertices_m: np.ndarray, given: np.ndarray) -> LinearTarget:
-    """Operator M: part of a mesh.
+    """Target with operator M: part of a mesh.
 
     Args:
-        hand: for its mesh.
+        hand: for the mesh.
         vertices_m: (V, 3) in the palm frame.
-        given: (V,) bool, True for the vertices that count; the others may be NaN.
+        given: (V,) bool, True for the given vertices; the other vertices may be NaN.
 
     Raises:
         ValueError: if no vertex is given, or an array has the wrong shape.
@@ -128,17 +129,17 @@ def vertex_target(hand: HandModel, vertices_m: np.ndarray, given: np.ndarray) ->
 
 
 class ProjectionTarget:
-    """Operator Pi J: rays on which a camera sees the joints. Where the hand is in that camera is solved for at every step.
+    """Target with operator Pi J: rays of the joints in a camera. Every step estimates the pose of the hand in the camera.
 
-    The surface may move along the principal components of hands, which keeps it a hand while it follows rays that leave open how
-    far the joints are.
+    Rays do not give the distance of the joints. The surface moves along the principal components of hands, so that the result
+    stays a plausible hand.
     """
 
     def __init__(
         self,
         directions: HandDirections,
         rays: np.ndarray,
-        weights: np.ndarray,
+        confidence: np.ndarray,
         ray_std: float,
         camera_from_palm: np.ndarray,
         prior_std_m: float | None = None,
@@ -148,36 +149,39 @@ class ProjectionTarget:
         """Prepares the steps.
 
         Args:
-            directions: how the surface may move.
+            directions: possible motion of the surface.
             rays: (21, 2) undistorted x/z, y/z.
-            weights: (21,) confidence of each; 0 for joints that are not seen.
-            ray_std: standard deviation of a ray of weight 1, per axis.
+            confidence: (21,) of the rays; 0 for joints that are not visible.
+            ray_std: standard deviation of a ray of confidence 1, per axis.
             camera_from_palm: (n, 3, 3) first guess of the rotations.
-            prior_std_m: how far vertices of a guess may be off; the smaller, the less it follows rays that contradict it. None,
-                for samples from pure noise: what the noise leaves open.
-            turn_std_rad: how far the rotations may be off; infinite if they are a start only, 0 to keep them.
-            local_std_m: how far the skin about each joint may be off by itself.
+            prior_std_m: standard deviation of the vertices of a prediction; with a smaller value the mesh follows the rays less.
+                None for samples from pure noise: the standard deviation is computed from the noise level.
+            turn_std_rad: standard deviation of the rotations; infinite to use the rotations only as a start, 0 to keep them.
+            local_std_m: standard deviation of independent local errors of the skin around each joint.
         """
         self._directions, self._regressor = directions, directions.regressor
         self._prior_std_m, self._local_std_m = prior_std_m, local_std_m
-        self._rays, self._weights = np.asarray(rays, np.float64), np.asarray(weights, np.float64)
+        self._rays, self._confidence = np.asarray(rays, np.float64), np.asarray(confidence, np.float64)
         self._ray_std, self._turn_std_rad = ray_std, turn_std_rad
         self._rotation = np.asarray(camera_from_palm, np.float64)
 
     def pose(self, vertices_m: np.ndarray) -> Pose:
-        """Where in the camera the meshes, as they are, explain the rays best."""
+        """The poses in the camera with the best agreement of meshes and rays. The meshes do not change."""
         joints_m = self._regressor @ vertices_m
-        return solve_pose(joints_m, self._rays, self._weights, self._rotation, self._ray_std, self._turn_std_rad)
+        return solve_pose(joints_m, self._rays, self._confidence, self._rotation, self._ray_std, self._turn_std_rad)
 
     def value(self, vertices_m: np.ndarray, pose: Pose | None = None) -> np.ndarray:
-        """Weighted sum of squared distances in the plane z = 1, (n,), without joints behind the camera; None for the best."""
+        """Weighted sum of squared distances in the plane z = 1, (n,), without joints behind the camera.
+
+        With `pose` None, the best pose is used.
+        """
         placed = (pose or self.pose(vertices_m)).place(self._regressor @ vertices_m)
         depth = np.maximum(placed[..., 2], NEAR_M)
         squared = ((placed[..., :2] / depth[..., None] - self._rays) ** 2).sum(-1)
-        return (self._weights * (placed[..., 2] > NEAR_M) * squared).sum(-1)
+        return (self._confidence * (placed[..., 2] > NEAR_M) * squared).sum(-1)
 
     def improve(self, vertices_m: np.ndarray, kept: float = 0.0) -> np.ndarray:
-        """The likeliest meshes, given the rays and that `vertices_m` are guesses."""
+        """The most likely meshes for the rays and the predicted meshes `vertices_m`."""
         freedom = self._directions.freedom(self._prior_std_m, self._local_std_m, kept)
         is_free = freedom > 0
         freedom = freedom[is_free]
@@ -186,11 +190,11 @@ class ProjectionTarget:
         return vertices_m + np.tensordot(coefficients, self._directions.basis_m[is_free], axes=1)
 
     def _problems(self, vertices_m: np.ndarray, directions_m: np.ndarray) -> Iterator[RayProblem]:
-        seen = (self._rays, self._weights, self._ray_std)
+        seen = (self._rays, self._confidence, self._ray_std)
         for joints_m, rotation in zip(self._regressor @ vertices_m, self._rotation, strict=True):
             yield RayProblem(joints_m, directions_m, *seen, rotation, self._turn_std_rad)
 
 
 def guided(denoise: Denoise, improve: Callable[[np.ndarray, float], np.ndarray]) -> Denoise:
-    """`denoise` with improved guesses: `improve` gets each guess and the alpha_bar of the noisy sample behind the guess."""
+    """`denoise` with improved predictions. `improve` gets each prediction and the alpha_bar of its noisy sample."""
     return lambda noisy, time: improve(denoise(noisy, time), float(schedule.alpha_bar(time)))

@@ -1,11 +1,12 @@
-"""The likeliest hand whose joints lie on given rays: its shape, its rotation and its place at once.
+"""The most likely hand with joints on given rays. Shape, rotation and position are estimated together.
 
-Rays leave open how far each joint is. What closes the gap is a first guess and how hands vary about it: the cost is
+Rays do not give the distance of each joint. A first guess and the variation of hands about the first guess are the prior. The
+cost is
 
     sum of w |ray - seen|^2 / ray_std^2  +  |coefficients|^2  +  |turn from the first rotation|^2 / turn_std^2
 
-which is the negative logarithm of the posterior for Gaussian errors; it is lowered by damped Gauss-Newton steps (Levenberg 1944).
-Where a depth camera measured the skin, each measure is one more residual: `SkinPlanes`.
+with w the confidence. For Gaussian errors, half of the cost is the negative logarithm of the posterior, up to a constant. Damped
+Gauss-Newton steps (Levenberg 1944) reduce the cost. Each depth of the skin adds one residual: `SkinPlanes`.
 """
 
 from dataclasses import dataclass
@@ -16,17 +17,17 @@ from hand_mesh_ros.core.geometry import rotations
 from hand_mesh_ros.core.geometry.rays import translate_onto_rays
 
 _MOST_STEPS = 40
-# Steps end when one lowers the cost by less than this share, or a higher damping than this does not help.
+# The steps end if a step reduces the cost by less than this share, or if the damping is above this limit.
 _GAIN, _HIGHEST_DAMPING = 1e-4, 1e8
 _DAMPING, _EASED, _RAISED = 1e-2, 0.3, 10.0
 NEAR_M = 0.03
-# The least freedom of the rotation, so that one that is to be kept needs no case of its own [rad].
+# Smallest standard deviation of the rotation, so that a fixed rotation needs no special case [rad].
 _LEAST_TURN = 1e-5
 
 
 @dataclass(frozen=True)
 class Pose:
-    """Rotations and translations that bring points from the palm frame into that of the camera."""
+    """Rotations and translations from the palm frame to the camera frame."""
 
     rotation: np.ndarray  # (n, 3, 3) camera_from_palm
     translation_m: np.ndarray  # (n, 3)
@@ -49,35 +50,35 @@ class SkinPlanes:
 
 @dataclass(frozen=True)
 class RayProblem:
-    """What is known of one hand."""
+    """Inputs of the optimisation for one hand."""
 
     joints_m: np.ndarray  # (21, 3) first guess, in any frame
-    directions_m: np.ndarray  # (k, 21, 3) how they move with each coefficient, whose prior is standard normal; k may be 0
+    directions_m: np.ndarray  # (k, 21, 3) motion of the joints per coefficient; coefficients are standard normal; k may be 0
     rays: np.ndarray  # (21, 2) undistorted x/z, y/z
-    weights: np.ndarray  # (21,) confidences; 0 for joints that are not seen
-    ray_std: float  # standard deviation of a ray of weight 1, per axis
+    confidence: np.ndarray  # (21,) of the rays; 0 for joints that are not visible
+    ray_std: float  # standard deviation of a ray of confidence 1, per axis
     rotation: np.ndarray  # (3, 3) first guess of camera_from_frame
-    turn_std_rad: float = np.inf  # how far off it may be: infinite if it is a start only, 0 to keep it
-    skin: SkinPlanes | None = None  # what depth says of the hand
+    turn_std_rad: float = np.inf  # standard deviation of `rotation`: infinite if `rotation` is only a start, 0 to keep `rotation`
+    skin: SkinPlanes | None = None  # skin that a depth camera has measured
 
 
 @dataclass(frozen=True)
 class HandState:
-    """A hand while it is solved for."""
+    """State of a hand during the optimisation."""
 
     rotation: np.ndarray  # (3, 3) camera_from_frame
     translation_m: np.ndarray  # (3,)
     coefficients: np.ndarray  # (k,)
 
     def moved(self, step: np.ndarray) -> "HandState":
-        """The state after a step (6 + k,): turn, translation, coefficients."""
+        """The state after a step (6 + k,): rotation vector, translation, coefficients."""
         turn = rotations.from_vector(step[:3])
         return HandState(turn @ self.rotation, self.translation_m + step[3:6], self.coefficients + step[6:])
 
 
 @dataclass(frozen=True)
 class _Model:
-    """The cost at a state and its quadratic model there."""
+    """The cost at a state and the quadratic model of the cost at this state."""
 
     cost: float
     information: np.ndarray  # (6 + k, 6 + k)
@@ -88,19 +89,19 @@ class _Model:
 
 
 def likeliest_hand(problem: RayProblem) -> tuple[np.ndarray, Pose]:
-    """Coefficients (k,) and the pose, of one hand, with the least cost near the first guess.
+    """Coefficients (k,) and pose of one hand with the smallest cost near the first guess.
 
     Raises:
-        ValueError: if a ray or weight is not finite, or no weight is positive.
+        ValueError: if a ray or a confidence is not finite, a confidence is negative, or no confidence is positive.
     """
     turned = problem.joints_m @ problem.rotation.T
-    place = translate_onto_rays(turned[None], problem.rays, problem.weights)[0][0]
+    place = translate_onto_rays(turned[None], problem.rays, problem.confidence)[0][0]
     state = improved(HandState(problem.rotation, place, np.zeros(len(problem.directions_m))), problem)
     return state.coefficients, Pose(state.rotation[None], state.translation_m[None])
 
 
 def improved(state: HandState, problem: RayProblem, most_steps: int = _MOST_STEPS) -> HandState:
-    """The state after steps that each lower the cost, or the same state if none does."""
+    """The state after steps that each reduce the cost. The same state if no step reduces the cost."""
     model, damping = _model_at(state, problem), _DAMPING
     for _ in range(most_steps):
         if model is None or damping > _HIGHEST_DAMPING:
@@ -120,40 +121,40 @@ def improved(state: HandState, problem: RayProblem, most_steps: int = _MOST_STEP
 def solve_pose(
     joints_m: np.ndarray,
     rays: np.ndarray,
-    weights: np.ndarray,
+    confidence: np.ndarray,
     rotation: np.ndarray,
     ray_std: float = 1.0,
     turn_std_rad: float = np.inf,
 ) -> Pose:
-    """Where hands of known shape are: the poses with the least cost.
+    """Poses of hands of known shape: the poses with the smallest cost.
 
-    A rotation is found near its first guess only: far off, the rays have a second, mirrored explanation.
+    A rotation is only found near its first guess. Far from the first guess, the rays have a second, mirrored solution.
 
     Args:
         joints_m: (n, 21, 3) in any frame.
         rays: (21, 2) undistorted x/z, y/z.
-        weights: (21,) at least 0, one of them larger.
+        confidence: (21,) of the rays, at least 0; at least one value must be above 0.
         rotation: (n, 3, 3) first guess.
-        ray_std: as in `RayProblem`; without influence where rotations are free.
+        ray_std: as in `RayProblem`; without influence if the rotations are free.
         turn_std_rad: as in `RayProblem`.
 
     Raises:
-        ValueError: if a ray or weight is not finite, or no weight is positive.
+        ValueError: if a ray or a confidence is not finite, a confidence is negative, or no confidence is positive.
     """
     none = np.zeros((0, *joints_m.shape[1:]))
     found = [
-        likeliest_hand(RayProblem(each_m, none, rays, weights, ray_std, start, turn_std_rad))[1]
+        likeliest_hand(RayProblem(each_m, none, rays, confidence, ray_std, start, turn_std_rad))[1]
         for each_m, start in zip(joints_m, rotation, strict=True)
     ]
     return Pose(np.concatenate([pose.rotation for pose in found]), np.concatenate([pose.translation_m for pose in found]))
 
 
 def linearised(problem: RayProblem, state: HandState) -> tuple[np.ndarray, np.ndarray] | None:
-    """Weighted residuals of the rays at a state and their Jacobian by a step from there.
+    """Weighted residuals of the rays at a state, and the Jacobian of the residuals with respect to a step.
 
     Returns:
-        residuals (42,) and Jacobian (42, 6 + k) by turn [rad], translation [m] and coefficients, both in standard deviations;
-        None if a joint lies in or behind the camera's plane.
+        residuals (42,) and Jacobian (42, 6 + k) by rotation vector [rad], translation [m] and coefficients. Residuals and
+        Jacobian are in standard deviations. None if the depth of a joint is at most `NEAR_M`.
     """
     arm = (problem.joints_m + np.tensordot(state.coefficients, problem.directions_m, axes=1)) @ state.rotation.T
     placed = arm + state.translation_m
@@ -163,10 +164,10 @@ def linearised(problem: RayProblem, state: HandState) -> tuple[np.ndarray, np.nd
     by_point = np.zeros((len(placed), 2, 3))
     by_point[:, 0, 0] = by_point[:, 1, 1] = 1 / placed[:, 2]
     by_point[:, :, 2] = -seen / placed[:, 2:]
-    # A turn w moves a joint p by w x p.
+    # A rotation by w moves a joint p by w x p.
     by_turn = np.cross(arm[:, None], by_point)
     by_shape = np.einsum("jac,kjc->jak", by_point, problem.directions_m @ state.rotation.T)
-    root = np.sqrt(problem.weights)[:, None] / problem.ray_std
+    root = np.sqrt(problem.confidence)[:, None] / problem.ray_std
     jacobian = (root[..., None] * np.concatenate([by_turn, by_point, by_shape], -1)).reshape(2 * len(placed), -1)
     return (root * (seen - problem.rays)).ravel(), jacobian
 
@@ -183,7 +184,7 @@ def linearised_skin(skin: SkinPlanes, state: HandState) -> tuple[np.ndarray, np.
 
 
 def _model_at(state: HandState, problem: RayProblem) -> _Model | None:
-    """None if a joint lies in or behind the camera's plane."""
+    """Cost and quadratic model at a state. None if the depth of a joint is at most `NEAR_M`."""
     rays = linearised(problem, state)
     if rays is None:
         return None

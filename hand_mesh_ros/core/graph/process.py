@@ -1,7 +1,7 @@
 """Runs the graph diffusion in a separate process of low priority, so that long jobs do not delay the calling process.
 
-A thread would delay the caller: a thread of low priority may hold Python's lock for a long time on a busy machine. A job is sent
-as the name of a method with its arguments. The process sends back each step, then the result or the exception.
+A thread would delay the caller, because a thread of low priority may hold Python's lock for a long time on a busy computer. A job
+is the name of a method with its arguments. The process returns a message after each step, then the result or the exception.
 """
 
 import os
@@ -21,27 +21,30 @@ from hand_mesh_ros.core.graph.reconstruct import HandReconstructor
 from hand_mesh_ros.core.models.onnx_model import ModelError
 from hand_mesh_ros.core.models.sampler import Cancelled, Report
 
-# On a busy machine the process gets about a tenth of the processor time of a process with normal priority.
+# On a busy computer the process gets about 10 % of the processor time of a process with normal priority.
 _NICENESS = 10
 # Period of the calls of `watch` [s].
 _PATIENCE_S = 0.1
-_CLOSED = "the process of the graph diffusion is closed"
+_CLOSED = "the process of the graph diffusion was closed"
 _STEP, _DONE, _FAILED, _CANCEL = "step", "done", "failed", "cancel"
 
 
 class ProcessLost(RuntimeError):
-    """The process has ended without an answer."""
+    """The process has ended without a result."""
 
 
 class GraphProcess:
-    """Runs jobs of a `HandReconstructor`, one at a time. The process starts with the first job, and again if it was lost."""
+    """Runs jobs of a `HandReconstructor`, one job at a time.
+
+    The process starts at the first job. If the process is lost, the next job starts a new process.
+    """
 
     def __init__(self, models_dir: Path, config: PipelineConfig) -> None:
-        """Starts nothing yet.
+        """Stores the settings. The process starts later.
 
         Args:
             models_dir: folder of the model files.
-            config: how they run; may be replaced by one for the jobs to come that differs in `live` fields.
+            config: settings of the models. The caller may set `config` to a value with other `live` fields for the next jobs.
         """
         self._models_dir, self.config = models_dir, config
         self._lock = threading.Lock()
@@ -49,18 +52,18 @@ class GraphProcess:
         self._is_closed = False
 
     def run(self, name: str, *arguments: Any, report: Report, watch: Callable[[], None]) -> Any:
-        """Outcome of a job.
+        """Result of a job.
 
         Args:
-            name: "reconstruct", or a method of `GraphDiffusion` that takes a `report`.
-            arguments: of it, without the report.
+            name: "reconstruct", or a method of `GraphDiffusion` with a `report` argument.
+            arguments: of the method, without `report`.
             report: called after every step.
-            watch: called several times a second; like `report` it may raise, which ends the job after the step at hand.
+            watch: called several times per second. An exception from `report` or `watch` ends the job after the current step.
 
         Raises:
-            ModelError: if a model file is missing, damaged or foreign; the next job looks again.
-            ProcessLost: if it has ended; the next job starts it again.
-            Exception: what the job, `report` or `watch` raises.
+            ModelError: if a model file is missing, damaged or not a file of this package. The next job tries again.
+            ProcessLost: if the process has ended. The next job starts the process again.
+            Exception: an exception of the job, `report` or `watch`.
         """
         process, connection = self._started()
         try:
@@ -71,13 +74,13 @@ class GraphProcess:
             if self._is_closed:
                 raise Cancelled(_CLOSED) from error
             code = process.returncode
-            raise ProcessLost(f"the process of the graph diffusion was lost (exit code {code}); ask again") from error
+            raise ProcessLost(f"the process of the graph diffusion has ended (exit code {code}); run the job again") from error
         if kind == _FAILED:
             raise content
         return content
 
     def close(self) -> None:
-        """Ends the process at once, also in the middle of a job; from any thread."""
+        """Ends the process immediately, also during a job. May be called from any thread."""
         with self._lock:
             self._is_closed = True
         self._end()
@@ -88,7 +91,7 @@ class GraphProcess:
                 raise Cancelled(_CLOSED)
             if self._running is None or self._running[0].poll() is not None:
                 ours, theirs = Pipe()
-                # It finds the package where this process has found it.
+                # The new process imports the package from the same folder.
                 environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
                 command = [sys.executable, "-m", "hand_mesh_ros.core.graph.process", str(theirs.fileno())]
                 self._running = subprocess.Popen(command, env=environment, pass_fds=(theirs.fileno(),)), ours
@@ -105,7 +108,10 @@ class GraphProcess:
 
 
 def _followed(connection: Connection, report: Report, watch: Callable[[], None]) -> tuple[str, Any]:
-    """How the job at hand ends. Where `report` or `watch` raises it is cancelled, and that is raised again after its end."""
+    """Kind and content of the result of the current job.
+
+    If `report` or `watch` raises an exception, the job is cancelled. The exception is raised again after the end of the job.
+    """
     try:
         return _ended(connection, report, watch)
     except (EOFError, ConnectionError):
@@ -127,7 +133,7 @@ def _ended(connection: Connection, report: Report, watch: Callable[[], None]) ->
 
 
 def _serve(connection: Connection) -> None:
-    """Does jobs until the other side is gone."""
+    """Runs jobs until the connection is closed."""
     models_dir = connection.recv()
     reconstructor: HandReconstructor | None = None
 
@@ -139,7 +145,7 @@ def _serve(connection: Connection) -> None:
 
     while True:
         name, arguments, config = connection.recv()
-        if name == _CANCEL:  # of a job that was done before this came
+        if name == _CANCEL:  # the job ended before the cancellation arrived
             continue
         try:
             reconstructor = reconstructor or HandReconstructor(models_dir, config)
@@ -150,15 +156,15 @@ def _serve(connection: Connection) -> None:
             raise
         except (Cancelled, ModelError, ValueError) as error:
             answer = _FAILED, error
-        except Exception as error:  # others may not survive the way over
+        except Exception as error:  # other exceptions may not be picklable
             traceback.print_exc()
             answer = _FAILED, RuntimeError(f"{type(error).__name__}: {error}")
         connection.send(answer)
 
 
 def main() -> None:
-    """Entry point of the process; the connection's file descriptor is its argument."""
-    # Ctrl-C reaches all processes of a terminal; this one ends with the one that asks.
+    """Entry point of the process. The argument is the file descriptor of the connection."""
+    # Ctrl-C goes to all processes of a terminal. This process ignores Ctrl-C and ends when the calling process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(_NICENESS)
     try:

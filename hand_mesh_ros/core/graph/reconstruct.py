@@ -1,6 +1,7 @@
-"""Single images by the graph diffusion: every hand that is seen, as weighed hypotheses of its whole surface.
+"""Reconstructs hands in single images with the graph diffusion. Each hand gets weighted hypotheses of its whole surface.
 
-It takes the time that the chain for streams (`pipeline`) does not have: many hypotheses, many steps, nothing remembered.
+Reconstruction is slower than the chain for streams (`pipeline`), because it uses many hypotheses and many steps. It stores no
+state between images.
 """
 
 from collections.abc import Callable
@@ -22,43 +23,46 @@ from hand_mesh_ros.core.place.user_size import given_size
 from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import Frame, HandDetection, ScaleSource, SeenHand
 
-# How far a fit lets vertices follow the keypoints at each step; more follows their errors (on rendered hands).
+# Standard deviation of vertices in the fit. On rendered hands, with a larger value the vertices follow the keypoint errors.
 _PULL_M = 0.004
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How thoroughly each hand is looked at."""
+    """Settings of the computing effort per hand."""
 
     n: int  # hypotheses
     steps: int  # denoising steps
     seed: int = 0  # of the noise
-    fit: bool = False  # draw the joints onto the keypoints at every step
+    fit: bool = False  # True to move the joints towards the keypoints at every step
 
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """Hypotheses of one hand as it is, in the camera frame; relative to each one's wrist where `scale_source` is "none"."""
+    """Hypotheses of one left or right hand in the camera frame.
+
+    If `scale_source` is "none", each hypothesis is relative to its own wrist.
+    """
 
     detection: HandDetection
     vertices_m: np.ndarray  # (n, V, 3) float32
     joints_m: np.ndarray  # (n, 21, 3)
-    weights: np.ndarray  # (n,) sum to 1: agreement with the keypoints and of the skeletons with each other
+    weights: np.ndarray  # (n,) with sum 1: from the agreement with the keypoints and between the skeletons
     reprojection_px: np.ndarray  # (n,) root mean square distance of joints and keypoints in the image
     scale_source: ScaleSource
 
 
 class HandReconstructor:
-    """Detector, joint sampler and graph diffusion of its own; not safe to call from two threads at once."""
+    """Detector, joint sampler and graph diffusion for single images. Not thread-safe."""
 
     def __init__(self, models_dir: Path, config: PipelineConfig) -> None:
         """Loads the models.
 
         Raises:
-            ModelError: if one is missing, damaged, foreign, or cannot run on `config.device`.
+            ModelError: if a model is missing, damaged, not a model of this package, or cannot run on `config.device`.
         """
         self._config = config
-        # First, since its files are the ones that may not be there.
+        # The graph diffusion is loaded first, because its files may be missing.
         self.graph = GraphDiffusion(models_dir, config)
         self._detector = HandDetector(models_dir, config)
         self._sampler = JointSampler(models_dir, config)
@@ -70,12 +74,12 @@ class HandReconstructor:
         self._sampler.reconfigure(config)
 
     def __call__(self, frame: Frame, effort: Effort, report: Report | None = None) -> list[Reconstruction]:
-        """Hands of an image, at most `config.max_hands`.
+        """Hands in an image, at most `config.max_hands`.
 
         Args:
-            frame: image and camera; depth is not used. With `config.mirrored_input` it is turned back first.
+            frame: image and camera; depth is not used. With `config.mirrored_input` the image is mirrored first.
             effort: for each hand.
-            report: called after every step, counted over all hands; may raise to end the work.
+            report: called after every step with the step count over all hands. An exception from `report` ends the computation.
         """
         if self._config.mirrored_input:
             frame = frame.mirrored()
@@ -105,12 +109,12 @@ class HandReconstructor:
     def _drawn(
         self, skeletons_m: np.ndarray, seen: SeenHand, effort: Effort, report: Report | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Right hands (n, V, 3) placed in the camera, and their distances (n,) from the rays in the plane z = 1."""
+        """Right hands (n, V, 3) in the camera frame, and their residuals (n,) to the rays in the plane z = 1."""
         graph, n, steps, seed = self.graph, effort.n, effort.steps, effort.seed
         features = seen.features if self._config.image_features else None
         if effort.fit:
             condition, camera_from_palm = graph.condition_of(skeletons_m, seen.rays, seen.confidence, features)
-            # The skeletons know the hand's rotation better than noisy rays do.
+            # The skeletons give the rotation of the hand more accurately than noisy rays.
             given = (condition, camera_from_palm, seen.rays, seen.confidence, steps, seed)
             fit = graph.fit_2d(*given, prior_std_m=_PULL_M, turn_std_rad=0.0, report=report)
             return fit.vertices_m, fit.residual

@@ -1,1 +1,1 @@
-"""The parametric hand: its surface, its joints, its angles and its axes. Model files in, facts about hands out."""
+"""The parametric hand model: surface, joints, joint angles and axes. The input is a model file."""

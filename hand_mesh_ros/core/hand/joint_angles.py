@@ -1,9 +1,10 @@
-"""Joint angles of a skeleton: the inverse of `kinematics.pose`, and what angles a human hand can reach.
+"""Joint angles of a skeleton (the inverse of `kinematics.pose`), and the limits of the joint angles of a human hand.
 
-The palm of the hand model is laid onto that of the skeleton; there each finger is a chain of three bones in a plane. The plane's
-turn about the abduction axis is the abduction; within the plane, angles from bone to bone are the flexions. Only directions
-count, so fingers of any length have angles. A finger that points straight out of the palm has no abduction that could be seen:
-its abduction fades to 0 as the finger's trace in the plane of abduction shrinks below `VISIBLE_SHARE` of its length.
+The palm of the hand model is aligned with the palm of the skeleton. Each finger is a chain of three bones in a plane. The
+rotation of this plane about the abduction axis is the abduction. The angles between successive bones in the plane are the
+flexions. Only directions are used, so fingers may have any length. The abduction of a finger that points straight out of the
+palm cannot be observed. So the abduction decreases to 0 as the projection of the finger onto the plane of abduction becomes
+shorter than `VISIBLE_SHARE` of the length of the finger.
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ ANGLE_NAMES = tuple(
         *(f"{JOINT_NAMES[joint]}_flexion" for joint in (base, middle, end)),
     )
 )
-# A straight finger has this share of its length along the palm when it is bent by 75 degrees at its base.
+# A straight finger that is bent by 75 degrees at its base has a projection onto the palm of this share of its length.
 VISIBLE_SHARE = 0.25
 
 
@@ -45,7 +46,7 @@ class JointLimits:
             require_shape(name, getattr(self, name), (len(FINGERS), 4))
         if not np.all(self.lower_rad < self.upper_rad):
             names = [name for name, low, high in zip(ANGLE_NAMES, self.lower_rad.flat, self.upper_rad.flat) if not low < high]
-            raise ValueError(f"lower limits are not below upper ones: {', '.join(names)}")
+            raise ValueError(f"lower limits must be below upper limits: {', '.join(names)}")
 
     @classmethod
     def of_degrees(cls, limits: dict[str, tuple[float, float]]) -> "JointLimits":
@@ -64,18 +65,19 @@ class JointLimits:
         return cls(*np.deg2rad(pairs).T.reshape(2, len(FINGERS), 4))
 
     def clamp(self, angles: np.ndarray) -> np.ndarray:
-        """Angles (..., 5, 4) moved to the nearest limit where they are beyond."""
+        """Angles (..., 5, 4), clamped to the limits."""
         return np.clip(angles, self.lower_rad, self.upper_rad)
 
 
 def joint_angles(model: HandModel, joints_m: np.ndarray, side: Side) -> np.ndarray:
-    """Angles (..., 5, 4) in radians of skeletons, as `kinematics.local_rotations` takes them: abduction, then three flexions.
+    """Angles (..., 5, 4) in radians of skeletons, in the order of `kinematics.local_rotations`: abduction, then three flexions.
 
-    Positive flexion bends towards the palm. Positive abduction goes to the thumb's side, of the thumb itself out of the palm;
-    so a mirrored hand has the same angles. Abduction lies within +-90 degrees, a flexion within +-180.
+    Positive flexion bends a finger towards the palm. Positive abduction moves a finger towards the side of the thumb. Positive
+    abduction of the thumb moves the thumb out of the palm. So a mirrored hand has the same angles. Abduction is within +-90
+    degrees, flexion within +-180 degrees.
 
     Args:
-        model: the hand; its rest pose has all angles 0.
+        model: the hand model; all angles are 0 in its rest pose.
         joints_m: (..., 21, 3) in any frame, of any size.
         side: of all skeletons.
     """
@@ -83,7 +85,7 @@ def joint_angles(model: HandModel, joints_m: np.ndarray, side: Side) -> np.ndarr
     joints = mirror_points(joints) if side == "left" else joints
     rotation, _, _ = rigid.align(model.joints_m[PALM_JOINTS].astype(np.float64), joints[..., PALM_JOINTS, :], with_scale=True)
     fingers = joints[..., FINGER_JOINTS, :] @ rotation[..., None, :, :]
-    # (..., 5, 3 bones, 3 axes): along the straight finger, the way of positive abduction, the way of positive flexion.
+    # (..., 5, 3 bones, 3 axes): along the straight finger, direction of positive abduction, direction of positive flexion.
     bones = np.diff(fingers, axis=-2) @ np.swapaxes(_finger_axes(model), -1, -2)
     abduction = _abduction(bones[..., :2])
     along = np.cos(abduction)[..., None] * bones[..., 0] + np.sin(abduction)[..., None] * bones[..., 1]
@@ -95,16 +97,17 @@ def joint_angles(model: HandModel, joints_m: np.ndarray, side: Side) -> np.ndarr
 
 
 def _finger_axes(model: HandModel) -> np.ndarray:
-    """(5, 3, 3) rows: along each straight finger, the way of positive abduction (the flexion axis), of positive flexion."""
+    """(5, 3, 3). Rows: along the straight finger, positive abduction (the flexion axis), positive flexion."""
     across = model.flexion_axes[:, 0].astype(np.float64)
     out = -model.abduction_axes.astype(np.float64)
     return np.stack([np.cross(out, across), across, out], axis=-2)
 
 
 def _abduction(traces: np.ndarray) -> np.ndarray:
-    """Abductions (..., 5) from the bones' traces in the plane of abduction, (..., 5, 3, 2).
+    """Abductions (..., 5) from the projections of the bones onto the plane of abduction, (..., 5, 3, 2).
 
-    The line through the origin with the least squared distance to the traces: long bones count more, since all joints err alike.
+    Fits a line through the origin with the least squared distance to the projections. Long bones have more weight, because all
+    joints have similar errors.
     """
     along, across = traces[..., 0], traces[..., 1]
     return 0.5 * np.arctan2(2 * (along * across).sum(-1), (along**2 - across**2).sum(-1))

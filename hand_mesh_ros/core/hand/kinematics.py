@@ -12,8 +12,8 @@ def local_rotations(model: HandModel, angles: np.ndarray) -> np.ndarray:
 
     Args:
         model: the hand.
-        angles: (..., 5, 4) radians per finger: abduction of the base, then flexion of its three joints from the base outwards.
-            For the fingers these are MCP, PIP and DIP, for the thumb CMC, MCP and IP.
+        angles: (..., 5, 4) radians per finger: abduction of the base, then flexion of the three joints, from base to tip.
+            The three joints are MCP, PIP and DIP of a finger, and CMC, MCP and IP of the thumb.
     """
     rotations = np.broadcast_to(np.eye(3), (*angles.shape[:-2], N_JOINTS, 3, 3)).copy()
     flexions = rotation_about(model.flexion_axes, angles[..., 1:])
@@ -47,13 +47,13 @@ def skin(
     """Joints (..., 21, 3) and vertices (..., V, 3) of posed hands.
 
     Args:
-        model: the hand, for its skin weights.
+        model: the hand model, for the skin weights.
         rotations: (..., 21, 3, 3) local rotations.
         rest_joints: (21, 3) or (..., 21, 3) joints of the flat hand.
         rest_vertices: (V, 3) or (..., V, 3) vertices of the flat hand.
     """
     turned, placed = joint_frames(rotations, rest_joints)
-    # The bone that ends in joint k turns with k's parent; the palm's own column 0 with the wrist.
+    # The bone that ends in joint k rotates with the parent of joint k. Column 0 is the palm, which rotates with the wrist.
     carrier = np.maximum(PARENTS, 0)
     bone_rotations = turned[..., carrier, :, :]
     rest_carriers = np.broadcast_to(rest_joints, placed.shape)[..., carrier, :]
@@ -65,5 +65,5 @@ def skin(
 
 
 def pose(model: HandModel, angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Joints (..., 21, 3) and vertices (..., V, 3) of the average right hand, wrist frame, for `local_rotations`' angles."""
+    """Joints (..., 21, 3) and vertices (..., V, 3) of the average right hand, wrist frame. `angles` as in `local_rotations`."""
     return skin(model, local_rotations(model, angles), model.joints_m, model.template_m)

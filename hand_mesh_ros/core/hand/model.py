@@ -1,4 +1,4 @@
-"""The parametric hand: template surface, skin weights, rest joints and the mesh hierarchy, read from one file."""
+"""The parametric hand model: template surface, skin weights, rest joints and mesh hierarchy, read from one file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,18 +15,18 @@ FILE_NAME = "hand_model.npz"
 
 @dataclass(frozen=True)
 class HandModel:
-    """A right hand of average adult size, flat, in the wrist frame: x out of the palm, y to the thumb, z along the fingers."""
+    """A flat right hand of average adult size in the wrist frame: x out of the palm, y to the thumb, z along the fingers."""
 
     template_m: np.ndarray  # (V, 3) float32
     faces: np.ndarray  # (F, 3) int32, counter-clockwise from outside
-    joints_m: np.ndarray  # (21, 3) float32, where the landmark convention puts them; wrist in the origin
+    joints_m: np.ndarray  # (21, 3) float32, by the landmark convention; wrist in the origin
     skin_weights: np.ndarray  # (V, 21) float32; column k moves with the bone that ends in joint k, column 0 with the palm
-    joint_regressor: np.ndarray  # (21, V) float32: joints of any posed hand from its vertices
+    joint_regressor: np.ndarray  # (21, V) float32: computes the joints of any posed hand from its vertices
     flexion_axes: np.ndarray  # (5, 3, 3) float32 [finger, joint]: unit axes; a positive angle bends towards the palm
-    abduction_axes: np.ndarray  # (5, 3) float32, at the base; positive: to the thumb side, the thumb itself out of the palm
-    fingertip_vertices: np.ndarray  # (5,) int32: the skin points nearest to the tip joints
+    abduction_axes: np.ndarray  # (5, 3) float32, at the base; positive: towards the thumb side; for the thumb: out of the palm
+    fingertip_vertices: np.ndarray  # (5,) int32: the vertices nearest to the tip joints
     down: tuple[np.ndarray, ...]  # per level (V_coarse, V_fine): vertices of the next coarser mesh
-    up: tuple[np.ndarray, ...]  # per level (V_fine, V_coarse): the way back
+    up: tuple[np.ndarray, ...]  # per level (V_fine, V_coarse): vertices of the next finer mesh
     laplacian: tuple[np.ndarray, ...]  # per level (V, V): symmetric normalised graph Laplacian, eigenvalues in 0..2
     licence: str
 
@@ -38,7 +38,7 @@ class HandModel:
         require_shape("joint_regressor", self.joint_regressor, (N_JOINTS, n_vertices))
         require_shape("fingertip_vertices", self.fingertip_vertices, (5,))
         if self.faces.min() < 0 or self.faces.max() >= n_vertices:
-            raise ValueError(f"faces name vertices {self.faces.min()}..{self.faces.max()}, the mesh has {n_vertices}")
+            raise ValueError(f"faces use vertices {self.faces.min()}..{self.faces.max()}, but the mesh has {n_vertices} vertices")
 
     @property
     def digest(self) -> str:

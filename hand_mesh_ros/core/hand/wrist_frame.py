@@ -1,7 +1,7 @@
 """The wrist frame: x out of the palm, z from the wrist to the middle MCP, y = z cross x.
 
-A raised hand with the palm forward has x forward, y left, z up, for both sides: REP-103, and the operator frame that
-retargeting libraries expect.
+For a raised left or right hand with the palm forward, x is forward, y is left and z is up. This agrees with REP-103 and with the
+operator frame that retargeting libraries expect.
 """
 
 import numpy as np

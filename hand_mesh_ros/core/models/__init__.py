@@ -1,1 +1,1 @@
-"""Model files in, callables out: the ONNX wrapper, the noise schedule and the samplers that the diffusion models share."""
+"""Loads and runs model files: the ONNX wrapper, and the noise schedule and samplers of all diffusion models."""

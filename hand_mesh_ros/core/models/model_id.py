@@ -1,9 +1,9 @@
-"""Digests of model files: which models made an estimate, and which ones a calibration belongs to."""
+"""Digests of model files. A digest identifies the models of an estimate or of a calibration."""
 
 import hashlib
 from pathlib import Path
 
-# Names of the files of the graph diffusion begin so.
+# The file names of the graph diffusion start with this prefix.
 _GRAPH_PREFIX = "graph_"
 
 
@@ -13,7 +13,7 @@ def cascade_id(models_dir: Path) -> str:
 
 
 def model_id(models_dir: Path, with_graph: bool) -> str:
-    """Short sha256 of the models of the cascade and, if they are in use, those of the graph diffusion."""
+    """Short sha256 of the models of the cascade. With `with_graph` also of the models of the graph diffusion."""
     content = hashlib.sha256()
     for path in sorted(models_dir.iterdir()):
         is_used = with_graph or not path.name.startswith(_GRAPH_PREFIX)

@@ -1,4 +1,4 @@
-"""ONNX Runtime session of a model file. Loading fails if the metadata of the file do not match the expected values."""
+"""ONNX Runtime session of a model file. Loading fails if the metadata of the file are different from the expected values."""
 
 import os
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from zipfile import BadZipFile
 import numpy as np
 import onnxruntime
 
-# Exported models carry their facts as metadata properties under this prefix.
+# Prefix of the metadata properties in exported models.
 METADATA_PREFIX = "hand_mesh_ros."
 _PROVIDERS = {
     "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
@@ -19,15 +19,15 @@ _PROVIDERS = {
 
 
 class ModelError(RuntimeError):
-    """A model file is missing, damaged, foreign, or the asked device cannot run it."""
+    """A model file is missing, damaged or not a file of this package, or the requested device cannot run the model."""
 
 
 @contextmanager
 def reading(title: str, path: Path) -> Iterator[None]:
-    """Around the reading of a file of arrays.
+    """Context manager for reading a file of arrays.
 
     Raises:
-        ModelError: if the file is missing, or what is read of it cannot be used.
+        ModelError: if the file is missing, or its content cannot be used.
     """
     if not path.is_file():
         raise ModelError(f"{title} {path} is missing; restore it from the package or set models_dir")
@@ -38,10 +38,10 @@ def reading(title: str, path: Path) -> Iterator[None]:
 
 
 def default_models_dir() -> Path:
-    """Folder of the shipped models: `HAND_MESH_ROS_MODELS` if set, else beside the sources, else the installed share folder.
+    """Folder of the models: `HAND_MESH_ROS_MODELS` if set, else next to the sources, else the installed share folder.
 
     Raises:
-        ModelError: naming the places looked at.
+        ModelError: if no folder has models. The message lists the folders that were searched.
     """
     named = os.environ.get("HAND_MESH_ROS_MODELS")
     root = Path(__file__).resolve().parents[3]
@@ -52,23 +52,25 @@ def default_models_dir() -> Path:
         if (candidate / "MANIFEST").is_file():
             return candidate
     tried = "\n  ".join(dict.fromkeys(map(str, candidates)))
-    raise ModelError(f"no model folder with a MANIFEST found; set HAND_MESH_ROS_MODELS or models_dir. Looked at\n  {tried}")
+    raise ModelError(
+        f"no model folder with a MANIFEST found; set HAND_MESH_ROS_MODELS or models_dir. Searched folders:\n  {tried}"
+    )
 
 
 class OnnxModel:
-    """A loaded model: call it with named inputs, get named outputs."""
+    """A loaded model. A call takes named inputs and returns named outputs."""
 
     def __init__(self, path: Path, expected: dict[str, str], device: str = "auto", threads: int = 0) -> None:
         """Loads a model.
 
         Args:
             path: the .onnx file.
-            expected: metadata that the file must carry, without the prefix: for example {"kind": "joint_denoiser"}.
-            device: "auto" (CUDA where ONNX Runtime has it, else the CPU), "cpu", "cuda" or "tensorrt".
+            expected: metadata that the file must contain, without the prefix: for example {"kind": "joint_denoiser"}.
+            device: "auto" (CUDA if ONNX Runtime has it, else the CPU), "cpu", "cuda" or "tensorrt".
             threads: threads within one operator; 0 lets ONNX Runtime choose.
 
         Raises:
-            ModelError: saying what is wrong with the file or the device, and what to do.
+            ModelError: if the file or the device cannot be used. The message gives the problem and the solution.
         """
         if not path.is_file():
             raise ModelError(f"model file {path} is missing; restore it from the package or set models_dir")
@@ -92,7 +94,7 @@ class OnnxModel:
 
     @property
     def provider(self) -> str:
-        """Name of the execution provider that really runs the model."""
+        """Name of the execution provider that runs the model."""
         return self._session.get_providers()[0]
 
     def fact(self, name: str) -> str:
@@ -102,15 +104,15 @@ class OnnxModel:
             ModelError: if the metadata do not contain `name`.
         """
         if name not in self.metadata:
-            raise ModelError(f"model file {self.path} does not state its {name}; export it again")
+            raise ModelError(f"model file {self.path} has no {name} in its metadata; export it again")
         return self.metadata[name]
 
     def input_shape(self, name: str) -> list[int | str]:
-        """Shape of an input; free dimensions are names."""
+        """Shape of an input. A free dimension is a name."""
         return next(item.shape for item in self._session.get_inputs() if item.name == name)
 
     def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """Runs the model; inputs and outputs by their names in the file."""
+        """Runs the model. Inputs and outputs have the names in the model file."""
         return dict(zip(self.output_names, self._session.run(None, inputs)))
 
 
@@ -120,5 +122,7 @@ def _providers(device: str) -> list[str]:
         device = "cuda" if "CUDAExecutionProvider" in available else "cpu"
     wanted = _PROVIDERS[device]
     if wanted[0] not in available:
-        raise ModelError(f"device '{device}' needs ONNX Runtime's {wanted[0]}, this one has {available}; install onnxruntime-gpu")
+        raise ModelError(
+            f"device '{device}' needs ONNX Runtime's {wanted[0]}, available are {available}; install onnxruntime-gpu"
+        )
     return [provider for provider in wanted if provider in available]

@@ -1,4 +1,4 @@
-"""Deterministic few-step sampling of a diffusion model that predicts the clean sample."""
+"""Deterministic sampling, in a few steps, of a diffusion model that predicts the clean sample."""
 
 import math
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from hand_mesh_ros.core.models import noise as schedule
 
 Array = TypeVar("Array")  # of numpy or of torch
 
-# (x_t of any shape, t in 0..TRAINING_STEPS, the same for the whole batch) -> guess of x_0, of the shape of x_t.
+# (x_t of any shape, t in 0..TRAINING_STEPS, the same for the whole batch) -> prediction of x_0, same shape as x_t.
 Denoise = Callable[[Array, float], Array]
-# Called after every step with the number of steps done and in all. What it raises, such as `Cancelled`, ends the sampling.
+# Called after every step with the number of finished steps and of all steps. An exception, e.g. `Cancelled`, ends the sampling.
 Report = Callable[[int, int], None]
 
 
@@ -22,29 +22,29 @@ class Cancelled(Exception):
 
 
 def times(steps: int, start: float = schedule.TRAINING_STEPS) -> np.ndarray:
-    """(steps + 1,) from `start` down to 0 in equal strides; the denoiser is called at all but the last.
+    """Times (steps + 1,) from `start` down to 0 in equal steps. The denoiser is called at all times except the last.
 
     Raises:
-        ValueError: if `steps` is below 1, or `start` is not within the schedule.
+        ValueError: if `steps` is below 1, or `start` is outside the schedule.
     """
     if steps < 1:
-        raise ValueError(f"{steps} denoising steps; at least 1 is needed")
+        raise ValueError(f"{steps} denoising steps: at least 1 is needed")
     if not 0 < start <= schedule.TRAINING_STEPS:
-        raise ValueError(f"start {start}; it must be above 0 and at most {schedule.TRAINING_STEPS}")
+        raise ValueError(f"start {start}: start must be above 0 and at most {schedule.TRAINING_STEPS}")
     return np.linspace(start, 0, steps + 1)
 
 
 def ddim(denoise: Denoise, noise: Array, steps: int, start: float = schedule.TRAINING_STEPS) -> Array:
-    """A sample of the shape of `noise`: the same noise always leads to the same sample.
+    """A sample with the shape of `noise`. The same noise always gives the same sample.
 
-    Song et al. 2021, eq. 12 with sigma 0. One step returns `denoise`'s guess from pure noise, which is the mean of the
-    distribution; telling modes apart takes about four.
+    Song et al. 2021, eq. 12 with sigma 0. One step returns the prediction of `denoise` from pure noise, which is the mean of the
+    distribution. About four steps are needed to separate modes.
 
     Args:
-        denoise: the model; it sees x_t and t and guesses x_0.
-        noise: standard normal, or the noisy sample x_start; hypotheses are rows of it.
-        steps: calls of `denoise`.
-        start: time to begin at.
+        denoise: the model; predicts x_0 from x_t and t.
+        noise: standard normal, or the noisy sample x_start; one row per hypothesis.
+        steps: number of calls of `denoise`.
+        start: first time.
     """
     sample, grid = noise, times(steps, start)
     for now, after in pairwise(grid):
@@ -55,24 +55,25 @@ def ddim(denoise: Denoise, noise: Array, steps: int, start: float = schedule.TRA
 
 
 def multistep(denoise: Denoise, noise: Array, steps: int, start: float = schedule.TRAINING_STEPS) -> Array:
-    """As `ddim`, but of second order and with more of its steps in the noise, where it is settled what the sample will be.
+    """As `ddim`, but of second order. More steps are at high noise levels, where the main content of the sample is determined.
 
-    Lu et al. 2022, DPM-Solver++(2M): every guess is carried on along the line through the one before, to the middle of the step.
-    First-order steps draw samples too near to the mean: from a Gaussian over hands' principal components, ten of them have 80 %
-    of its spread, ten of these 95 %; fifty have 96 and 100 %.
+    Lu et al. 2022, DPM-Solver++(2M): each prediction is extrapolated along the line through the previous prediction, to the
+    middle of the step. First-order steps give samples too near to the mean. Example for a Gaussian over the principal components
+    of hands: with ten steps, first-order samples have 80 % of the spread and second-order samples 95 %. With fifty steps the
+    values are 96 % and 100 %.
 
     Args:
-        denoise: the model; it sees x_t and t and guesses x_0.
-        noise: standard normal, or the noisy sample x_start; hypotheses are rows of it.
-        steps: calls of `denoise`.
-        start: time to begin at.
+        denoise: the model; predicts x_0 from x_t and t.
+        noise: standard normal, or the noisy sample x_start; one row per hypothesis.
+        steps: number of calls of `denoise`.
+        start: first time.
     """
     sample, guess_before, stride_before = noise, None, math.inf
     for now, after in pairwise(start * (1 - np.linspace(0, 1, len(times(steps, start))) ** 2)):
         guess = denoise(sample, float(now))
         stride = schedule.log_signal_to_noise(after) - schedule.log_signal_to_noise(now)
         clean = guess
-        # Neither the step out of pure noise nor the one to the clean sample has a middle.
+        # The first step from pure noise and the last step to the clean sample are infinitely long, so they have no middle.
         if guess_before is not None and math.isfinite(stride):
             clean = guess + stride / (2 * stride_before) * (guess - guess_before)
         direction = schedule.noise_of(sample, clean, float(schedule.alpha_bar(now)))
@@ -82,7 +83,7 @@ def multistep(denoise: Denoise, noise: Array, steps: int, start: float = schedul
 
 
 def reported(denoise: Denoise, steps: int, report: Report | None) -> Denoise:
-    """`denoise` that reports each of the `steps` calls of one sampling; `denoise` itself where nobody listens."""
+    """`denoise` with a report after each of the `steps` calls of one sampling. Without `report`, `denoise` is unchanged."""
     if report is None:
         return denoise
     done = count(1)

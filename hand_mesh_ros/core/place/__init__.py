@@ -1,1 +1,1 @@
-"""A hand of average size comes in, with rays and depth. Its `Location` goes out: place, size and turn in the camera."""
+"""Computes the `Location` of a hand (position, size and rotation in the camera) from rays and depth."""

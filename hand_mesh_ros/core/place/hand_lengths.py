@@ -1,4 +1,4 @@
-"""From a length that somebody measured on a hand to the size of the hand."""
+"""Computes the size of a hand from a length that a person measured on the hand."""
 
 import math
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.place.user_size import Scale
 from hand_mesh_ros.core.topology import INDEX_MCP, LITTLE_MCP, MIDDLE_MCP
 
-# Skin this near to a knuckle belongs to it [m].
+# Vertices within this distance of a knuckle belong to the knuckle [m].
 _KNUCKLE_REACH_M = 0.02
-# Somebody with a ruler errs by this much [m].
+# Standard deviation of a measurement with a ruler [m].
 _RULER_STD_M = 0.002
 
 
@@ -23,26 +23,26 @@ class HandLength:
 
     name: str
     on_model: Callable[[HandModel], float]  # metres, on the average hand
-    # Relative standard deviation over hands of one size, by how much proportions differ: over 3000 hands of
-    # `models_train.hands.sample.sample_hands`, which follow Buryanov and Kotiuk 2010.
+    # Relative standard deviation over hands of the same size, because proportions differ. From 3000 hands of
+    # `models_train.hands.sample.sample_hands`, with proportions from Buryanov and Kotiuk 2010.
     proportion_std: float
 
     def scale(self, hand: HandModel, length_m: float) -> Scale:
-        """The size of a hand on which this is `length_m`.
+        """The size of a hand on which this length is `length_m`.
 
         Raises:
-            ValueError: if no human hand is like that.
+            ValueError: if the size is not possible for a human hand.
         """
         average_m = self.on_model(hand)
         factor = length_m / average_m
         if not (math.isfinite(factor) and SIZE_LIMITS[0] <= factor <= SIZE_LIMITS[1]):
             low_m, high_m = (limit * average_m for limit in SIZE_LIMITS)
-            raise ValueError(f"a {self.name} of {length_m:g} m is not human: give metres, {low_m:.3f} to {high_m:.3f}")
+            raise ValueError(f"a {self.name} of {length_m:g} m is impossible: give metres, {low_m:.3f} to {high_m:.3f}")
         return Scale(factor, math.hypot(self.proportion_std, _RULER_STD_M / length_m), "user")
 
 
 def _hand_length(hand: HandModel) -> float:
-    """From the wrist, which is the origin, along the fingers."""
+    """Length from the wrist, which is the origin, along the fingers."""
     return float(hand.template_m[:, 2].max())
 
 
@@ -52,7 +52,7 @@ def _middle_finger(hand: HandModel) -> float:
 
 
 def _palm_width(hand: HandModel) -> float:
-    """Across the knuckles of index and little finger, with the skin beside them."""
+    """Width across the knuckles of index and little finger, including the skin on the outside."""
     index, little = hand.joints_m[INDEX_MCP], hand.joints_m[LITTLE_MCP]
     width = float(np.linalg.norm(index - little))
     outwards = (index - little) / width

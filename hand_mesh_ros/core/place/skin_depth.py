@@ -1,8 +1,9 @@
-"""Where the depth image saw the skin of a hand: the visible vertices of its mesh with the depth measured at their pixels.
+"""Depth measurements of the skin of a hand: the visible vertices of the mesh with the measured depth at their pixels.
 
-Depth is good inside a surface and bad at its outlines: there a sensor mixes near and far, or sees nothing, and a mesh that is a
-few millimetres off lies beside the hand. So only vertices count that are in front, face the camera, and have depths around them
-that agree. What is measured may still be an object before the hand or the wall behind a finger: `anchor` finds that out.
+Depth is good inside a surface and bad at its outline. At the outline a sensor mixes near and far depths or measures nothing, and
+a mesh with an error of a few millimetres is outside the hand. So a vertex is used only if the vertex is in front and faces the
+camera, and if the depths around the vertex agree. A depth may still belong to an object in front of the hand or to a wall behind
+a finger. `anchor` detects such depths.
 """
 
 from dataclasses import dataclass
@@ -13,36 +14,39 @@ import numpy as np
 from hand_mesh_ros.core.geometry import camera
 from hand_mesh_ros.core.types import Frame
 
-# One vertex counts per cell of this width, as wide as a fingernail is thick [m]; but no cell is smaller than this [px].
+# Only one vertex per cell is used. Width of a cell [m], and smallest width of a cell [px].
 _CELL_M, _CELL_PX = 0.005, 2.0
-# A vertex so far behind one in a neighbouring cell is hidden by it, or may be [m].
+# A vertex that is this far behind a vertex in a neighbouring cell may be hidden [m].
 _HIDDEN_M = 0.012
-# Cosine of the angle between line of sight and normal below which a surface is too slanted to be measured.
+# Smallest cosine of the angle between line of sight and normal. Surfaces with a smaller cosine are too slanted to measure.
 _FACING = 0.5
-# Of the 3 x 3 pixels around a vertex so many must be measured, and span no more than this [m].
+# In the 3 x 3 pixels around a vertex, smallest number of measured pixels and largest difference of their depths [m].
 _MEASURED_PIXELS, _SPAN_M = 6, 0.02
-# Outside of this range nothing is a measurement of a hand [m].
+# Range of valid depths of a hand [m].
 _RANGE_M = (0.05, 5.0)
 
 
 @dataclass(frozen=True)
 class SkinDepth:
-    """Visible vertices of a mesh and what was measured there."""
+    """Visible vertices of a mesh and the measured depths."""
 
-    vertex: np.ndarray  # (N,) int ids
+    vertex: np.ndarray  # (N,) int indices
     ray: np.ndarray  # (N, 3) x/z, y/z, 1 of the vertex
     depth_m: np.ndarray  # (N,) measured along z
-    n_visible: int  # vertices that could have been measured, N of which were
+    n_visible: int  # number of visible vertices; N of these vertices have a measured depth
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Unit normals, (V, 3) float32, weighted by the area of the triangles around each vertex; outwards if these are wound so."""
+    """Unit normals of vertices, (V, 3) float32, weighted by the areas of the adjacent triangles.
+
+    The normals point outwards if the faces are counter-clockwise from outside.
+    """
     a, b, c = (vertices[faces[:, corner]] for corner in range(3))
     weighted = np.cross(b - a, c - a)
     ids = faces.T.ravel()
     columns = [np.bincount(ids, np.tile(weighted[:, axis], 3), minlength=len(vertices)) for axis in range(3)]
     normals = np.stack(columns, axis=1)
-    # Several times as fast as numpy's norm; zero stays zero.
+    # This is several times faster than numpy's norm. A zero vector stays zero.
     lengths = np.sqrt(np.maximum(np.einsum("nc,nc->n", normals, normals), 1e-24))
     return (normals / lengths[:, None]).astype(np.float32)
 
@@ -51,7 +55,7 @@ def measure(vertices_m: np.ndarray, normals: np.ndarray, frame: Frame) -> SkinDe
     """Depths at the visible vertices.
 
     Args:
-        vertices_m: (V, 3) in the camera frame, about where the hand is.
+        vertices_m: (V, 3) in the camera frame, near the true position of the hand.
         normals: (V, 3) unit, of either sign.
         frame: a calibrated camera with depth.
 
@@ -65,7 +69,7 @@ def measure(vertices_m: np.ndarray, normals: np.ndarray, frame: Frame) -> SkinDe
     rays = np.concatenate([rays, np.ones((len(rays), 1))], -1)
     facing = np.abs((normals * rays).sum(-1)) > _FACING * np.linalg.norm(rays, axis=-1)
     height, width = frame.depth_m.shape
-    # One pixel off the border, so that there are pixels all around.
+    # Pixels at the border are excluded, because the 3 x 3 pixels around a vertex must be in the image.
     inside = np.all((pixels > 0.5) & (pixels < (width - 1.5, height - 1.5)), axis=-1) & (vertices_m[:, 2] > _RANGE_M[0])
     candidates = np.flatnonzero(inside)
     visible = candidates[_in_front(vertices_m[candidates], pixels[candidates], frame.camera_matrix[0, 0]) & facing[candidates]]
@@ -74,7 +78,7 @@ def measure(vertices_m: np.ndarray, normals: np.ndarray, frame: Frame) -> SkinDe
 
 
 def _in_front(points_m: np.ndarray, pixels: np.ndarray, focal_px: float) -> np.ndarray:
-    """(N,) bool: the nearest of its cell, and not behind what is in the cells around, which may reach over it."""
+    """(N,) bool: True if a vertex is the nearest vertex of its cell and is not far behind a vertex of a neighbouring cell."""
     if not len(points_m):
         return np.zeros(0, bool)
     depth = points_m[:, 2].astype(np.float32)
@@ -87,12 +91,12 @@ def _in_front(points_m: np.ndarray, pixels: np.ndarray, focal_px: float) -> np.n
 
 
 def _depth_at(pixels: np.ndarray, depth_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Medians (N,) of the depths around pixels (N, 2), and (N,) bool whether there are enough, near enough to each other."""
+    """Medians (N,) of the depths around pixels (N, 2), and (N,) bool: True if enough depths are valid and agree."""
     steps = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1]), -1).reshape(-1, 2)
     column, row = (pixels[:, None] + steps).transpose(2, 0, 1)
     depths = depth_m[row, column].astype(np.float64)
     is_measured = np.isfinite(depths) & (depths > _RANGE_M[0]) & (depths < _RANGE_M[1])
-    # Sorted with what is not measured at the end: the span and the median of the rest are picked out.
+    # Pixels without a measurement are sorted to the end. Then range and median are taken from the measured pixels.
     ordered = np.sort(np.where(is_measured, depths, np.inf), axis=-1)
     count = is_measured.sum(-1)
     last, middle = (np.take_along_axis(ordered, np.maximum(index, 0)[:, None], -1)[:, 0] for index in (count - 1, count // 2))

@@ -1,8 +1,8 @@
-"""Size of the user's hands relative to an average adult's: a prior, updated by the size from depth in each image.
+"""Size of the user's hands relative to an average adult: a prior, updated with the size from depth in each image.
 
-Sizes multiply, so everything is Gaussian in the logarithm. Images in a row err alike, so an image counts for as much as its time
-since the last one is of the time in which errors change. However many there are, an error remains that is the same in all of
-them: what the models take for the proportions of this hand, and the detector for its outline.
+Sizes are factors, so the logarithm of the size is Gaussian. The errors of successive images are correlated. So the weight of an
+image is the time since the previous image divided by the correlation time of the errors. A constant error remains for any number
+of images: the error of the models in the proportions of this hand, and the error of the detector in the outline of this hand.
 """
 
 import math
@@ -12,21 +12,22 @@ from dataclasses import dataclass
 from hand_mesh_ros.core.config import SIZE_LIMITS
 from hand_mesh_ros.core.types import ScaleSource
 
-# Size of an adult's hand relative to the average: hand length is 194 +- 10 mm in men, 180 +- 10 mm in women (Gordon et al. 1989,
-# "1988 Anthropometric Survey of US Army Personnel", NATICK/TR-89/044), 6.3 % over both; the rest is for other populations.
+# Standard deviation of an adult's hand size relative to the average. Hand length is 194 +- 10 mm for men and 180 +- 10 mm for
+# women (Gordon et al. 1989, "1988 Anthropometric Survey of US Army Personnel", NATICK/TR-89/044): 6.3 % over men and women. The
+# value here is larger because other populations differ.
 PRIOR_REL_STD = 0.08
 USER_REL_STD = 0.02
-# Errors of the size seen by depth: the part that no number of images averages away, and how long the rest stays alike [s].
+# Errors of the size from depth: the constant part, which averaging does not reduce, and the correlation time of the rest [s].
 FLOOR_REL_STD = 0.035
 _ALIKE_S = 0.5
-# A size further off than this many standard deviations is not this user's hand, or not a hand; after this many such images in a
-# row it is another user.
+# A size with a larger difference [standard deviations] is from another user or not from a hand. After this number of successive
+# images with such sizes, the size is reset for a new user.
 _GATE, _IMAGES_TO_START_AGAIN = 3.0, 30
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Size of the hand relative to an average adult's, and how it is known."""
+    """Size of the hand relative to an average adult, with its uncertainty and source."""
 
     factor: float
     rel_std: float
@@ -35,8 +36,8 @@ class Scale:
     def __post_init__(self) -> None:
         if not (SIZE_LIMITS[0] <= self.factor <= SIZE_LIMITS[1] and 0 < self.rel_std < 1):
             raise ValueError(
-                f"a hand of {self.factor:.3g} times the average size, known to {self.rel_std:.3g}: "
-                f"sizes are {SIZE_LIMITS[0]} to {SIZE_LIMITS[1]}, their relative standard deviation between 0 and 1"
+                f"hand size is {self.factor:.3g} times the average size with relative standard deviation {self.rel_std:.3g}: "
+                f"size must be {SIZE_LIMITS[0]} to {SIZE_LIMITS[1]}, relative standard deviation must be between 0 and 1"
             )
 
 
@@ -50,39 +51,39 @@ def given_size(user_hand_scale: float) -> Scale:
 
 @dataclass(frozen=True)
 class SizeMeasure:
-    """What one hand in one image says of the size, whatever was known before."""
+    """Size of one hand from the depth of one image, without a prior."""
 
     log_size: float
     std: float
 
 
 class UserScale:
-    """The size of one user's hands over a stream of images; both hands count. Nothing is older than the last `reset`.
+    """Size of the hands of one user over a stream of images since the last `reset`. Left and right hands are used.
 
-    To give another size to begin with, take another one: it may be done while this one is at work in another thread.
+    To change the initial size, create a new object. This is safe while another thread uses the old object.
     """
 
     def __init__(self, given: Scale = PRIOR) -> None:
-        """Begins with what is known without any image, which `reset` comes back to."""
+        """Starts with the size `given`. `reset` returns to this size."""
         self._given = given
         self.reset()
 
     @property
     def images(self) -> int:
-        """Images that counted since the last reset."""
+        """Number of images that were used since the last reset."""
         return self._state.images
 
     @property
     def known(self) -> Scale:
-        """The current size. Its source is the evidence with the smaller variance."""
+        """The current size. Its source is the source with the smaller variance."""
         given = _Gaussian(math.log(self._given.factor), self._given.rel_std**2)
-        state = self._state  # read once: another thread may reset it
+        state = self._state  # read only once, because another thread may reset the state
         if not state.images:
             return self._given
         seen = _Gaussian(state.seen.mean, state.seen.variance + FLOOR_REL_STD**2)
         both = given.with_(seen)
         factor = min(max(math.exp(both.mean), SIZE_LIMITS[0]), SIZE_LIMITS[1])
-        # What depth told before has the same error that remains.
+        # A given size from depth has the same constant error.
         least = FLOOR_REL_STD if self._given.source == "depth" else 0.0
         rel_std = max(math.sqrt(both.variance), least)
         return Scale(factor, rel_std, "depth" if seen.variance < given.variance else self._given.source)
@@ -93,7 +94,7 @@ class UserScale:
         self._refused = 0
 
     def step(self, measures: Iterable[SizeMeasure], stamp_s: float) -> None:
-        """Updates the size with the measures of the next image; the list is empty if depth gave no size."""
+        """Updates the size with the measurements of the next image. Without a size from depth the list is empty."""
         measures = [measure for measure in measures if SIZE_LIMITS[0] < math.exp(measure.log_size) < SIZE_LIMITS[1]]
         if not measures:
             return
@@ -104,7 +105,7 @@ class UserScale:
                 self.reset()
             return
         self._refused = 0
-        # Two hands of one image err alike too, so they count as one.
+        # The errors of two hands in one image are also correlated, so only the better measurement is used.
         best = min(believed, key=lambda measure: measure.std)
         state = self._state
         share = min(max(stamp_s - state.seen_s, 0.0) / _ALIKE_S, 1.0)
@@ -114,7 +115,7 @@ class UserScale:
         self._state = _State(state.images + 1, seen, seen_s)
 
     def _is_believable(self, measure: SizeMeasure) -> bool:
-        # The first one may be anybody's: a child's hand is far from what is expected of an adult.
+        # The first measurement is always accepted, because the user may be a child with a size far from the prior.
         if not self.images:
             return True
         known = self.known
@@ -137,8 +138,8 @@ class _Gaussian:
 
 @dataclass(frozen=True)
 class _State:
-    """What images say of the size. Replaced as a whole, so that another thread never reads half of a change."""
+    """Size from the images. The whole object is replaced at each change, so another thread never reads a partial change."""
 
     images: int = 0
     seen: _Gaussian = _Gaussian(0.0, math.inf)
-    seen_s: float = -math.inf  # stamp of the last image that counted
+    seen_s: float = -math.inf  # stamp of the last image that was used

@@ -1,1 +1,1 @@
-"""An estimate comes in. What robots use goes out: grasp cues, capsules, other frames, and which hand may act."""
+"""Computes robot inputs from estimates: grasp cues, capsules, estimates in other frames, and the selected hands."""

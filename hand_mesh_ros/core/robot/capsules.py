@@ -1,4 +1,4 @@
-"""A hand as capsules, one per bone: what a motion planner keeps away from. Each holds the skin around its bone and some doubt."""
+"""Capsules of a hand, one per bone: obstacles for a motion planner. A capsule contains the skin around its bone and a margin."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from hand_mesh_ros.core.types import HandEstimate
 
 @dataclass(frozen=True)
 class Capsules:
-    """20 capsules in the order of `topology.BONES`; all points nearer than the radius to the segment from start to end."""
+    """20 capsules in the order of `topology.BONES`. A capsule is all points nearer than the radius to the segment start-end."""
 
     starts_m: np.ndarray  # (20, 3)
     ends_m: np.ndarray  # (20, 3)
@@ -19,26 +19,26 @@ class Capsules:
 
 
 class HandCapsules:
-    """Makes the capsules of hands of one model."""
+    """Computes the capsules of hands of one hand model."""
 
     def __init__(self, model: HandModel) -> None:
-        """Gives every vertex of the flat hand to the nearest bone."""
+        """Assigns every vertex of the flat hand to the nearest bone."""
         starts, ends = model.joints_m[BONES.T]
         self._bone = np.argmin(distances_m(model.template_m[:, None], starts, ends), axis=-1)
 
     def of(self, estimate: HandEstimate, k_sigma: float = 0.0) -> Capsules:
-        """The capsules of a hand; together they hold its whole mesh.
+        """The capsules of a hand. All capsules together contain the whole mesh.
 
         Args:
-            estimate: of a hand of this model, in any frame.
-            k_sigma: each radius is that of the skin and this many standard deviations of the bone's ends, of the worse one in its
-                worst direction.
+            estimate: of a hand with this hand model, in any frame.
+            k_sigma: each radius is the radius of the skin plus this number of standard deviations of the joints of the bone. The
+                joint with the larger standard deviation is used, in its worst direction.
 
         Raises:
             ValueError: if `k_sigma` is negative or not finite.
         """
         if not 0 <= k_sigma < np.inf:
-            raise ValueError(f"k_sigma is {k_sigma}, expected 0 or more")
+            raise ValueError(f"k_sigma is {k_sigma}, expected a finite number of at least 0")
         starts, ends = estimate.joints_m[BONES.T]
         reach = distances_m(estimate.vertices_m, starts[self._bone], ends[self._bone])
         radii = np.zeros(len(BONES))
@@ -48,7 +48,7 @@ class HandCapsules:
 
 
 def distances_m(points: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Distances (...,) of points to segments, all (..., 3) broadcast against each other."""
+    """Distances (...,) of points to segments. `points`, `starts` and `ends` (..., 3) broadcast against each other."""
     bones = ends - starts
     squared = np.maximum((bones**2).sum(-1), 1e-12)
     share = np.clip(((points - starts) * bones).sum(-1) / squared, 0, 1)

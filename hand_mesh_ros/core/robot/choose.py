@@ -10,25 +10,25 @@ SIDES: tuple[Side, ...] = ("left", "right")
 
 
 def is_seen(estimate: HandEstimate) -> bool:
-    """Whether the hand was seen in this image, and all its joints are numbers."""
+    """True if the hand was detected in this image and all its joints are finite."""
     return estimate.state in ("new", "tracked") and bool(np.isfinite(estimate.joints_m).all())
 
 
 def is_placed(estimate: HandEstimate) -> bool:
-    """Whether it is known where the hand is: the camera is calibrated."""
+    """True if the position of the hand is known, because the camera is calibrated."""
     return estimate.scale_source != "none" and all(
         np.isfinite(values).all() for values in (estimate.joints_m, estimate.wrist_pose, estimate.wrist_covariance)
     )
 
 
 class RobotHands:
-    """Picks one hand a side. Where there are several, one is followed until it is lost: none jumps in for it meanwhile."""
+    """Selects one hand per side. A selected hand stays selected until it is lost. Until then no other hand is selected."""
 
     def __init__(self) -> None:
         self._followed: dict[Side, str] = {}  # id by side
 
     def choose(self, estimates: Sequence[HandEstimate]) -> list[HandEstimate]:
-        """Of the hands of the next image those that are followed and were seen: at most one a side."""
+        """The selected hands that were detected in the next image: at most one hand per side."""
         chosen = []
         for side in SIDES:
             hands = {estimate.track_id: estimate for estimate in estimates if estimate.handedness == side}

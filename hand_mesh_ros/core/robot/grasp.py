@@ -1,16 +1,17 @@
-"""What a gripper wants to know of a hand: where and how wide it pinches, where its palm is and looks, and how sure that is.
+"""Grasp cues of a hand for a gripper: pinch point, aperture, palm centre and palm normal, with their uncertainties.
 
-Covariances are propagated to first order. The error of joint j is taken as e_j + a_j: e_j of the hand as a whole (place,
-attitude, size), a_j of its shape. With C_j the covariance of the absolute position and A_j that of the articulation, e_j has
-S_j = max(C_j - A_j, 0). Between joints, a has the correlations of the main mode's hypotheses, shrunk for their small number:
-A_jk = g sqrt(A_j) corr(h_j, h_k) sqrt(A_k), g = (n - 1) / (n - 1 + 4). With sum(w_j) = 1:
+Covariances are propagated to first order. The error of joint j is e_j + a_j. e_j is the error of the whole hand (position,
+attitude, size), and a_j is the error of the shape. C_j is the covariance of the absolute position, and A_j is the covariance of
+the articulation. Then e_j has the covariance S_j = max(C_j - A_j, 0). The errors a of two joints have the correlation of the
+hypotheses of the main mode, shrunk because of their small number: A_jk = g sqrt(A_j) corr(h_j, h_k) sqrt(A_k),
+g = (n - 1) / (n - 1 + 4). With sum(w_j) = 1:
 
-- point sum(w_j x_j) (pinch point, palm centre): sum(w_j S_j) + sum(w_j w_k A_jk); e counts as common to the joints;
-- aperture |d|, d = x_i - x_t, along u = d / |d|: u' (A_i + A_t - A_it - A_ti) u + (scale_rel_std |d|)^2, since a hand that
-  is moved or turned as a whole keeps its aperture. Where |d| is not clearly larger than the result, the true aperture is larger
-  rather than smaller;
-- palm normal n: a turn w of the wrist, of covariance R, moves it by w x n, so [n] R [n]'; the standard deviation is that of the
-  worst direction.
+- point sum(w_j x_j) (pinch point, palm centre): sum(w_j S_j) + sum(w_j w_k A_jk). The error e is common to all joints.
+- aperture |d|, d = x_i - x_t, along u = d / |d|: u' (A_i + A_t - A_it - A_ti) u + (scale_rel_std |d|)^2. A motion of the whole
+  hand does not change the aperture. If |d| is not clearly larger than the standard deviation, the true aperture is probably
+  larger than |d|.
+- palm normal n: a rotation w of the wrist with covariance R moves n by w x n, so the covariance is [n] R [n]'. The standard
+  deviation is for the worst direction.
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from hand_mesh_ros.core.topology import FINGERTIPS, PALM_JOINTS
 from hand_mesh_ros.core.types import HandEstimate
 
 PINCH_JOINTS = FINGERTIPS[:2]
-# As in `calibration`: the prior, here that joints err independently, weighs as much as this many hypotheses.
+# As in `calibration`: the prior has the same weight as this number of hypotheses. Here the prior is independent errors of joints.
 _PRIOR_SAMPLES = 4.0
 
 
@@ -32,7 +33,7 @@ class GraspCues:
 
     pinch_point_m: np.ndarray  # (3,) between the tips of thumb and index
     pinch_point_covariance_m2: np.ndarray  # (3, 3)
-    aperture_m: float  # distance of these tips
+    aperture_m: float  # distance between the tips of thumb and index
     aperture_std_m: float
     palm_centre_m: np.ndarray  # (3,) mean of the wrist and the MCPs of the fingers
     palm_centre_covariance_m2: np.ndarray  # (3, 3)
@@ -41,13 +42,13 @@ class GraspCues:
 
 
 def grasp_cues(estimate: HandEstimate) -> GraspCues:
-    """The cues of a hand whose place is known.
+    """The grasp cues of a hand with a known position.
 
     Raises:
-        ValueError: if the hand is relative to its wrist, for want of a calibrated camera.
+        ValueError: if the hand is relative to its wrist, because the camera is not calibrated.
     """
     if estimate.scale_source == "none":
-        raise ValueError(f"hand {estimate.track_id} has no place: the camera is not calibrated")
+        raise ValueError(f"hand {estimate.track_id} has no position: the camera is not calibrated")
     thumb, index = estimate.joints_m[PINCH_JOINTS]
     aperture = float(np.linalg.norm(index - thumb))
     pinch = articulation_covariance(estimate, PINCH_JOINTS)
@@ -66,14 +67,17 @@ def grasp_cues(estimate: HandEstimate) -> GraspCues:
 
 
 def articulation_covariance(estimate: HandEstimate, joints: np.ndarray) -> np.ndarray:
-    """Covariance of the shape at n joints together, (n, n, 3, 3) m^2: `articulation_covariance_m2` and what is between them."""
+    """Joint covariance of the shape at n joints, (n, n, 3, 3) m^2: `articulation_covariance_m2` and the cross-covariances."""
     roots = _square_root(estimate.articulation_covariance_m2[joints])
     correlation = _correlation(estimate, joints)
     return np.einsum("jrs,jkst,ktu->jkru", roots, correlation, roots)
 
 
 def _correlation(estimate: HandEstimate, joints: np.ndarray) -> np.ndarray:
-    """Correlation of n joints over the main mode's hypotheses, laid onto the hand: (n, n, 3, 3), identities on the diagonal."""
+    """Correlation of n joints, (n, n, 3, 3), from the hypotheses of the main mode after alignment with the hand.
+
+    The blocks on the diagonal are identity matrices.
+    """
     is_main = estimate.mode == 0
     share = estimate.weights[is_main] / estimate.weights[is_main].sum()
     n_samples = 1 / np.sum(share**2)
@@ -91,7 +95,7 @@ def _correlation(estimate: HandEstimate, joints: np.ndarray) -> np.ndarray:
 
 
 def _square_root(covariances: np.ndarray, inverse: bool = False) -> np.ndarray:
-    """Symmetric square roots of (..., 3, 3), or their pseudo-inverses, in which directions without variance stay without."""
+    """Symmetric square roots of (..., 3, 3), or the pseudo-inverses of the roots. Directions without variance stay zero."""
     variances, axes = np.linalg.eigh(covariances)
     stds = np.sqrt(np.maximum(variances, 0))
     if inverse:
@@ -109,7 +113,10 @@ def _mean_covariance(estimate: HandEstimate, joints: np.ndarray, articulation: n
 
 
 def _distance_std(offset: np.ndarray, articulation: np.ndarray) -> float:
-    """Standard deviation of a distance of two joints from their covariance (2, 2, 3, 3); the worst direction's if they touch."""
+    """Standard deviation of the distance of two joints with covariance (2, 2, 3, 3).
+
+    If the distance is 0, the standard deviation is for the worst direction.
+    """
     covariance = articulation[0, 0] + articulation[1, 1] - articulation[0, 1] - articulation[1, 0]
     length = np.linalg.norm(offset)
     variance = offset @ covariance @ offset / length**2 if length > 0 else np.linalg.eigvalsh(covariance)[-1]

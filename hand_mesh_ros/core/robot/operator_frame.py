@@ -1,8 +1,9 @@
-"""Joints in the axes in which retargeting libraries expect an operator's hand: x out of the palm, z along it, y = z cross x.
+"""Joints in the operator frame of retargeting libraries: x out of the palm, z along the palm, y = z cross x.
 
-A raised hand with the palm forward has x forward, y left, z up, for both sides. In this it equals the wrist frame; but the
-palm's plane is here the one through wrist, index MCP and middle MCP, as in the frame that dex-retargeting's own hand detector
-estimates (AnyTeleop, Qin et al. 2023), so that its settings of robots hold unchanged. The two differ by a few degrees about z.
+For a raised left or right hand with the palm forward, x is forward, y is left and z is up, as in the wrist frame. But in the
+operator frame the plane of the palm contains the wrist, the index MCP and the middle MCP, as in the hand detector of
+dex-retargeting (AnyTeleop, Qin et al. 2023). So the robot settings of dex-retargeting need no change. The operator frame and the
+wrist frame differ by a few degrees about z.
 """
 
 import numpy as np
@@ -23,5 +24,5 @@ def operator_rotation(joints: np.ndarray, side: Side) -> np.ndarray:
 
 
 def operator_joints(joints_m: np.ndarray, side: Side) -> np.ndarray:
-    """Skeletons (..., 21, 3) of one side in operator axes, the wrist in the origin; metres, any camera axes in."""
+    """Skeletons (..., 21, 3) of one side in operator axes, metres, wrist in the origin. The input may be in any axes."""
     return (joints_m - joints_m[..., [WRIST], :]) @ operator_rotation(joints_m, side)

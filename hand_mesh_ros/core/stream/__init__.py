@@ -1,1 +1,1 @@
-"""Messages of any kind come in with their stamps. The newest image with its depth, and transforms at its stamp, go out."""
+"""Selects the newest image with its depth image, and gives transforms at the stamp of the image. Any message type is possible."""

@@ -1,9 +1,9 @@
-"""What waits between the subscriptions and the worker: the newest image, with its depth where depth arrives.
+"""Buffer between the subscriptions and the worker: stores the newest image, with its depth image if depth arrives.
 
-Callbacks only store; the worker takes. Images are never queued for inference, since a queue in front of a slow consumer makes
-every result older than the one before. That is also why pairing is done here and not by message_filters: its queues drop the
-smallest stamp, not the oldest message, so that nothing pairs after a bag began again, and they hold a lock while they call back.
-A test shows that the pairs are the same.
+Callbacks only store messages. The worker takes the messages. Images do not wait in a queue for inference, because a queue before
+a slow consumer increases the delay of every result. This module pairs images and depth itself and does not use message_filters.
+The queues of message_filters drop the smallest stamp, not the oldest message, so no pairs are found after a bag restarts. These
+queues also hold a lock during callbacks. A test shows that the pairs are the same.
 """
 
 import threading
@@ -14,25 +14,25 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
-# Images kept while they wait for their depth, and depth images kept for images that come later.
+# Number of images that wait for their depth, and number of depth images that wait for later images.
 _HISTORY = 4
-# Depth counts as arriving for this long after its last message [s].
+# Depth is active until this time after the last depth message [s].
 _DEPTH_ALIVE_S = 1.0
-# A stamp this much before the newest one is a restarted source, not a late message [ns].
+# A stamp that is this much older than the newest stamp is from a restarted source, not from a late message [ns].
 RESTART_NS = 500_000_000
 
 
 @dataclass(frozen=True)
 class Pending(Generic[Item]):
-    """A message that waits."""
+    """A waiting message."""
 
     item: Item
     stamp_ns: int
-    arrival_s: float  # monotonic
+    arrival_s: float  # monotonic time
 
 
 class Intake(Generic[Item]):
-    """Thread-safe hand-over of the newest image and its depth. Counters only grow."""
+    """Thread-safe transfer of the newest image and its depth. Counters only increase."""
 
     def __init__(self, depth_slop_s: float, depth_wait_s: float) -> None:
         self.tune(depth_slop_s, depth_wait_s)
@@ -42,23 +42,23 @@ class Intake(Generic[Item]):
         self._newest_ns = 0
         self._closed = False
         self._restarted = False
-        self.superseded = 0  # images that a newer one replaced
-        self.late = 0  # images that came after a newer one
-        self.restarts = 0  # times that the stamps jumped back
-        self.unpaired = 0  # images that waited for a depth that did not come
-        self.nearest_depth_s = float("nan")  # smallest stamp difference seen by the last unpaired image
+        self.superseded = 0  # number of images that were replaced by a newer image
+        self.late = 0  # number of images that arrived after a newer image
+        self.restarts = 0  # number of times that the stamps jumped back
+        self.unpaired = 0  # number of images that waited for depth without success
+        self.nearest_depth_s = float("nan")  # smallest stamp difference to a depth image for the last unpaired image
 
     def tune(self, depth_slop_s: float, depth_wait_s: float) -> None:
-        """Pairs otherwise from now on.
+        """Uses other settings from now on.
 
         Args:
-            depth_slop_s: largest stamp difference of an image and its depth.
-            depth_wait_s: how long an image waits for its depth while depth arrives.
+            depth_slop_s: largest stamp difference between an image and its depth.
+            depth_wait_s: longest time that an image waits for its depth while depth arrives.
         """
         self._slop_ns, self._wait_s = int(depth_slop_s * 1e9), depth_wait_s
 
     def put_image(self, item: Item, stamp_ns: int) -> None:
-        """Hands over an image; replaces what has not been taken."""
+        """Stores an image. The new image replaces older images that the worker has not taken."""
         with self._condition:
             if stamp_ns < self._newest_ns - RESTART_NS:
                 self._clear()
@@ -75,7 +75,7 @@ class Intake(Generic[Item]):
             self._condition.notify()
 
     def put_depth(self, item: Item, stamp_ns: int) -> None:
-        """Hands over a depth image; it serves only the image with the same stamp, within the slop."""
+        """Stores a depth image. Only an image with the same stamp, within the slop, can use the depth image."""
         with self._condition:
             self._depths.append(Pending(item, stamp_ns, time.monotonic()))
             self._condition.notify()
@@ -84,7 +84,7 @@ class Intake(Generic[Item]):
         """Waits for the newest image that is ready.
 
         Returns:
-            (image, its depth or None, whether the source restarted since the last take); None after `timeout_s` or when closed.
+            (image, its depth or None, True if the source restarted since the last call); None after `timeout_s` or after `close`.
         """
         deadline = time.monotonic() + timeout_s
         with self._condition:
@@ -101,7 +101,7 @@ class Intake(Generic[Item]):
             return None
 
     def close(self) -> None:
-        """Wakes the worker; nothing is handed over any more."""
+        """Wakes the worker. After this call, `take` returns None."""
         with self._condition:
             self._closed = True
             self._condition.notify_all()
@@ -120,7 +120,7 @@ class Intake(Generic[Item]):
             nearest = min(self._depths, key=lambda depth: abs(depth.stamp_ns - stamp_ns))
             if abs(nearest.stamp_ns - stamp_ns) <= self._slop_ns:
                 return self._pop(index), nearest.item
-            # Depth comes in the order of its stamps: once it is past the image, the image's own will not come any more.
+            # Depth arrives in the order of its stamps. After a depth with a later stamp, the depth of this image will not arrive.
             if newest_depth_ns > stamp_ns + self._slop_ns:
                 return self._pop_unpaired(index)
         if time.monotonic() - self._images[0].arrival_s < self._wait_s:

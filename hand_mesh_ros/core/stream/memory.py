@@ -1,12 +1,12 @@
-"""Memory that is free within the process, given back to the system."""
+"""Returns unused memory of the process to the system."""
 
 import ctypes
 import gc
 
 
 def give_back() -> None:
-    """Frees what nothing refers to. The C library of Linux keeps such memory for itself unless it is told to give it back."""
+    """Frees objects without references. Then calls `malloc_trim`, because the C library of Linux keeps freed memory otherwise."""
     gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries do not have this function
     if trim is not None:
         trim(0)

@@ -1,7 +1,8 @@
-"""Where frames were in one another: the tree of TF over the last seconds, for machines without tf2_ros.
+"""Buffer of the TF tree over the last seconds, for computers without tf2_ros.
 
-A time between two samples is interpolated, a time outside of them is an error: no transform is guessed. The answers are those
-of tf2, but for a frame that was given another parent: tf2 answers with the old one until the first sample of the new one.
+Transforms are interpolated between two samples. A time before the first sample or after the last sample is an error, because
+transforms are not extrapolated. The results are equal to those of tf2, with one exception: after a frame gets a new parent, tf2
+returns the old parent until the first sample with the new parent.
 """
 
 import threading
@@ -12,19 +13,19 @@ import numpy as np
 
 from hand_mesh_ros.core.stream.intake import RESTART_NS
 
-# Samples are kept for this long before the newest of their frame; as in tf2 [ns].
+# Samples of a frame are kept for this time before the newest sample of the frame; as in tf2 [ns].
 HISTORY_NS = 10_000_000_000
-# Beyond this a quaternion's length is no rounding error, but a message that somebody did not fill in.
+# A larger error of the length of a quaternion is not a rounding error: the message was not filled in.
 _LENGTH_TOLERANCE = 1e-2
 
 
 class TransformError(Exception):
-    """There is no such transform at that time, and why."""
+    """The transform is not available at this time. The message gives the reason."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Where a frame was in its parent at one time."""
+    """Pose of a frame in its parent at one time."""
 
     parent: str
     translation_m: np.ndarray  # (3,)
@@ -38,7 +39,7 @@ class Sample:
 
 @dataclass
 class Track:
-    """The samples of one frame, oldest first. A static frame has one, which is good for all times."""
+    """The samples of one frame, oldest first. A static frame has one sample, which is valid at all times."""
 
     is_static: bool
     stamps_ns: list[int] = field(default_factory=list)
@@ -46,17 +47,17 @@ class Track:
 
 
 class TransformBuffer:
-    """Thread-safe memory of transforms."""
+    """Thread-safe buffer of transforms."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._tracks: dict[str, Track] = {}  # by child
 
     def insert(self, child: str, sample: Sample, stamp_ns: int, is_static: bool) -> None:
-        """Adds a sample. One that jumps back in time forgets all that moves: what it belongs to begins anew.
+        """Adds a sample. A sample that jumps back in time removes all moving transforms, because its source has restarted.
 
         Raises:
-            ValueError: if it is no transform between two frames.
+            ValueError: if the sample is not a transform between two frames.
         """
         sample = _checked(child, sample)
         with self._lock:
@@ -75,15 +76,15 @@ class TransformBuffer:
             del track.stamps_ns[:expired], track.samples[:expired]
 
     def clear(self) -> None:
-        """Forgets all that moves; static transforms stay."""
+        """Removes all moving transforms. Static transforms stay."""
         with self._lock:
             self._forget_moving()
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> np.ndarray:
-        """target_from_source, (4, 4), as it was at a time.
+        """target_from_source, (4, 4), at a time.
 
         Raises:
-            TransformError: if it is not known.
+            TransformError: if the transform is not available.
         """
         with self._lock:
             from_source, why_not_on = self._ancestors(source, stamp_ns)
@@ -100,7 +101,7 @@ class TransformBuffer:
         return np.linalg.inv(ancestor_from_target) @ from_source[ancestor]
 
     def _ancestors(self, frame: str, stamp_ns: int) -> tuple[dict[str, np.ndarray], str]:
-        """ancestor_from_frame, (4, 4), of the frame itself and all above it; and why there are no more."""
+        """ancestor_from_frame, (4, 4), of the frame and all its ancestors, and the reason for the end of the search."""
         found, ancestor = {frame: np.eye(4)}, frame
         while True:
             sample = self._sample(ancestor, stamp_ns)
@@ -112,7 +113,7 @@ class TransformBuffer:
             ancestor = sample.parent
 
     def _sample(self, child: str, stamp_ns: int) -> Sample | str:
-        """Where a frame was in its parent, or why that is not known."""
+        """Pose of a frame in its parent, or the reason why the pose is not available."""
         track = self._tracks.get(child)
         if track is None:
             is_parent = any(sample.parent == child for other in self._tracks.values() for sample in other.samples[-1:])
@@ -137,7 +138,7 @@ class TransformBuffer:
 
 
 def to_matrix(translation_m: np.ndarray, quaternion: np.ndarray) -> np.ndarray:
-    """(4, 4) of a translation (3,) and a quaternion (4,) x, y, z, w, of any length but 0."""
+    """Matrix (4, 4) of a translation (3,) and a quaternion (4,) x, y, z, w. The quaternion may have any length except 0."""
     x, y, z, w = quaternion / np.linalg.norm(quaternion)
     matrix = np.eye(4)
     matrix[:3, :3] = [
@@ -150,13 +151,13 @@ def to_matrix(translation_m: np.ndarray, quaternion: np.ndarray) -> np.ndarray:
 
 
 def _between(one: Sample, other: Sample, share: float) -> Sample:
-    """On a straight line and by the shortest turn of constant speed, `share` of the way."""
+    """Interpolation at `share` (0..1) between two samples: linear for the translation, slerp for the rotation."""
     translation_m = one.translation_m + share * (other.translation_m - one.translation_m)
     cosine = float(one.quaternion @ other.quaternion)
-    # A quaternion and its negative are one rotation: take the nearer one.
+    # A quaternion and its negative are the same rotation. The nearer quaternion is used.
     end = other.quaternion if cosine >= 0 else -other.quaternion
     angle = np.arccos(min(abs(cosine), 1.0))
-    if angle < 1e-6:  # where the formula would divide by zero, a straight line is the same
+    if angle < 1e-6:  # linear interpolation, because the formula would divide by zero
         quaternion = one.quaternion + share * (end - one.quaternion)
     else:
         quaternion = (np.sin((1 - share) * angle) * one.quaternion + np.sin(share * angle) * end) / np.sin(angle)
@@ -164,12 +165,13 @@ def _between(one: Sample, other: Sample, share: float) -> Sample:
 
 
 def _checked(child: str, sample: Sample) -> Sample:
-    """The sample, its quaternion of exactly unit length."""
+    """The sample with a quaternion of exactly unit length."""
     if not child or not sample.parent or child == sample.parent:
-        raise ValueError(f"from '{child}' to '{sample.parent}' is no transform between two frames")
+        raise ValueError(f"from '{child}' to '{sample.parent}' is not a transform between two frames")
     length = np.linalg.norm(sample.quaternion)
     if not (np.all(np.isfinite(sample.translation_m)) and abs(length - 1) < _LENGTH_TOLERANCE):
         raise ValueError(
-            f"of {child} in {sample.parent}: translation {sample.translation_m.tolist()}, quaternion {sample.quaternion.tolist()}"
+            f"invalid transform of {child} in {sample.parent}: "
+            f"translation {sample.translation_m.tolist()}, quaternion {sample.quaternion.tolist()}"
         )
     return replace(sample, quaternion=sample.quaternion / length)

@@ -1,4 +1,4 @@
-"""All that is remembered of the hands of a stream: who they are and how they moved."""
+"""State of the hands in a stream of images: ids and filters."""
 
 from collections.abc import Sequence
 
@@ -19,14 +19,14 @@ class HandTracks:
         self._smoothers: dict[str, HandSmoother] = {}  # of the hands of the last image, by id
 
     def reconfigure(self, config: TrackConfig) -> None:
-        """Uses other `live` settings; the tracks stay."""
+        """Uses other `live` settings from now on. The tracks stay."""
         self._config = config
         self._tracker.predict_s = 1e-3 * config.predict_ms
         for smoother in self._smoothers.values():
             smoother.reconfigure(config)
 
     def forget(self) -> None:
-        """Drops all tracks. Ids are never given again."""
+        """Drops all tracks. Ids are never used again."""
         self._tracker.forget()
         self._smoothers = {}
 
@@ -44,17 +44,17 @@ class HandTracks:
         return self._tracker.update(detections, stamp_s)
 
     def smoothed(self, hands: Sequence[HandDetection], seen: Sequence[HandEstimate], frame: Frame) -> list[HandEstimate]:
-        """The answer in the order of `hands`: smoothed where a hand is seen, predicted where not, no two hands in one place.
+        """Estimates in the order of `hands`. Detected hands are smoothed, other hands are predicted, and duplicates are removed.
 
         Args:
-            hands: of `update`.
-            seen: estimates of those that are seen.
-            frame: their image.
+            hands: from `update`.
+            seen: estimates of the detected hands.
+            frame: the image of the hands.
         """
         for track_id in duplicates(seen):
             self._tracker.drop(track_id)
             hands = [hand for hand in hands if hand.track_id != track_id]
-        # A hand that is not among these is lost, and its past with it.
+        # Other hands are lost, so their filters are removed.
         self._smoothers = {hand.track_id: self._smoothers.get(hand.track_id) or HandSmoother(self._config) for hand in hands}
         estimates = {estimate.track_id: estimate for estimate in seen}
         answer = []

@@ -1,124 +1,40 @@
-"""One-Euro filters (Casiez, Roussel and Vogel 2012) over the estimates of one hand, and its motion over a short gap.
+"""Smooths the estimates of one hand with One-Euro filters, and predicts the hand over a short gap.
 
-A slow hand is smoothed much, since there jitter shows; a fast one little, since there lag shows: the cutoff frequency of a
-low-pass rises with the filtered speed. Wrist position, wrist rotation (in SO(3)) and articulation (in the wrist frame) have one
-filter each. Times are those of the images, so it does not matter when an image was worked on.
+Wrist position, wrist rotation (in SO(3)) and articulation (in the wrist frame) have one filter each. All times are image stamps,
+so the processing time of an image has no influence.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hand_mesh_ros.core.config import TrackConfig
-from hand_mesh_ros.core.geometry import rotations
 from hand_mesh_ros.core.topology import WRIST
+from hand_mesh_ros.core.track.one_euro import OneEuro, turn_between, turned
 from hand_mesh_ros.core.types import DEPTH_ANCHORED, OBSERVED, Frame, HandDetection, HandEstimate
 
-# Cutoff of the low-pass over speeds, as in the paper [Hz].
-_SPEED_CUTOFF_HZ = 1.0
-# After a longer gap the past says nothing about the present: the filters begin again [s].
+# After a longer gap the filters restart, because the old state has no information about the current state [s].
 _LONGEST_GAP_S = 0.5
-# A turn by one radian moves the fingers by about this much: so that one `beta` serves turns and shifts [m].
+# A rotation by one radian moves the fingers by about this distance [m]. With this factor, rotation and position use one `beta`.
 _LEVER_M = 0.1
-# Growth of the standard deviations while a hand is not seen: of velocities [m/s, rad/s] and of accelerations [m/s^2, rad/s^2].
+# Standard deviations of the velocity [m/s, rad/s] and of the acceleration [m/s^2, rad/s^2] while a hand is not detected.
 _SHIFT_STD = (0.2, 5.0)
 _TURN_STD = (1.0, 20.0)
 _ARTICULATION_STD = (0.3, 3.0)
 
 
-def smoothing_factor(cutoff_hz: float, dt_s: float) -> float:
-    """Share of the newest value in a first-order low-pass with this cutoff, after `dt_s`."""
-    return 1.0 / (1.0 + 1.0 / (2 * np.pi * cutoff_hz * dt_s))
-
-
-@dataclass(frozen=True)
-class _Past:
-    """What a filter remembers."""
-
-    measured: np.ndarray
-    value: np.ndarray
-    velocity: np.ndarray  # filtered, per second
-
-
-class OneEuro:
-    """The filter over values of any kind, given the difference of two values and the sum of a value and a difference."""
-
-    def __init__(
-        self,
-        min_cutoff_hz: float,
-        beta: float,
-        difference: Callable[[np.ndarray, np.ndarray], np.ndarray] = np.subtract,
-        add: Callable[[np.ndarray, np.ndarray], np.ndarray] = np.add,
-    ) -> None:
-        """Starts without a past.
-
-        Args:
-            min_cutoff_hz: cutoff at rest; 0 lets every value through unchanged.
-            beta: rise of the cutoff with the speed, in Hz per unit of the largest row of a difference per second.
-            difference: of two values (newer, older): an array.
-            add: a difference to a value.
-        """
-        self.tune(min_cutoff_hz, beta)
-        self._difference, self._add = difference, add
-        self._past: _Past | None = None
-
-    @property
-    def velocity(self) -> np.ndarray:
-        """The filtered velocity, per second.
-
-        Raises:
-            RuntimeError: before the first step.
-        """
-        if self._past is None:
-            raise RuntimeError("the filter has no velocity before its first value")
-        return self._past.velocity
-
-    def tune(self, min_cutoff_hz: float, beta: float) -> None:
-        """Uses another cutoff from now on; the past stays."""
-        self._min_cutoff_hz, self._beta = min_cutoff_hz, beta
-
-    def step(self, measured: np.ndarray, dt_s: float) -> np.ndarray:
-        """The filtered value, `dt_s` > 0 after the last one; the first value stays as it is."""
-        past = self._past
-        if past is None:
-            self._past = _Past(measured, measured, np.zeros_like(self._difference(measured, measured)))
-            return measured
-        newest = self._difference(measured, past.measured) / dt_s
-        velocity = past.velocity + smoothing_factor(_SPEED_CUTOFF_HZ, dt_s) * (newest - past.velocity)
-        self._past = _Past(measured, self._filtered(measured, past.value, velocity, dt_s), velocity)
-        return self._past.value
-
-    def _filtered(self, measured: np.ndarray, value: np.ndarray, velocity: np.ndarray, dt_s: float) -> np.ndarray:
-        if not self._min_cutoff_hz:
-            return measured
-        speed = np.linalg.norm(velocity, axis=-1).max()
-        share = smoothing_factor(self._min_cutoff_hz + self._beta * speed, dt_s)
-        return self._add(value, share * self._difference(measured, value))
-
-
-def turn_between(newer: np.ndarray, older: np.ndarray) -> np.ndarray:
-    """Rotation vector, (3,), in fixed axes, that turns the rotation `older` (3, 3) into `newer`."""
-    return rotations.to_vector(newer @ older.T)
-
-
-def turned(rotation: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    """`rotation` (3, 3) turned by the rotation vector `turn` (3,), in fixed axes."""
-    return rotations.from_vector(turn) @ rotation
-
-
 class HandSmoother:
-    """The filters of one followed hand."""
+    """The filters of one tracked hand."""
 
     def __init__(self, config: TrackConfig) -> None:
-        """Begins without a past; `config` holds the cutoff and its rise with the speed."""
+        """Starts without a previous estimate. `config` contains the cutoff and its increase with the speed."""
         self._config = config
         self._last: HandEstimate | None = None
         self._seen_s = -np.inf
         self._restart()
 
     def reconfigure(self, config: TrackConfig) -> None:
-        """Uses another cutoff from now on; the state of the filters stays."""
+        """Uses another cutoff from now on. The state of the filters stays."""
         self._config = config
         cutoff_hz, beta = config.smooth_cutoff_hz, config.smooth_beta
         self._position.tune(cutoff_hz, beta)
@@ -126,14 +42,16 @@ class HandSmoother:
         self._articulation.tune(cutoff_hz, beta)
 
     def step(self, estimate: HandEstimate, frame: Frame) -> HandEstimate:
-        """The hand of the next image, smoothed; with a cutoff of 0 the same record.
+        """The smoothed estimate of the next image. With a cutoff of 0 the record is returned unchanged.
 
-        The hypotheses are carried along by the same turn, shift and change of shape, so they keep their spread. The covariances
-        stay: they say how wrong one image may be, and images in a row mostly err alike, so little is averaged away.
+        The hypotheses get the same rotation, translation and change of shape, so their spread does not change. The covariances
+        do not change. The covariances are for one image. The errors of successive images are correlated, so smoothing reduces the
+        errors little.
 
         Args:
-            estimate: of a hand that was seen.
-            frame: its image. A stamp that repeats, goes back or skips more than half a second restarts the filters.
+            estimate: of a detected hand.
+            frame: image of the hand. The filters restart if the stamp is equal to or before the previous stamp, or if the gap is
+                longer than 0.5 s.
         """
         last, dt_s = self._last, frame.stamp_s - self._seen_s
         is_same = last is not None and (last.handedness, last.scale_source == "none") == (
@@ -154,19 +72,19 @@ class HandSmoother:
         return estimate
 
     def predict(self, detection: HandDetection, frame: Frame) -> HandEstimate:
-        """The hand of an image in which it was not seen: moved on with its last velocity, its articulation held.
+        """Predicted estimate for an image without a detection of the hand: constant velocity and constant articulation.
 
-        The covariances grow with the time since it was seen; no joint counts as observed, none has confidence.
+        The covariances grow with the time since the last detection. No joint is marked as observed, and all confidences are 0.
 
         Args:
-            detection: where its keypoints are supposed to be.
-            frame: the image, later than the last one in which the hand was seen.
+            detection: predicted keypoints of the hand.
+            frame: the image, later than the last image with a detection of the hand.
 
         Raises:
-            ValueError: if the hand was never seen.
+            ValueError: if the hand was never detected.
         """
         if self._last is None:
-            raise ValueError(f"hand {detection.track_id} was never seen, there is nothing to predict from")
+            raise ValueError(f"hand {detection.track_id} was never seen, so the hand cannot be predicted")
         gap_s = frame.stamp_s - self._seen_s
         now = _Shape.of(self._last)
         moved = _Shape(
@@ -194,11 +112,11 @@ class HandSmoother:
 
 @dataclass(frozen=True)
 class _Shape:
-    """What is filtered."""
+    """The filtered values."""
 
     position_m: np.ndarray  # (3,) of the wrist in the camera; 0 without calibration
     rotation: np.ndarray  # (3, 3) camera_from_wrist
-    points_m: np.ndarray  # (21 + V, 3) joints and vertices in the wrist frame: one share for all keeps them on one hand
+    points_m: np.ndarray  # (21 + V, 3) joints and vertices in the wrist frame; all points get the same filter weight
 
     @classmethod
     def of(cls, estimate: HandEstimate) -> "_Shape":
@@ -207,7 +125,7 @@ class _Shape:
         return cls(position, rotation, (points - position) @ rotation)
 
     def applied_to(self, estimate: HandEstimate) -> HandEstimate:
-        """`estimate` with this place, attitude and articulation; its hypotheses moved likewise."""
+        """`estimate` with this position, rotation and articulation. The hypotheses get the same change."""
         was, n_joints = _Shape.of(estimate), len(estimate.joints_m)
         points = self.points_m @ self.rotation.T + self.position_m
         change = (self.points_m - was.points_m)[:n_joints]
@@ -226,20 +144,20 @@ class _Shape:
 
 
 def _with_reprojection(estimate: HandEstimate, frame: Frame) -> HandEstimate:
-    """The same with the error of these joints in the image. Joints without a place cannot be projected and keep theirs."""
+    """The estimate with the reprojection error of its joints. Without a position the error cannot be computed and stays."""
     if estimate.scale_source == "none":
         return estimate
     return replace(estimate, reprojection_px=frame.reprojection_px(estimate.joints_m, estimate.keypoints_px))
 
 
 def _with_growth(estimate: HandEstimate, gap_s: float) -> HandEstimate:
-    """The same with covariances larger by what a hand may do in `gap_s`: velocities misjudged, and changed since."""
+    """The estimate with larger covariances after `gap_s`, for the error of the velocity and for a change of the velocity."""
 
     def grown(stds: tuple[float, float]) -> float:
         return (stds[0] * gap_s) ** 2 + (0.5 * stds[1] * gap_s**2) ** 2
 
     eye, is_placed = np.eye(3), estimate.scale_source != "none"
-    # Joints move with the wrist, turn about it with their distance from it, and by their own; the wrist itself only shifts.
+    # A joint moves with the wrist, rotates about the wrist, and moves relative to the wrist. The wrist only moves itself.
     lever_m = np.linalg.norm(estimate.joints_m - estimate.joints_m[WRIST], axis=-1)
     shape = np.where(lever_m > 0, grown(_ARTICULATION_STD), 0.0)[:, None, None] * eye
     place = (lever_m**2 * grown(_TURN_STD) + is_placed * grown(_SHIFT_STD))[:, None, None] * eye

@@ -1,1 +1,1 @@
-"""An aggregate and its place come in. The `HandEstimate` with calibrated covariances goes out."""
+"""Computes the `HandEstimate` with calibrated covariances from an aggregate and its `Location`."""

@@ -1,9 +1,10 @@
-"""From the spread of hypotheses to the covariance of the error, as measured on hands that were not trained on.
+"""Converts the spread of hypotheses to the covariance of the error. The conversion is fitted on hands outside the training set.
 
-Samples of a model spread less or more than their mean errs, and eight of them say little about a covariance. So a covariance is
-stated in two parts. How large: the mean square error of the hand, log-linear in the mean spread and in the signs of error
-(`doubt`). How it is distributed over joints and directions: by the spread, with a gain and a residual for each joint, as in
-nonhomogeneous Gaussian regression (Gneiting, Raftery, Westveld and Goldman 2005). `models_train.calibrate` fits both.
+The spread of samples may be smaller or larger than the error of their mean, and eight samples give a poor covariance. So a
+covariance has two parts. The first part is the mean square error of the hand. Its logarithm is linear in the logarithm of the
+mean spread and in the signs of error (`error_signs`). The second part is the distribution over joints and directions. This part
+is the spread with a gain and a residual for each joint, as in nonhomogeneous Gaussian regression (Gneiting, Raftery, Westveld and
+Goldman 2005). `models_train.calibrate` fits the two parts.
 """
 
 import json
@@ -18,12 +19,12 @@ from hand_mesh_ros.core.models.onnx_model import ModelError
 from hand_mesh_ros.core.topology import N_JOINTS
 from hand_mesh_ros.core.uncertainty.error_signs import SIGNS
 
-# A Gaussian in three dimensions holds 90 % within this many standard deviations: the root of the quantile of chi^2 with 3
-# degrees of freedom.
+# A 3D Gaussian has 90 % of its probability within this number of standard deviations: the root of the 90 % quantile of chi^2 with
+# 3 degrees of freedom.
 RADIUS_OF_90_PERCENT = 2.5003
 
 FILE_NAME = "calibration.json"
-# The typical spread weighs as much as this many samples.
+# The typical spread has the same weight as this number of samples.
 _TYPICAL_SAMPLES = 4.0
 _LEAST = 1e-12
 
@@ -32,19 +33,19 @@ _LEAST = 1e-12
 class SpreadModel:
     """Covariances of J quantities in D dimensions from their sample covariances."""
 
-    log_size: np.ndarray  # (2 + signs,) constant, then per log of the mean spread and per sign of error
-    typical_signs: np.ndarray  # (signs,) of hands on average, for signs that cannot be told
-    typical: np.ndarray  # (J,) variance per axis of samples, on average over hands
+    log_size: np.ndarray  # (2 + signs,) coefficients: constant, log of the mean spread, each sign of error
+    typical_signs: np.ndarray  # (signs,) mean over hands, used for unknown signs
+    typical: np.ndarray  # (J,) variance per axis of samples, mean over hands
     gain: np.ndarray  # (J,) of the spread relative to its mean over the hand
-    residual: np.ndarray  # (J,) what no spread shows, relative to the mean square error of the hand
+    residual: np.ndarray  # (J,) error that is not in the spread, relative to the mean square error of the hand
 
     def covariance(self, sample: np.ndarray, n_samples: float, signs: np.ndarray) -> np.ndarray:
         """Covariances of the error, with the shape of `sample`.
 
         Args:
-            sample: (J, D, D) unbiased sample covariances, or (J,) variances; J any number if the model has one for all.
-            n_samples: how many samples they are from, 1 or more; fewer count less against the typical spread.
-            signs: (signs,) of error, as by `error_signs.signs`.
+            sample: (J, D, D) unbiased sample covariances, or (J,) variances. J may be any number if the model has one entry.
+            n_samples: number of samples, 1 or more; fewer samples have less weight relative to the typical spread.
+            signs: (signs,) of error, from `error_signs.signs`.
         """
         unit = np.eye(sample.shape[-1]) if sample.ndim > 1 else 1.0
         gain, residual, typical = (
@@ -61,13 +62,13 @@ class SpreadModel:
 
 
 def shrunk(sample: np.ndarray, n_samples: np.ndarray | float, typical: np.ndarray) -> np.ndarray:
-    """Sample covariances drawn towards typical ones of their shape, the more the fewer samples they are from."""
+    """Sample covariances, shrunk towards typical covariances of the same shape. Fewer samples are shrunk more."""
     share = (n_samples - 1) / (n_samples - 1 + _TYPICAL_SAMPLES)
     return share * sample + (1 - share) * typical
 
 
 def mean_variance(spread: np.ndarray) -> float:
-    """Mean over quantities and axes of covariances (J, D, D) or variances (J,)."""
+    """Mean variance over quantities and axes, from covariances (J, D, D) or variances (J,)."""
     variances = np.trace(spread, axis1=1, axis2=2) / spread.shape[-1] if spread.ndim > 1 else spread
     return float(variances.mean()) + _LEAST
 
@@ -84,7 +85,7 @@ class HandCovariances:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Spread models of everything that is published with an uncertainty."""
+    """Spread models of all published quantities with an uncertainty."""
 
     articulation: SpreadModel  # 21 joints after similarity alignment of the hand, m^2
     relative: SpreadModel  # 21 joints about the hand's centre, in camera axes, m^2
@@ -104,14 +105,14 @@ class Calibration:
 
     @classmethod
     def load(cls, path: Path, models: str) -> "Calibration":
-        """Reads what was fitted.
+        """Reads a calibration file.
 
         Args:
             path: the file.
             models: digest of the models in use, `model_id.cascade_id`.
 
         Raises:
-            ModelError: if the file is missing, damaged, or fitted for other models.
+            ModelError: if the file is missing, damaged, or was fitted for other models.
         """
         advice = "fit it with python -m models_train.calibrate"
         try:
@@ -137,7 +138,7 @@ SIZES = {"articulation": N_JOINTS, "relative": N_JOINTS, "rotation": 1, "vertice
 
 
 def uncalibrated() -> Calibration:
-    """Takes the spread for the error; what a fit starts from."""
+    """A calibration that uses the spread as the error: the start of a fit."""
     nothing, log_size = np.zeros(len(SIGNS)), np.array([0.0, 1.0, *[0.0] * len(SIGNS)])
     plain = {
         name: SpreadModel(log_size, nothing, np.zeros(size), np.ones(size), np.full(size, 1e-6)) for name, size in SIZES.items()
@@ -151,7 +152,7 @@ def _model(values: dict[str, Any], size: int) -> SpreadModel:
     for key, array in arrays.items():
         is_sound = array.shape == (lengths[key],) and np.all(np.isfinite(array))
         if not is_sound or (lengths[key] == size and np.any(array < 0)):
-            raise ValueError(f"{key} must be {lengths[key]} finite numbers, is {array.tolist()}")
+            raise ValueError(f"{key} must be {lengths[key]} finite numbers, but is {array.tolist()}")
     return SpreadModel(**arrays)
 
 

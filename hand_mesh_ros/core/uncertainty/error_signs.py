@@ -1,7 +1,7 @@
-"""What tells, in one image and without the truth, that an estimate may be wrong.
+"""Signs of a possible error of an estimate in one image, without ground truth.
 
-The detector guesses the hand in three dimensions too, twice; where the estimate is far from these guesses, or does not fit the
-keypoints, or the detector is not sure that it sees a hand, errors are larger.
+The detector also gives two 3D guesses of the hand. The error of the estimate is larger if the estimate is far from these guesses,
+if the estimate does not agree with the keypoints, or if the hand score of the detector is low.
 """
 
 import numpy as np
@@ -11,17 +11,17 @@ from hand_mesh_ros.core.geometry.rays import ray_extent, translate_onto_rays
 from hand_mesh_ros.core.types import SeenHand
 
 SIGNS = ("detector's world landmarks", "detector's keypoints and depths", "keypoints", "presence")
-# A sure detector still errs; keeps the logarithm finite.
+# Smallest error probability of the detector, so that the logarithm is finite.
 _SUREST = 0.02
 _LEAST = 1e-3
 
 
 def signs(seen: SeenHand, joints_m: np.ndarray) -> np.ndarray:
-    """Signs of error of one hand, (4,): logarithms, larger for worse; NaN for a sign that is not known.
+    """Signs of error of one hand, (4,): logarithms, larger values mean larger errors. An unknown sign is NaN.
 
     Args:
         seen: the right hand.
-        joints_m: (21, 3) its estimate in camera axes, any origin.
+        joints_m: (21, 3) estimate of the hand in camera axes, any origin.
     """
     guesses = (seen.world_landmarks_m, np.column_stack([seen.rays, seen.depth]))
     apart = [np.log(_LEAST + _distance(guess.astype(np.float64), joints_m)) for guess in guesses]
@@ -30,7 +30,7 @@ def signs(seen: SeenHand, joints_m: np.ndarray) -> np.ndarray:
 
 
 def _distance(guess: np.ndarray, joints_m: np.ndarray) -> float:
-    """Mean distance of the joints after similarity alignment of a guess in any unit, over the size of the hand."""
+    """Mean distance of the joints after similarity alignment of a guess in any unit, divided by the size of the hand."""
     if not np.all(np.isfinite(guess)):
         return np.nan
     aligned = rigid.transform(guess, *rigid.align(guess, joints_m, with_scale=True))

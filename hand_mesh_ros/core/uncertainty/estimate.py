@@ -1,4 +1,4 @@
-"""From the parts of an answer, relative to the hand and at average size, to the record that users get: metric, in the camera."""
+"""Builds the published record, metric and in the camera frame, from parts that are relative to the hand and at average size."""
 
 from typing import Any
 
@@ -21,9 +21,9 @@ from hand_mesh_ros.core.types import (
 from hand_mesh_ros.core.uncertainty.calibration import HandCovariances
 from hand_mesh_ros.core.uncertainty.occlusion import hidden_joints
 
-# A joint inside the image counts as observed from this confidence on.
+# A joint inside the image is observed if its confidence is at least this value.
 _OBSERVED_CONF = 0.5
-# Share of the doubt about the wrist's rotation that is the palm's within the hand: depth turns only the hand as a whole.
+# Share of the variance of the wrist rotation that comes from the palm relative to the hand. Depth rotates only the whole hand.
 _WITHIN_HAND = 0.3
 
 
@@ -38,11 +38,11 @@ def to_estimate(
     """The published record of one hand.
 
     Args:
-        detection: where the hand appears.
-        frame: the camera; if it is not calibrated the result is relative to the wrist.
+        detection: detection of the hand.
+        frame: the camera; if the camera is not calibrated, the result is relative to the wrist.
         hand: shape at average size.
-        covariances: of its errors.
-        location: place and size.
+        covariances: of the errors of the hand.
+        location: position and size.
         state: of the track.
     """
     scale = location.scale
@@ -70,7 +70,7 @@ def to_estimate(
 
 
 def _as_detected(detection: HandDetection) -> dict[str, Any]:
-    """The fields of an estimate that are the detector's."""
+    """The fields of an estimate that come from the detector."""
     return {
         "track_id": detection.track_id,
         "handedness": detection.handedness,
@@ -83,10 +83,10 @@ def _as_detected(detection: HandDetection) -> dict[str, Any]:
 
 
 def joint_flags(detection: HandDetection, frame: Frame, anchored: np.ndarray, is_fitted: bool) -> np.ndarray:
-    """Bits per joint, (21,) uint8: in the image or not, seen there with confidence, its depth measured, moved by the 2D fit."""
+    """Bits per joint, (21,) uint8, of OBSERVED, OUT_OF_IMAGE, DEPTH_ANCHORED and FITTED."""
     height, width = frame.rgb.shape[:2]
     x, y = detection.keypoints_px.T
-    # Pixels reach half a pixel beyond their centres.
+    # A pixel extends half a pixel from its centre.
     is_inside = (x >= -0.5) & (y >= -0.5) & (x <= width - 0.5) & (y <= height - 0.5)
     flags = np.where(is_inside & (detection.keypoint_conf >= _OBSERVED_CONF), OBSERVED, 0)
     flags |= np.where(is_inside, 0, OUT_OF_IMAGE) | np.where(anchored, DEPTH_ANCHORED, 0) | (FITTED if is_fitted else 0)
@@ -94,15 +94,15 @@ def joint_flags(detection: HandDetection, frame: Frame, anchored: np.ndarray, is
 
 
 def _occluded(joints: np.ndarray, vertices: np.ndarray, location: Location, frame: Frame) -> np.ndarray:
-    """Bits per joint, (21,) uint8: OCCLUDED where the hand's own skin hides it."""
-    # Without calibration the hand is relative to the wrist. Its place under the assumed camera is good enough for this.
+    """Bits per joint, (21,) uint8: OCCLUDED if the skin of the same hand hides the joint."""
+    # Without calibration the hand is relative to the wrist. The position from the assumed camera is accurate enough here.
     place = np.zeros(3) if frame.is_calibrated else location.translation_m - joints[WRIST]
     return np.where(hidden_joints(joints + place, vertices + place), OCCLUDED, 0).astype(np.uint8)
 
 
 def _placed(hand: Aggregate, location: Location, frame: Frame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Joints (21, 3), vertices (V, 3) and hypotheses (K, 21, 3), metric; without calibration relative to the wrist."""
-    # The hypotheses keep their places about the hand.
+    # The hypotheses keep their positions relative to the hand.
     parts = (hand.joints_m, hand.vertices_m, hand.hypotheses_m - location.from_rays_m)
     joints, vertices, hypotheses = (location.scale.factor * points @ location.turn.T for points in parts)
     if not frame.is_calibrated:
@@ -111,12 +111,12 @@ def _placed(hand: Aggregate, location: Location, frame: Frame) -> tuple[np.ndarr
 
 
 def _joint_covariance(joints: np.ndarray, covariances: HandCovariances, location: Location, frame: Frame) -> np.ndarray:
-    """(21, 3, 3) of metric joints: within the hand, and by its place."""
+    """Covariances (21, 3, 3) of metric joints: the part within the hand plus the part from the position of the hand."""
     factor2 = location.scale.factor**2
     if not frame.is_calibrated:
-        # Relative to the wrist only the size is in doubt, which moves a joint along the way to it.
+        # Relative to the wrist, only the size adds uncertainty. A size error moves a joint along the line from wrist to joint.
         return factor2 * covariances.relative_m2 + scale_covariances(joints, location.scale.rel_std)
-    # Depth states the doubt of the turn itself, and what is left is that within the hand.
+    # With depth, the covariance of the location contains the rotation. Only the covariance within the hand must be added.
     within = covariances.articulation_m2 if location.is_anchored else covariances.relative_m2
     return factor2 * within + place_covariances(joints - joints.mean(0), location.covariance)
 

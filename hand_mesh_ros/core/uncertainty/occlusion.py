@@ -1,23 +1,23 @@
-"""A placed hand comes in. Which of its joints the same hand's skin hides from the camera goes out."""
+"""Finds the joints that the skin of the same hand hides from the camera."""
 
 import numpy as np
 
 from hand_mesh_ros.core.topology import N_JOINTS
 
-# Skin covers a joint if its vertices lie within this distance of the joint's line of sight [m]. As wide as half a finger.
+# A vertex covers a joint if its distance from the line of sight of the joint is less than this: half the width of a finger [m].
 _COVER_M = 0.006
-# Fewer vertices on the line of sight are the outline of a finger beside the joint.
+# Fewer vertices are not enough: they are the outline of a finger beside the joint.
 _LEAST_VERTICES = 2
-# The joint's own flesh lies in front of it too: less than this in a finger, and in the wrist and the base of the thumb [m].
-# Against a ray caster on 400 random poses from all sides: recall 0.90, precision 0.58, 82 % of the joints agree. What is counted
-# wrongly as hidden lies mostly behind the finger's own next bone.
+# The flesh around a joint is also in front of the joint. Largest thickness of this flesh in a finger, and in the wrist and the
+# base of the thumb [m]. Comparison with a ray caster on 400 random poses from all sides: recall 0.90, precision 0.58, 82 % of the
+# joints agree. Most false positives are behind the next bone of the same finger.
 _FINGER_M, _PALM_M = 0.022, 0.035
 _OWN_FLESH_M = np.full(N_JOINTS, _FINGER_M, np.float32)
 _OWN_FLESH_M[:2] = _PALM_M
 
 
 def hidden_joints(joints_m: np.ndarray, vertices_m: np.ndarray) -> np.ndarray:
-    """Joints, (21,) bool, behind another part of the same hand. Objects and other hands are not considered.
+    """Joints, (21,) bool, that another part of the same hand hides. Objects and other hands are not considered.
 
     Args:
         joints_m: (21, 3) in the camera frame.

@@ -61,9 +61,9 @@ def test_without_directions_only_the_pose_is_found(problem):
 
 
 def test_rays_of_no_weight_have_no_influence(problem):
-    weights = np.where(np.arange(N_JOINTS) % 5 == 0, 0.0, 1.0)
-    wrong = np.where(weights[:, None] > 0, problem.rays, 3.0)
-    found = [likeliest_hand(replace(problem, rays=rays, weights=weights))[0] for rays in (problem.rays, wrong)]
+    confidence = np.where(np.arange(N_JOINTS) % 5 == 0, 0.0, 1.0)
+    wrong = np.where(confidence[:, None] > 0, problem.rays, 3.0)
+    found = [likeliest_hand(replace(problem, rays=rays, confidence=confidence))[0] for rays in (problem.rays, wrong)]
     np.testing.assert_allclose(*found, atol=1e-9)
 
 

@@ -134,7 +134,7 @@ def test_angles_beyond_the_limits_are_clamped():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"index_mcp_flexion": [50, 40]}, "not below upper ones: index_mcp_flexion"),
+        ({"index_mcp_flexion": [50, 40]}, "lower limits must be below upper limits: index_mcp_flexion"),
         ({"index_mcp_flexion": [0]}, "pairs"),
         ({"sixth_finger": [0, 1]}, "unknown .*sixth_finger"),
     ],

@@ -66,7 +66,7 @@ def guess(model: HandModel, shape: tuple[np.ndarray, np.ndarray], rays: np.ndarr
 
 def located(evidence: Evidence, depth_m: np.ndarray, scale: Scale = PRIOR) -> tuple[by_rays.Location, by_rays.Location]:
     """By rays alone, and with depth."""
-    alone = by_rays.locate(evidence.joints_m, evidence.rays, evidence.weights, evidence.joint_std_m, scale, evidence.gain)
+    alone = by_rays.locate(evidence.joints_m, evidence.rays, evidence.confidence, evidence.joint_std_m, scale, evidence.gain)
     return alone, anchor(evidence, alone, Frame(np.zeros((*SIZE[::-1], 3), np.uint8), K, depth_m))
 
 

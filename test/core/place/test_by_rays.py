@@ -41,11 +41,11 @@ def test_exact_rays_give_the_exact_place_for_every_hypothesis(skeleton, rng, pla
 
 def test_it_minimises_the_distance_in_the_image(skeleton, rng):
     rays = rays_of(skeleton + PLACE) + rng.normal(0, 0.004, (21, 2))
-    weights = rng.uniform(0.2, 1, 21)
-    translation, residual = translate_onto_rays(skeleton[None], rays, weights)
+    confidence = rng.uniform(0.2, 1, 21)
+    translation, residual = translate_onto_rays(skeleton[None], rays, confidence)
 
     def cost(place: np.ndarray) -> float:
-        return float(np.sqrt((weights * ((rays_of(skeleton + place) - rays) ** 2).sum(-1)).sum() / weights.sum()))
+        return float(np.sqrt((confidence * ((rays_of(skeleton + place) - rays) ** 2).sum(-1)).sum() / confidence.sum()))
 
     assert residual[0] == pytest.approx(cost(translation[0]))
     others = [cost(translation[0] + step) for step in rng.normal(0, (0.002, 0.002, 0.02), (200, 3))]
@@ -84,10 +84,10 @@ def test_one_skeleton_that_is_not_finite_spoils_no_other(skeleton):
     assert residual[1] == np.inf
 
 
-@pytest.mark.parametrize("weights", [np.zeros(21), -ONES, ONES * np.nan])
-def test_weights_without_sense_are_refused(skeleton, weights):
-    with pytest.raises(ValueError, match="weights"):
-        translate_onto_rays(skeleton[None], rays_of(skeleton + PLACE), weights)
+@pytest.mark.parametrize("confidence", [np.zeros(21), -ONES, ONES * np.nan])
+def test_impossible_confidence_is_refused(skeleton, confidence):
+    with pytest.raises(ValueError, match="confidence"):
+        translate_onto_rays(skeleton[None], rays_of(skeleton + PLACE), confidence)
 
 
 def test_the_covariance_is_that_of_the_errors(skeleton, rng):

@@ -45,31 +45,31 @@ def test_exact_rays_give_the_exact_pose(truth, joints_m):
 
 
 def test_joints_without_weight_do_not_matter(truth, joints_m):
-    rays, weights = rays_of(truth, joints_m)[0], np.ones(N_JOINTS)
-    weights[[4, 8]] = 0
+    rays, confidence = rays_of(truth, joints_m)[0], np.ones(N_JOINTS)
+    confidence[[4, 8]] = 0
     wrong = rays.copy()
     wrong[[4, 8]] += 0.5
-    poses = [solve_pose(joints_m[None], seen, weights, truth.rotation[:1]) for seen in (rays, wrong)]
+    poses = [solve_pose(joints_m[None], seen, confidence, truth.rotation[:1]) for seen in (rays, wrong)]
     np.testing.assert_allclose(poses[0].rotation, poses[1].rotation, atol=1e-12)
     np.testing.assert_allclose(poses[0].translation_m, poses[1].translation_m, atol=1e-12)
 
 
 def test_a_turned_camera_turns_the_pose(truth, joints_m):
-    rays, weights = rays_of(truth, joints_m)[0], np.ones(N_JOINTS)
+    rays, confidence = rays_of(truth, joints_m)[0], np.ones(N_JOINTS)
     roll = Rotation.from_rotvec([0, 0, 0.7]).as_matrix()
     noisy = rays + 0.003 * np.random.default_rng(3).standard_normal(rays.shape)
-    pose = solve_pose(joints_m[None], noisy, weights, truth.rotation[:1])
-    turned = solve_pose(joints_m[None], noisy @ roll[:2, :2].T, weights, roll @ truth.rotation[:1])
+    pose = solve_pose(joints_m[None], noisy, confidence, truth.rotation[:1])
+    turned = solve_pose(joints_m[None], noisy @ roll[:2, :2].T, confidence, roll @ truth.rotation[:1])
     np.testing.assert_allclose(turned.rotation, roll @ pose.rotation, atol=1e-4)
     np.testing.assert_allclose(turned.translation_m, pose.translation_m @ roll.T, atol=1e-4)
 
 
 def test_hypotheses_do_not_depend_on_each_other(truth, joints_m):
-    rays, weights = rays_of(truth, joints_m)[0], np.ones(N_JOINTS)
+    rays, confidence = rays_of(truth, joints_m)[0], np.ones(N_JOINTS)
     hands = joints_m + 0.003 * np.random.default_rng(4).standard_normal((3, *joints_m.shape))
     starts = disturbed(np.repeat(truth.rotation[:1], 3, 0), 5)
-    together = solve_pose(hands, rays, weights, starts)
-    alone = solve_pose(hands[1:2], rays, weights, starts[1:2])
+    together = solve_pose(hands, rays, confidence, starts)
+    alone = solve_pose(hands[1:2], rays, confidence, starts[1:2])
     np.testing.assert_allclose(together.rotation[1:2], alone.rotation, atol=1e-9)
 
 

@@ -169,5 +169,5 @@ def test_all_else_stays_the_very_same(hand):
     ids=["reflection", "scaling", "NaN", "infinitely far"],
 )
 def test_what_is_no_rigid_motion_is_refused(hand, rotation, translation_m):
-    with pytest.raises(ValueError, match="no rigid motion"):
+    with pytest.raises(ValueError, match="not a rigid motion"):
         moved(hand, rotation, translation_m)

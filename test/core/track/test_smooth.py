@@ -12,7 +12,8 @@ from hand_mesh_ros.core.geometry.rotations import rotation_about
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
-from hand_mesh_ros.core.track.smooth import HandSmoother, OneEuro, smoothing_factor, turn_between, turned
+from hand_mesh_ros.core.track.one_euro import OneEuro, smoothing_factor, turn_between, turned
+from hand_mesh_ros.core.track.smooth import HandSmoother
 from hand_mesh_ros.core.types import OBSERVED, Frame, HandDetection, HandEstimate
 
 DT_S = 1 / 30

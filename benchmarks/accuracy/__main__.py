@@ -1,15 +1,15 @@
-"""How near the estimates are to the truth, and how honest they are about it.
+"""Measures the error of the estimates and the calibration of their uncertainty.
 
     python -m benchmarks.accuracy --data ../shared/data/real_dev
     python -m benchmarks.accuracy --synthetic --count 500
 
 `--data` names a folder with images/ and annotations.npz: image (N,) file names, camera_matrix (N, 3, 3), joints_m (N, 21, 3) in
-the camera's optical frame, handedness (N,). Its images are padded by 64 reflected pixels, since hands fill them to the border.
-`--synthetic` renders the test set: hands, both sides in turn, whose poses, builds, skin tones and backgrounds are held out of
-training; its images are not padded, and its truth includes the surface. `--flip` mirrors every image, camera and truth.
+the camera's optical frame, handedness (N,). Hands fill these images to the border, so the benchmark pads the images by 64
+reflected pixels. `--synthetic` renders the test set: right and left hands in turn, with held-out poses, builds, skin tones and
+backgrounds. These images are not padded, and their truth includes the surface. `--flip` mirrors every image, camera and truth.
 
-Hands are searched for without any hint. What is measured of an estimate is a mean over the hands that were found; two rows count
-the missed ones as well. Intervals are 95 % bootstrap intervals over images; images of one recording are alike, so judge gains by
+The detector gets no hint about the hand's position. Figures are means over the hands that the detector found; two rows also count
+the missed hands. Intervals are 95 % bootstrap intervals over images. Images of one recording are similar, so judge gains by
 `python -m benchmarks.accuracy.compare` of two files written with `--json`.
 """
 
@@ -34,8 +34,8 @@ def main() -> None:
     source.add_argument("--data", type=Path, help="folder with images/ and annotations.npz")
     source.add_argument("--synthetic", action="store_true", help="the rendered test set")
     parser.add_argument("--count", type=int, default=TEST_COUNT, help="number of rendered hands")
-    parser.add_argument("--seed", type=int, default=TEST_SEED, help="of the rendered hands")
-    parser.add_argument("--depth", action="store_true", help="give the rendered depth to the pipeline too")
+    parser.add_argument("--seed", type=int, default=TEST_SEED, help="seed of the rendered hands")
+    parser.add_argument("--depth", action="store_true", help="also give the rendered depth to the pipeline")
     parser.add_argument("--flip", action="store_true", help="mirror the images")
     parser.add_argument("--models", default="", help="folder of the model files; the shipped ones if not given")
     parser.add_argument("--hypotheses", type=int, default=8)
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures of every image here")
     args = parser.parse_args()
     if args.depth and not args.synthetic:
-        parser.error("--depth goes with --synthetic")
+        parser.error("--depth needs --synthetic")
     pipeline = HandMeshPipeline.default(n_hypotheses=args.hypotheses, joint_steps=args.steps, models_dir=args.models)
     samples = synthetic_samples(args.count, args.seed, args.depth) if args.synthetic else real_samples(args.data)
     if args.flip:
@@ -85,10 +85,10 @@ def _report_groups(results: Sequence[Result]) -> None:
 def _report_uncertainty(results: Sequence[Result]) -> None:
     for part in report.PARTS:
         shares = (f"{level} {share:.0%}" for level, share in report.coverage_by_level(results, part).items())
-        say(f"90 % ellipsoids, {part}, hold: {', '.join(shares)}")
+        say(f"share of errors in the 90 % ellipsoids, {part}: {', '.join(shares)}")
     for part, correlation in report.uncertainty_ranking(results).items():
-        say(f"rank correlation of stated and true error, {part}: {correlation:.2f}")
-    say("residual_std_m, the standard deviation per axis of what is left after alignment, as a model's metadata states it:")
+        say(f"rank correlation of estimated and true error, {part}: {correlation:.2f}")
+    say("residual_std_m, the standard deviation per axis of the error after alignment, in the format of the model metadata:")
     say(",".join(f"{value:.5f}" for value in report.residual_std_m(results)))
 
 

@@ -38,8 +38,8 @@ _INTRODUCTION = """\
 # Accuracy
 
 `python -m benchmarks.accuracy.tables` writes this page with the models {model_id}. The pipeline uses {n_hypotheses} hypotheses
-and {steps} steps, unless a table varies these numbers. `benchmarks/metrics.py` defines each figure. Alignment (PA) is a similarity
-transform without reflection. Numbers in brackets are 95 % bootstrap intervals over images.
+and {steps} steps, unless a table varies these numbers. `benchmarks/metrics.py` defines each figure. Alignment (PA) is a
+similarity transform without reflection. Numbers in brackets are 95 % bootstrap intervals over images.
 
 - **synthetic**: {count} rendered hands, seed {seed}, right and left in turn, any view. The training set does not contain their
   grasps, builds, skin tones and backgrounds. Sizes vary like the sizes of adult hands.

@@ -43,9 +43,9 @@ The gestures and builds are held out from training. A quarter of the images has 
 
 {sensor}
 The detector gets no hint. `benchmarks.measure` defines a found hand. The pipeline processes each image alone, without tracking
-and without a converged size. Inside: share of errors inside the estimated 90 % ellipsoid. Stated: the estimated standard deviation of
-the size. Keypoints apart: relative error of the distances between the detector's keypoints. If these distances are 4 % too small,
-a hand of known size appears 4 % too far away.
+and without a converged size. Inside: share of errors inside the estimated 90 % ellipsoid. Stated: estimated standard deviation
+of the size. Keypoints apart: relative error of the distances between the detector's keypoints. If these distances are 4 % too
+small, a hand of known size appears 4 % too far away.
 """
 
 

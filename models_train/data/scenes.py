@@ -119,11 +119,11 @@ def _view(rng: np.random.Generator) -> np.ndarray:
 
 
 def _camera(rng: np.random.Generator, radius_m: float, far_m: float) -> tuple[np.ndarray, np.ndarray]:
-    """K (3, 3) and the hand's centre (3,): the hand fills 40 to 85 % of the picture, from 0.2 m to `far_m`, off the axis too."""
+    """Returns K (3, 3) and the hand's centre (3,). The hand fills 40 to 85 % of the picture, from 0.2 m to `far_m`."""
     distance = np.exp(rng.uniform(np.log(DISTANCE_M[0]), np.log(far_m)))
     share = rng.uniform(0.40, 0.85)
     focal = share * 0.5 * SIZE_PX[0] * distance / radius_m
-    # The picture is a crop of a larger one: its principal point may lie anywhere within that one's field of view.
+    # The picture is a crop of a larger picture, so the principal point may be anywhere in the field of view of the larger picture.
     reach = 0.7 * focal * np.tan(np.deg2rad(0.5 * rng.uniform(*_FOV_DEG)))
     aside = rng.uniform(-1, 1, 2) * min(reach, 0.7 * focal)
     middle = 0.5 * (np.array(SIZE_PX) - 1) + rng.uniform(-0.5, 0.5, 2) * (1 - share) * 0.5 * np.array(SIZE_PX)

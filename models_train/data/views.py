@@ -117,7 +117,7 @@ class _Errors:
 
 
 def observe(rng: np.random.Generator, joints_m: np.ndarray) -> Cues:
-    """Cues of skeletons (n, 21, 3) in the camera frame; depths withheld at random, the others always."""
+    """Returns cues of skeletons (n, 21, 3) in the camera frame. Some depths and all other optional cues are missing."""
     n = len(joints_m)
     rays = joints_m[..., :2] / np.maximum(joints_m[..., 2:], 0.03)
     extent = np.sqrt(((rays - rays.mean(1, keepdims=True)) ** 2).sum(-1).mean(1))[:, None]
@@ -125,7 +125,7 @@ def observe(rng: np.random.Generator, joints_m: np.ndarray) -> Cues:
     sight = camera.sight_from_camera(rays.mean(1))
     true = (joints_m - joints_m[:, :1]) @ np.swapaxes(sight, -1, -2) / distance_m
     errors = _Errors.sample(rng, n)
-    # The landmark model answers twice: in the image, and with metric landmarks that err in a way of their own.
+    # The landmark model has two outputs: landmarks in the image, and metric landmarks with partly independent errors.
     others = errors.blended(_Errors.sample(rng, n), _WORLD_OWN)
     lateral = true[..., :2] + others.of_keypoints(extent)
     size = rng.uniform(*_WORLD_SIZE, (n, 1, 1))

@@ -2,8 +2,8 @@
 
 Source: A. Buryanov and V. Kotiuk, "Proportions of Hand Segments", Int. J. Morphol. 28(3), 2010: mean and standard deviation of
 metacarpals and phalanges on radiographs of 66 adults, and the soft tissue in front of the distal phalanges.
-Bones end where joints begin, so the distance between two joint centres is a bone and half a gap at each end (`JOINT_GAP_MM`);
-the wrist landmark lies `CARPUS_MM` below the base of the metacarpals.
+The distance between two joint centres is the length of the bone plus half a gap at each end (`JOINT_GAP_MM`). The wrist landmark
+is `CARPUS_MM` below the base of the metacarpals.
 """
 
 import numpy as np
@@ -25,14 +25,14 @@ PROPORTION_REL_STD = 0.055
 ANNOTATED_PROPORTION_REL_STD = 0.07
 JOINT_GAP_MM = 1.5
 CARPUS_MM = 21.0
-# The thumb's carpal stretch has no bone of its own in the table: from the wrist landmark to the base of its metacarpal.
+# The table has no bone for the carpal part of the thumb, from the wrist landmark to the base of the thumb's metacarpal.
 _WRIST_TO_THUMB_CMC_MM = 40.0
-# The landmark convention puts the thumb's CMC a little above the joint itself, as triangulated on the hand model.
+# In the landmark convention, the thumb's CMC is a little above the real joint. The triangulation on the hand model shows this.
 _THUMB_CMC_SHIFT_MM = 4.0
 
 
 def mean_bone_lengths_m() -> np.ndarray:
-    """Average adult distances between joint centres, (20,) metres in the order of topology.BONES."""
+    """Returns average adult distances between joint centres, (20,) in metres, in the order of topology.BONES."""
     lengths = np.zeros(N_JOINTS)
     for joints, (metacarpal, proximal, middle, distal, tissue) in zip(FINGER_JOINTS, _MEAN_MM.values()):
         tip = distal + tissue

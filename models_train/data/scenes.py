@@ -123,7 +123,7 @@ def _camera(rng: np.random.Generator, radius_m: float, far_m: float) -> tuple[np
     distance = np.exp(rng.uniform(np.log(DISTANCE_M[0]), np.log(far_m)))
     share = rng.uniform(0.40, 0.85)
     focal = share * 0.5 * SIZE_PX[0] * distance / radius_m
-    # The picture is a crop of a larger picture, so the principal point may be anywhere in the field of view of the larger picture.
+    # The picture is a crop of a larger picture. The principal point may be anywhere in the field of view of the larger picture.
     reach = 0.7 * focal * np.tan(np.deg2rad(0.5 * rng.uniform(*_FOV_DEG)))
     aside = rng.uniform(-1, 1, 2) * min(reach, 0.7 * focal)
     middle = 0.5 * (np.array(SIZE_PX) - 1) + rng.uniform(-0.5, 0.5, 2) * (1 - share) * 0.5 * np.array(SIZE_PX)

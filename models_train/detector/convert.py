@@ -4,8 +4,8 @@ Run one command from the root of the repository, in the environment of the packa
 
     python -m models_train.detector.convert
 
-The command downloads `mediapipe==0.10.21` (Apache-2.0). This wheel contains the two models; the command runs no code of the wheel.
-The command also makes a scratch environment with `tensorflow-cpu==2.21.0` and `tf2onnx==1.17.0` (about 2 GB; `--scratch` sets the
+The command downloads `mediapipe==0.10.21` (Apache-2.0). This wheel contains the two models. The command runs no code of the
+wheel. It also makes a scratch environment with `tensorflow-cpu==2.21.0` and `tf2onnx==1.17.0` (about 2 GB; `--scratch` sets the
 folder and keeps it). The result is identical to the byte every time. models/MANIFEST has its sha256.
 
 In addition to the conversion, the command makes these changes to each graph:

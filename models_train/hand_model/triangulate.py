@@ -4,8 +4,8 @@
 
 The rotation centres of a skeleton differ from the joints in image annotations. This script therefore renders the hand at rest
 from all sides and runs the detector on the pictures. The rays of a landmark then give its position. In many pictures a landmark
-is hidden, or the detector confuses two fingers; a robust fit ignores these rays. The script takes about 15 seconds on one core and
-uses the environment of `build`.
+is hidden, or the detector confuses two fingers; a robust fit ignores these rays. The script takes about 15 seconds on one core
+and uses the environment of `build`.
 """
 
 import argparse

@@ -18,10 +18,10 @@ _MEAN_MM = {
     "ring": (58.00, 41.37, 25.65, 17.30, 3.95),
     "little": (53.69, 32.74, 18.11, 15.96, 3.73),
 }
-# The table's deviations are 8 to 12 % of the means and mostly shared by all bones of a hand: one hand is large, another small.
+# The deviations in the table are 8 to 12 % of the means. All bones of a hand share most of this deviation, the size of the hand.
 SIZE_REL_STD = 0.08
 PROPORTION_REL_STD = 0.055
-# Where annotators disagree on where joints lie, proportions vary more.
+# Different joint definitions increase the variation of the proportions.
 ANNOTATED_PROPORTION_REL_STD = 0.07
 JOINT_GAP_MM = 1.5
 CARPUS_MM = 21.0

@@ -1,4 +1,4 @@
-"""Attention between signals whose places come first, (P, B, C), as those of the graph layers."""
+"""Attention between signals (P, B, C) with the positions first, like the signals of the graph layers."""
 
 import torch
 from torch import nn
@@ -8,13 +8,13 @@ _HEAD_WIDTH = 32
 
 
 class Attention(nn.Module):
-    """What each query place gathers from the places of a context; without normalisation and residual."""
+    """Multi-head attention from query positions to context positions, without normalisation and residual."""
 
     def __init__(self, width: int, context_width: int | None = None) -> None:
         """Draws the weights.
 
         Args:
-            width: channels of queries and output; one head for every 32 of them, at least one.
+            width: channels of queries and output; one head per 32 channels, at least one head.
             context_width: channels of the context; None for `width`.
         """
         super().__init__()
@@ -37,7 +37,7 @@ class Attention(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Self-attention and a two-layer net, each on the normalised signal (P, B, C) and added to it; Dosovitskiy et al. 2021."""
+    """Transformer block: residual self-attention and a residual two-layer network, pre-normalised; Dosovitskiy et al. 2021."""
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class TransformerBlock(nn.Module):
         )
 
     def start_as_identity(self) -> None:
-        """Sets to zero what the block adds to its signal, until training finds something to add."""
+        """Sets the block's residual to zero at the start of the training."""
         for layer in (self.attention.merge, self.layers[-2]):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)

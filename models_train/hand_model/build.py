@@ -7,7 +7,7 @@
 
 The first command measures the joints that the landmark detector reports on this hand and writes landmarks_on_anny.csv. Omit this
 command to keep the joints of the shipped models. The second command has four steps. It straightens the surface into a flat hand,
-moves the joints to the measured positions, stretches the bones to average adult lengths, and reduces the number of vertices.
+moves the joints to the measured positions, stretches the bones to average adult lengths and reduces the number of vertices.
 """
 
 import argparse

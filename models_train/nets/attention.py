@@ -24,7 +24,7 @@ class Attention(nn.Module):
         self.merge = nn.Linear(width, width)
 
     def forward(self, queries: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-        """(Q, B, C) of queries (Q, B, C) and a context (T, B, D)."""
+        """Returns (Q, B, C) from queries (Q, B, C) and a context (T, B, D)."""
         key, value = self.key_value(context).chunk(2, -1)
         gathered = functional.scaled_dot_product_attention(
             self._by_head(self.query(queries)), self._by_head(key), self._by_head(value)
@@ -32,7 +32,7 @@ class Attention(nn.Module):
         return self.merge(gathered.permute(2, 0, 1, 3).flatten(2))
 
     def _by_head(self, signal: torch.Tensor) -> torch.Tensor:
-        """(B, H, P, C / H) of (P, B, C)."""
+        """Splits (P, B, C) into heads: (B, H, P, C / H)."""
         return signal.unflatten(-1, (self.heads, signal.shape[-1] // self.heads)).permute(1, 2, 0, 3)
 
 

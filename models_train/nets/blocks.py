@@ -38,6 +38,6 @@ class AdaptiveBlock(nn.Module):
         nn.init.zeros_(self.modulation.bias)
 
     def forward(self, signal: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        """(..., width) from a signal (..., width) and a condition that broadcasts against it, (..., condition_width)."""
+        """Returns (..., width) from a signal (..., width) and a condition (..., condition_width) that broadcasts."""
         shift, scale, gate = self.modulation(condition).chunk(3, -1)
         return signal + gate * self.layers(self.norm(signal) * (1 + scale) + shift)

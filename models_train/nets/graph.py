@@ -9,12 +9,12 @@ from torch import nn
 
 
 def on_vertices(matrix: torch.Tensor, signal: torch.Tensor) -> torch.Tensor:
-    """(W, B, C): a matrix (W, V) applied to a signal (V, B, C)."""
+    """Applies a matrix (W, V) to a signal (V, B, C). Returns (W, B, C)."""
     return (matrix @ signal.flatten(1)).reshape(matrix.shape[0], -1, signal.shape[-1])
 
 
 class Resample(nn.Module):
-    """Carries signals (V, B, C) to the next level of the hierarchy, (W, B, C)."""
+    """Transfers signals (V, B, C) to the next level of the hierarchy, (W, B, C)."""
 
     def __init__(self, matrix: torch.Tensor) -> None:
         super().__init__()

@@ -115,7 +115,7 @@ class GraphBlock(nn.Module):
         self.cross_attention = Attention(width, size.tokens.width)
 
     def forward(self, signal: torch.Tensor, tokens: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
-        """(V, B, C) from a signal (V, B, C), tokens (T, B, D) and features of the time (B, E)."""
+        """Returns (V, B, C) from a signal (V, B, C), tokens (T, B, D) and features of the time (B, E)."""
         joints = self.of_joints(torch.cat([tokens[:N_JOINTS], tokens[N_JOINTS : 2 * N_JOINTS]], -1))
         signal = signal + on_vertices(self.anchors, torch.cat(joints.chunk(2, -1)))
         shift, scale = self.modulation(time).chunk(2, -1)
@@ -163,7 +163,7 @@ class GraphDenoiser(nn.Module):
             self.exit.weight.mul_(self.linear.std)
 
     def forward(self, noisy_mesh: torch.Tensor, time: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """Clean meshes, (B, V, 3).
+        """Returns clean meshes, (B, V, 3).
 
         Args:
             noisy_mesh: (B, V, 3).

@@ -18,7 +18,7 @@ _SHARE_PATCHES_HIDDEN, _FEATURE_NOISE = 0.3, 1.0
 
 @dataclass(frozen=True)
 class JointSize:
-    """Sizes of the nets."""
+    """Sizes of the networks."""
 
     width: int = 256  # of the embeddings and the denoiser's layers
     blocks: int = 4  # of the denoiser
@@ -41,8 +41,7 @@ class ViewEncoder(nn.Module):
         self.unseen = nn.Parameter(torch.zeros(width))
 
     def forward(self, condition: torch.Tensor, features: torch.Tensor | None = None) -> torch.Tensor:
-        """Embeddings.
-
+        """Returns the embeddings.
         Args:
             condition: (B, CONDITION_SIZE). The last number is 1 if `features` are given.
             features: (B, 192, 7, 7), for an encoder with image input.
@@ -75,7 +74,7 @@ class JointDenoiser(nn.Module):
         self.exit = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 3 * N_JOINTS))
 
     def forward(self, noisy_joints: torch.Tensor, time: torch.Tensor, view_embedding: torch.Tensor) -> torch.Tensor:
-        """Clean skeletons, (B, 63).
+        """Returns clean skeletons, (B, 63).
 
         Args:
             noisy_joints: (B, 63).

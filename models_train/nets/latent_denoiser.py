@@ -40,7 +40,7 @@ class LatentDenoiser(nn.Module):
         view: torch.Tensor,
         given: torch.Tensor,
     ) -> torch.Tensor:
-        """Clean latents, (B, D).
+        """Returns clean latents, (B, D).
 
         Args:
             noisy_latent: (B, D).

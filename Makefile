@@ -1,11 +1,11 @@
-# Everything is set up in .venv on the first call of a target, in a minute or two; a second call is quick.
+# The first call of a target sets up .venv in one or two minutes. Later calls are quick.
 #   make demo [SOURCE=synthetic|video.mp4|0] [PORT=8080]    the whole graph, with a viewer in the browser
 #   make test                                               lint and all tests
-#   make bench [DATA=folder] [VIDEO=hand.mp4]               accuracy.md, graph.md, depth.md and smoothness.md of docs/ anew, on rendered
-#                                                           hands, annotated photographs and a video of one hand: an hour
-#   make train                                              every shipped model of our own, from nothing, into runs/: three and a half hours, on two cores
-#   make export                                             the models in runs/ into models/, their uncertainty calibrated
-# A bare Debian or Ubuntu needs: apt install python3-venv python3-dev g++ cmake make
+#   make bench [DATA=folder] [VIDEO=hand.mp4]               accuracy.md, graph.md, depth.md and smoothness.md of docs/, measured on
+#                                                           rendered hands, annotated photographs and a video of one hand: an hour
+#   make train                                              trains every model of this project from scratch, into runs/: three and a half hours on two cores
+#   make export                                             exports the models in runs/ to models/ and calibrates their uncertainty
+# A fresh Debian or Ubuntu needs: apt install python3-venv python3-dev g++ cmake make
 
 PYTHON ?= python3
 SOURCE ?= synthetic
@@ -19,7 +19,7 @@ STAMPS := $(VENV)/.stamps
 INTERFACES := CMakeLists.txt package.xml hand_mesh_ros/__init__.py \
   $(wildcard cmake/*.cmake cmake/tf2_msgs/* cmake/tf2_msgs/msg/* msg msg/* srv srv/* action action/*)
 
-# The wheels are a ROS of their own: one that the shell has sourced must not leak in.
+# The wheels are a complete ROS installation. Another ROS that the shell has sourced must not interfere.
 unexport PYTHONPATH PYTHONHOME RMW_IMPLEMENTATION CMAKE_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 export AMENT_PREFIX_PATH := $(VENV)
 export VIRTUAL_ENV := $(VENV)
@@ -51,8 +51,8 @@ bench: setup
 	$(VENV)/bin/python -m benchmarks.depth $(addprefix --data ,$(DATA)) --out docs/depth.md
 	$(VENV)/bin/python -m benchmarks.motion $(addprefix --video ,$(VIDEO)) --out docs/smoothness.md
 
-# The commands of the shipped files. Stored views are made once; a training that was interrupted goes on. The cascade is trained
-# without stored views; its uncertainty is fitted on natural ones, the graph diffusion trained on those of any kind.
+# These commands made the shipped files. Views are stored once. An interrupted training resumes. The cascade trains without stored
+# views. The calibration uses the natural stored views. The graph diffusion trains on stored views of any kind.
 VIEWS := runs/detected
 NATURAL := runs/natural
 train: setup
@@ -91,7 +91,7 @@ $(STAMPS)/%: requirements/%.txt | $(STAMPS)/venv
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
-# Messages and executables are built into the venv; Python runs from this tree. The message of TF is one that the wheels lack.
+# This rule builds messages and executables into the venv. Python code runs from this tree. The wheels lack the TF message.
 $(STAMPS)/messages: $(INTERFACES) $(STAMPS)/runtime $(STAMPS)/ros $(STAMPS)/build
 	$(call build_into_venv,tf2_msgs,cmake/tf2_msgs)
 	$(call build_into_venv,hand_mesh_ros,.,-DHAND_MESH_ROS_IN_PLACE=ON)

@@ -1,4 +1,4 @@
-"""pip entry for everything that needs no ROS: core, apps, training and the model files. CMakeLists.txt installs the ROS side."""
+"""pip package of all parts that need no ROS: core, apps, training and the model files. CMakeLists.txt installs the ROS part."""
 
 from pathlib import Path
 from xml.etree import ElementTree
@@ -19,12 +19,12 @@ setup(
         include=["hand_mesh_ros", "models_train*", *(f"hand_mesh_ros.{room}*" for room in FREE_OF_ROS)],
     ),
     package_data={"models_train": ["**/*.csv", "**/*.yaml"]},
-    # Where core.models.onnx_model.default_models_dir() looks, and where CMake puts them too.
+    # core.models.onnx_model.default_models_dir() looks in this folder. CMake installs the models there too.
     data_files=[("share/hand_mesh_ros/models", MODELS)],
-    # Lower bounds: the tested pins are in requirements/.
+    # These are lower bounds. requirements/ has the tested versions.
     install_requires=["numpy>=1.26", "onnxruntime>=1.18", "opencv-python-headless>=4.9", "trimesh>=4.4"],
     extras_require={
-        # Shares its files with onnxruntime: afterwards `pip uninstall onnxruntime`, then reinstall onnxruntime-gpu.
+        # Shares files with onnxruntime. Afterwards run `pip uninstall onnxruntime`, then reinstall onnxruntime-gpu.
         "gpu": ["onnxruntime-gpu>=1.18"],
         "train": ["torch>=2.4", "onnx>=1.16", "onnxscript>=0.5", "scipy>=1.11"],
         "viewer": ["viser>=1.1", "embreex>=4.4"],

@@ -1,4 +1,4 @@
-"""Figures of one image: what the detector found in it, once, and how good and how honest an estimate from that is."""
+"""Figures of one image: one run of the detector, the error of the estimate, and the calibration of its uncertainty."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS, WRIST
 from hand_mesh_ros.core.types import HandDetection, HandEstimate
 
-# Keypoints that are off by more than this on average, in root mean square radii of the hand, lie on something else.
+# Keypoints with a larger mean error than this lie on another object. Unit: root mean square radius of the hand.
 _ELSEWHERE = 1.0
 _GOOD_M = 0.010
 _F_DISTANCES_M = (0.005, 0.015)
 
-# What is measured: name, factor for printing, unit. NaN where the hand was not found or the truth is not known.
+# Figures: name, factor for printing, unit. NaN if the detector missed the hand or the truth is unknown.
 ROWS = (
     ("found", 1e2, "%"),
     ("PA-MPJPE, a miss counts as the flat hand", 1e3, "mm"),
@@ -59,13 +59,13 @@ ROWS = (
     ("stated error, absolute", 1e3, "mm"),
     ("reprojection", 1.0, "px"),
 )
-# Rows that have a value for missed hands too.
+# Rows that also have a value for missed hands.
 OF_ALL_HANDS = tuple(name for name, _, _ in ROWS[:3])
 
 
 @dataclass(frozen=True)
 class Seen:
-    """An image and what the detector found in it by itself; None if it found nothing, or something else than the hand."""
+    """An image and its detection. The detection is None if the detector found no hand or another object."""
 
     sample: Sample
     detection: HandDetection | None
@@ -73,7 +73,7 @@ class Seen:
 
 
 def look(detector: HandDetector, samples: Iterable[Sample]) -> list[Seen]:
-    """Searches every image for hands, without any hint; where there are several, the one of the highest score counts."""
+    """Searches every image for hands, without any hint. If the detector finds several hands, the highest score counts."""
     seen = []
     for sample in samples:
         hands = detector.detect(sample.frame)
@@ -83,16 +83,19 @@ def look(detector: HandDetector, samples: Iterable[Sample]) -> list[Seen]:
 
 
 def _keypoint_error(detection: HandDetection, sample: Sample) -> float:
-    """Mean distance of the keypoints to the true ones over the root mean square radius of the hand in the image."""
+    """Returns the mean distance to the true keypoints, divided by the root mean square radius of the hand in the image."""
     truth = project(sample.joints_m, sample.frame.camera_matrix)
     radius = np.sqrt(((truth - truth.mean(0)) ** 2).sum(-1).mean())
     return float(metrics.point_errors(detection.keypoints_px, truth).mean() / radius)
 
 
 def measure(pipeline: HandMeshPipeline, seen: Seen) -> dict[str, Any]:
-    """Figures of one image, each image on its own: by the names of `ROWS`; its name, the number of hands found, palm_angle_deg,
-    hidden_share (NaN if unknown); and, of found hands, per joint the error left after alignment, (21, 3) metres, and the
-    confidence levels, (21,), of the ellipsoids that just hold it and the absolute one.
+    """Returns the figures of one image, without tracking.
+
+    The keys are the names of `ROWS`, the name of the image, the number of detected hands, palm_angle_deg, and hidden_share (NaN
+    if unknown). For a detected hand, more keys hold the error of each joint after alignment, (21, 3) metres, and the confidence
+    levels, (21,). A level is the confidence of the smallest ellipsoid that holds the error. There are levels of the error after
+    alignment and of the absolute error.
     """
     sample = seen.sample
     flat = pipeline.hand_model.joints_m if sample.side == "right" else mirror_points(pipeline.hand_model.joints_m)
@@ -175,7 +178,7 @@ def _hypotheses(estimate: HandEstimate, sample: Sample) -> dict[str, Any]:
 
 
 def _covariances(estimate: HandEstimate, sample: Sample) -> dict[str, Any]:
-    """The articulation part speaks of the error left after alignment to the estimate."""
+    """The articulation part uses the error after alignment to the estimate."""
     articulation = metrics.procrustes(sample.joints_m, estimate.joints_m) - estimate.joints_m
     absolute = sample.joints_m - estimate.joints_m
     levels = {
@@ -192,7 +195,7 @@ def _covariances(estimate: HandEstimate, sample: Sample) -> dict[str, Any]:
 
 
 def _stated_error(covariance: np.ndarray) -> float:
-    """Root mean square distance that covariances (21, 3, 3) let expect [m]."""
+    """Returns the expected root mean square distance of covariances (21, 3, 3) [m]."""
     return float(np.sqrt(np.trace(covariance, axis1=-2, axis2=-1).mean()))
 
 
@@ -201,6 +204,6 @@ def _relative(estimate: HandEstimate) -> np.ndarray:
 
 
 def _bone_sum(joints: np.ndarray) -> float:
-    """Total length of wrist-to-base and finger bones [m]."""
+    """Returns the total length of wrist-to-base and finger bones [m]."""
     chains = joints[np.column_stack([np.full(len(FINGER_JOINTS), WRIST), FINGER_JOINTS])]
     return float(np.linalg.norm(np.diff(chains, axis=1), axis=-1).sum())

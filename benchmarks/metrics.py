@@ -1,6 +1,6 @@
-"""Measures of skeletons, meshes and distributions, in metres unless they say otherwise.
+"""Measures of skeletons, meshes and distributions. The unit is the metre unless a docstring names another unit.
 
-Alignment is proper everywhere: a mirrored hand does not align. (The scorers of FreiHAND and HO3D allow reflections.)
+Alignment never reflects: a mirrored hand does not align. (The scorers of FreiHAND and HO3D allow reflections.)
 """
 
 from collections.abc import Sequence
@@ -15,34 +15,34 @@ _AUC_THRESHOLDS_M = np.linspace(0, 0.050, 100)
 
 
 def point_errors(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Distances of corresponding points, (...,), of clouds (..., 3)."""
+    """Returns the distances of corresponding points, (...,), of clouds (..., 3)."""
     return np.linalg.norm(predicted - truth, axis=-1)
 
 
 def procrustes(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """`predicted` (..., N, 3) after the similarity that brings it nearest to `truth` (..., N, 3)."""
+    """Returns `predicted` (..., N, 3) after the best similarity alignment to `truth` (..., N, 3)."""
     return rigid.transform(predicted, *rigid.align(predicted, truth, with_scale=True))
 
 
 def pa_error(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Mean point error after similarity alignment, (...,): PA-MPJPE of joints, PA-MPVPE of vertices (..., N, 3)."""
+    """Returns the mean point error after alignment, (...,): PA-MPJPE of joints, PA-MPVPE of vertices (..., N, 3)."""
     return point_errors(procrustes(predicted, truth), truth).mean(-1)
 
 
 def root_relative_error(predicted: np.ndarray, truth: np.ndarray, root: int = WRIST) -> np.ndarray:
-    """Mean joint error after moving one joint to the other, (...,), of skeletons (..., 21, 3): sees scale and rotation."""
+    """Returns the mean joint error with equal roots, (...,), of skeletons (..., 21, 3). It includes scale and rotation."""
     return point_errors(predicted - predicted[..., [root], :], truth - truth[..., [root], :]).mean(-1)
 
 
 def auc(errors: np.ndarray) -> float:
-    """Area under the share of points within 0..50 mm, 0..1: per point over all items (N, P), then the mean over points."""
+    """Returns the area under the curve of points within 0..50 mm, 0..1, of errors (N, P): per point over N, then the mean."""
     share = (errors[None] <= _AUC_THRESHOLDS_M[:, None, None]).mean(1)
     area = np.trapezoid(share, _AUC_THRESHOLDS_M, axis=0) / _AUC_THRESHOLDS_M[-1]
     return float(area.mean())
 
 
 def f_scores(predicted: np.ndarray, truth: np.ndarray, distances_m: Sequence[float]) -> list[float]:
-    """Harmonic means of precision and recall of nearest points within each distance, 0..1, of clouds (N, 3) and (M, 3)."""
+    """Returns the F-score of nearest points within each distance, 0..1, of clouds (N, 3) and (M, 3)."""
     middle = truth.mean(0)
     one, other = predicted - middle, truth - middle
     apart2 = (one**2).sum(-1)[:, None] + (other**2).sum(-1) - 2 * one @ other.T
@@ -52,12 +52,12 @@ def f_scores(predicted: np.ndarray, truth: np.ndarray, distances_m: Sequence[flo
 
 
 def best_of(hypotheses: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Smallest PA error among K hypotheses, (...,): (..., K, 21, 3) against (..., 21, 3)."""
+    """Returns the smallest PA error of K hypotheses, (...,): (..., K, 21, 3) against (..., 21, 3)."""
     return pa_error(hypotheses, truth[..., None, :, :]).min(-1)
 
 
 def pairwise_distance(hypotheses: np.ndarray) -> float:
-    """Mean joint distance over all pairs of wrist-relative hypotheses (K, 21, 3); 0 for a single one."""
+    """Returns the mean joint distance over all pairs of wrist-relative hypotheses (K, 21, 3); 0 if K is 1."""
     relative = hypotheses - hypotheses[:, [WRIST]]
     distance = point_errors(relative[:, None], relative[None]).mean(-1)
     n = len(hypotheses)
@@ -65,9 +65,9 @@ def pairwise_distance(hypotheses: np.ndarray) -> float:
 
 
 def energy_score(hypotheses: np.ndarray, weights: np.ndarray, truth: np.ndarray) -> float:
-    """Energy score of a weighted sample, mean over joints, of (K, 21, 3), (K,) and (21, 3): smaller is better.
+    """Returns the energy score of a weighted sample, mean over joints, of (K, 21, 3), (K,) and (21, 3): smaller is better.
 
-    Gneiting and Raftery 2007: E|X - y| - E|X - X'| / 2. It is proper: only the true distribution has the least expected score.
+    Gneiting and Raftery 2007: E|X - y| - E|X - X'| / 2. The score is proper: only the true distribution minimises its mean.
     """
     to_truth = np.einsum("k,kj->j", weights, point_errors(hypotheses, truth))
     among = np.einsum("k,l,klj->j", weights, weights, point_errors(hypotheses[:, None], hypotheses[None]))
@@ -75,35 +75,35 @@ def energy_score(hypotheses: np.ndarray, weights: np.ndarray, truth: np.ndarray)
 
 
 def mahalanobis2(error: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """Squared Mahalanobis distance, (...,), of errors (..., 3) under covariances (..., 3, 3)."""
+    """Returns the squared Mahalanobis distance, (...,), of errors (..., 3) under covariances (..., 3, 3)."""
     return np.einsum("...r,...r->...", error, np.linalg.solve(covariance, error[..., None])[..., 0])
 
 
 def confidence_level(error: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """Confidence of the ellipsoid of each covariance (..., 3, 3) whose surface holds its error (..., 3): (...,) in 0..1.
+    """Returns the confidence, (...,) in 0..1, of the smallest ellipsoid of a covariance (..., 3, 3) that holds an error (..., 3).
 
-    If the covariances are true, these levels are uniform: a share p of the errors has a level below p.
+    If the covariances are correct, these levels are uniform: a share p of the errors has a level below p.
     """
     return stats.chi2.cdf(mahalanobis2(error, covariance), error.shape[-1])
 
 
 def spearman(values: np.ndarray, others: np.ndarray) -> float:
-    """Rank correlation of two series (N,), -1..1; ties share their mean rank. 0 if either is constant: it ranks nothing."""
+    """Returns the rank correlation of two series (N,), -1..1. Ties get their mean rank. A constant series gives 0."""
     if np.ptp(values) == 0 or np.ptp(others) == 0:
         return 0.0
     return float(stats.spearmanr(values, others).statistic)
 
 
 def bootstrap_mean(values: np.ndarray, rounds: int = 2000, seed: int = 0, block: int = 1) -> tuple[float, float, float]:
-    """Mean of values (N,) with the bounds of its 95 % bootstrap interval.
+    """Returns the mean of values (N,) with the bounds of its 95 % bootstrap interval.
 
-    `scipy.stats.bootstrap` draws no blocks, which images of one recording need.
+    Images of one recording need blocks, and `scipy.stats.bootstrap` has no blocks.
 
     Args:
-        values: (N,) at least one.
-        rounds: resamplings.
-        seed: of the resampling.
-        block: neighbours that are drawn together, for values of which neighbours are alike (moving blocks: Kuensch 1989).
+        values: (N,) with N at least 1.
+        rounds: number of resamplings.
+        seed: seed of the resampling.
+        block: length of a block of neighbours, for series with similar neighbours (moving blocks: Kuensch 1989).
     """
     n, block = len(values), min(block, len(values))
     starts = np.random.default_rng(seed).integers(0, n - block + 1, (rounds, -(-n // block)))
@@ -113,7 +113,7 @@ def bootstrap_mean(values: np.ndarray, rounds: int = 2000, seed: int = 0, block:
 
 
 def paired_bootstrap(values: np.ndarray, others: np.ndarray, block: int = 1) -> tuple[float, float, float]:
-    """Mean of values - others over the same items (N,) with the bounds of its 95 % interval: a gain if 0 is outside.
+    """Returns the mean of values - others (N,) with the bounds of its 95 % interval. An interval without 0 shows a change.
 
     Args:
         values: (N,).
@@ -121,7 +121,7 @@ def paired_bootstrap(values: np.ndarray, others: np.ndarray, block: int = 1) -> 
         block: as in `bootstrap_mean`.
 
     Raises:
-        ValueError: if the two are not measured on the same number of items.
+        ValueError: if the two series have different lengths.
     """
     if values.shape != others.shape:
         raise ValueError(f"paired values have shapes {values.shape} and {others.shape}")

@@ -1,7 +1,7 @@
-"""The baseline of the graph diffusion: hands as a Gaussian over the principal components of their meshes.
+"""Baseline of the graph diffusion: a Gaussian over the principal components of hand meshes.
 
-What such a model can do, it does in closed form: sampling, completing a hand of which part is given, and, by Gauss-Newton steps,
-fitting keypoints. Meshes are in the palm frame, of average adult size, as those of the diffusion are.
+The Gaussian samples hands and completes partial hands in closed form, and fits keypoints by Gauss-Newton steps. Meshes are in the
+palm frame and have average adult size, like the meshes of the diffusion.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from hand_mesh_ros.core.graph.likeliest_hand import Pose, RayProblem, likeliest_
 from hand_mesh_ros.core.hand.model import HandModel
 from models_train.hand_model.components import principal_components
 
-# More are never asked for.
+# No caller needs more components.
 _MOST_COMPONENTS = 250
 
 
@@ -23,38 +23,38 @@ class PcaHands:
 
     mean_m: np.ndarray  # (V, 3)
     basis_m: np.ndarray  # (k, V, 3) principal directions, each as long as its standard deviation
-    residual_std_m: float  # of one coordinate, in the directions that are left out
+    residual_std_m: float  # of one coordinate, in the omitted directions
     explained: float  # share of the variance in 0..1
 
     def sample(self, n: int, seed: int) -> np.ndarray:
-        """`n` hands of any pose, (n, V, 3)."""
+        """Returns `n` random hands, (n, V, 3)."""
         return self._meshes(np.random.default_rng(seed).standard_normal((n, len(self.basis_m))))
 
     def complete(self, operator: np.ndarray, places_m: np.ndarray, n: int, seed: int) -> np.ndarray:
-        """`n` hands, (n, V, 3), drawn from the Gaussian of the coefficients given weighted sums of vertices.
+        """Returns `n` hands, (n, V, 3), from the Gaussian of the coefficients under given weighted sums of vertices.
 
         Args:
-            operator: (m, V) the sums: rows of the identity for vertices, of the joint regressor for joints.
-            places_m: (m, 3) where they are.
+            operator: (m, V) weights of the sums: rows of the identity for vertices, of the joint regressor for joints.
+            places_m: (m, 3) given values of the sums.
             n: number of hands.
-            seed: of the draws.
+            seed: seed of the draws.
         """
         design = np.einsum("mv,kvc->mck", operator, self.basis_m).reshape(-1, len(self.basis_m))
         residual = (places_m - operator @ self.mean_m).ravel()
         precision = np.eye(len(self.basis_m)) + design.T @ design / self.residual_std_m**2
         expected = np.linalg.solve(precision, design.T @ residual / self.residual_std_m**2)
         drawn = np.random.default_rng(seed).standard_normal((len(self.basis_m), n))
-        # If the precision is L L^T, then L^-T z has its inverse as covariance.
+        # If the precision is L L^T, the covariance of L^-T z is the inverse of the precision.
         spread = linalg.solve_triangular(np.linalg.cholesky(precision), drawn, lower=True, trans="T")
         return self._meshes(expected + spread.T)
 
     def fit_2d(
         self, hand: HandModel, rays: np.ndarray, weights: np.ndarray, ray_std: float, camera_from_palm: np.ndarray
     ) -> tuple[np.ndarray, Pose]:
-        """The likeliest hand whose joints lie on rays, and where it is: `core.likeliest_hand` from the mean hand.
+        """Returns the most likely hand for given rays of the joints, and its pose, by `core.likeliest_hand` from the mean hand.
 
         Args:
-            hand: for its joint regressor.
+            hand: hand model with the joint regressor.
             rays: (21, 2) undistorted x/z, y/z.
             weights: (21,) confidences.
             ray_std: standard deviation of a ray of weight 1, per axis.
@@ -73,25 +73,25 @@ class PcaHands:
 
 
 class PcaSpace:
-    """All principal components of a set of meshes, to be cut off somewhere."""
+    """All principal components of a set of meshes, for models with any number of components."""
 
     def __init__(self, vertices_m: np.ndarray) -> None:
-        """Finds them in meshes (n, V, 3) in the palm frame."""
+        """Computes the components of meshes (n, V, 3) in the palm frame."""
         self.mean_m, self._basis_m, self._total = principal_components(vertices_m, _MOST_COMPONENTS)
         self._shares = (self._basis_m**2).sum((1, 2)).cumsum() / self._total
 
     def components_for(self, share: float) -> int:
-        """The least number of components that hold this share of the variance.
+        """Returns the smallest number of components that hold this share of the variance.
 
         Raises:
-            ValueError: if even the largest number that is kept does not.
+            ValueError: if all kept components together hold less.
         """
         if self._shares[-1] < share:
             raise ValueError(f"{len(self._shares)} components hold {self._shares[-1]:.4f} of the variance, not {share}")
         return int(np.searchsorted(self._shares, share)) + 1
 
     def truncated(self, count: int) -> PcaHands:
-        """The Gaussian of the first `count` components."""
+        """Returns the Gaussian of the first `count` components."""
         explained = float(self._shares[count - 1])
         residual_std_m = np.sqrt(max(1 - explained, 0) * self._total / self.mean_m.size)
         return PcaHands(self.mean_m, self._basis_m[:count], float(residual_std_m), explained)

@@ -1,4 +1,4 @@
-"""From the figures of many images to lines, tables and pictures: what all benchmarks print and write."""
+"""Summaries of the figures of many images: lines, tables and groups that all benchmarks use."""
 
 import sys
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from hand_mesh_ros.core.topology import FINGER_JOINTS, WRIST
 
 Result = dict[str, Any]  # of `measure.measure`
 
-# Joints of one level of the fingers, for which coverage is reported apart.
+# Joints of one level of the fingers. The reports show the coverage of each level.
 LEVELS = {"wrist": [WRIST], **dict(zip(("base", "second", "third", "tip"), FINGER_JOINTS.T.tolist()))}
 PARTS = ("articulation", "absolute")
-# Group: from this number on, up to below that one.
+# Group: lower limit (inclusive) and upper limit (exclusive).
 VIEWS = {"palm side, below 60 deg": (0, 60), "edge-on, 60 to 120 deg": (60, 120), "back side, above 120 deg": (120, 181)}
 OCCLUSIONS = {"below 20 % of joints hidden": (0, 0.2), "20 to 40 % hidden": (0.2, 0.4), "more than 40 % hidden": (0.4, 1.01)}
 KEYPOINTS = {
@@ -26,25 +26,26 @@ _GROUPED = {"palm_angle_deg": VIEWS, "hidden_share": OCCLUSIONS, "keypoints of t
 
 
 def column(results: Sequence[Result], name: str) -> np.ndarray:
-    """The finite values of one row of `measure.ROWS`, (n,)."""
+    """Returns the finite values of one row of `measure.ROWS`, (n,)."""
     values = np.array([result[name] for result in results], float)
     return values[np.isfinite(values)]
 
 
 def mean(results: Sequence[Result], name: str) -> float:
-    """Mean of `column`; NaN if there is no value."""
+    """Returns the mean of `column`; NaN if there is no value."""
     values = column(results, name)
     return float(values.mean()) if len(values) else float("nan")
 
 
 def found_ones(results: Sequence[Result]) -> list[Result]:
-    """Those of which the hand was found."""
+    """Returns the results with a detected hand."""
     return [result for result in results if result["found"]]
 
 
 def groups(results: Sequence[Result]) -> dict[str, list[Result]]:
-    """Images by the angle of the palm's normal to the line of sight, by the share of hidden joints where that is known, and found
-    hands by how far off the detector's keypoints are.
+    """Groups images by the angle between the palm's normal and the line of sight, and by the known share of hidden joints.
+
+    It also groups detected hands by the error of the detector's keypoints.
     """
     return {
         title: chosen
@@ -55,31 +56,31 @@ def groups(results: Sequence[Result]) -> dict[str, list[Result]]:
 
 
 def coverage_by_level(results: Sequence[Result], part: str, confidence: float = 0.9) -> dict[str, float]:
-    """Share of errors inside the ellipsoids of a stated confidence, per level of the fingers and over all joints.
+    """Returns the share of errors inside the ellipsoids of a confidence, per level of the fingers and over all joints.
 
     Args:
-        results: of found hands.
-        part: of `PARTS`.
-        confidence: stated, in 0..1.
+        results: results of detected hands.
+        part: one of `PARTS`.
+        confidence: confidence of the ellipsoids, in 0..1.
     """
     inside = np.array([result[f"{part}_level"] for result in results]) <= confidence
     return {"all joints": float(inside.mean()), **{name: float(inside[:, joints].mean()) for name, joints in LEVELS.items()}}
 
 
 def reliability(results: Sequence[Result], part: str, confidences: np.ndarray) -> np.ndarray:
-    """Share of errors, (n,), inside the ellipsoids of each stated confidence (n,) in 0..1; the same numbers if all is honest."""
+    """Returns the share of errors, (n,), inside the ellipsoids of each confidence (n,) in 0..1; equal if calibrated."""
     levels = np.array([result[f"{part}_level"] for result in results]).ravel()
     return (levels[None] <= confidences[:, None]).mean(1)
 
 
 def uncertainty_ranking(results: Sequence[Result]) -> dict[str, float]:
-    """Rank correlation, over found hands, of the error that an estimate states and the one that it has."""
+    """Returns the rank correlation of the estimated and the true error, over detected hands."""
     truth = {"articulation": "PA-MPJPE aggregate", "absolute": "camera-space MPJPE aggregate"}
     return {part: metrics.spearman(column(results, f"stated error, {part}"), column(results, truth[part])) for part in PARTS}
 
 
 def residual_std_m(results: Sequence[Result]) -> np.ndarray:
-    """Standard deviation per axis of each joint's error after alignment, (21,) metres, of found hands."""
+    """Returns the standard deviation per axis of each joint's error after alignment, (21,) metres, over detected hands."""
     error = np.array([result["articulation_error_m"] for result in results])
     return np.sqrt((error**2).mean((0, 2)))
 
@@ -90,18 +91,18 @@ def say(line: str) -> None:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown, with a newline at its end."""
+    """Returns a Markdown table with a newline at the end."""
     lines = [header, ["---"] * len(header), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def interval(values: np.ndarray) -> str:
-    """Mean of values (N,) with its 95 % bootstrap interval; empty if there is no value."""
+    """Returns the mean of values (N,) with its 95 % bootstrap interval; empty if there is no value."""
     if not len(values):
         return ""
     return "{:.2f} [{:.2f}, {:.2f}]".format(*metrics.bootstrap_mean(values))
 
 
 def number(value: float) -> str:
-    """The value with two decimals; empty if it is not finite."""
+    """Returns the value with two decimals; empty if the value is not finite."""
     return f"{value:.2f}" if np.isfinite(value) else ""

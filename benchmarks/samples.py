@@ -1,4 +1,4 @@
-"""Images with their truth: photographs from a folder, rendered hands held out of training, and the mirror images of either."""
+"""Images with their truth: photographs from a folder, rendered hands of the held-out set, and mirror images."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -17,11 +17,11 @@ TEST_COUNT, TEST_SEED = 500, 0
 
 PAD_PX = 64
 _OTHER: dict[str, Side] = {"left": "right", "right": "left"}
-# A joint is hidden if a surface lies farther than this before the skin that covers it: the least that a finger in front adds.
+# A joint is hidden if a surface lies at least this distance in front of its own skin. A finger in front adds at least this much.
 HIDDEN_M = 0.015
-# Hand length over adults, relative: Gordon et al. 1989, NATICK/TR-89/044, men and women together.
+# Relative standard deviation of the adult hand length: Gordon et al. 1989, NATICK/TR-89/044, men and women together.
 SIZE_REL_STD = 0.063
-# Scenes are drawn in batches; a fixed size makes a short test set the beginning of a long one.
+# Scenes come in batches. With a fixed batch size, a short test set is the start of a long test set.
 _BATCH = 50
 
 
@@ -33,19 +33,19 @@ class Sample:
     frame: Frame
     joints_m: np.ndarray  # (21, 3)
     side: Side
-    vertices_m: np.ndarray | None = None  # (V, 3), where the surface is known
-    hidden: np.ndarray | None = None  # (21,) bool, joints behind something or out of the picture, where that is known
+    vertices_m: np.ndarray | None = None  # (V, 3), None if the surface is unknown
+    hidden: np.ndarray | None = None  # (21,) bool, joints behind an object or outside the image; None if unknown
 
     @property
     def palm_angle_deg(self) -> float:
-        """Angle between the palm's normal and the way to the camera: 0 the palm is seen, 90 edge-on, 180 the back is seen."""
+        """Angle between the palm's normal and the direction to the camera: 0 shows the palm, 90 the edge, 180 the back."""
         to_camera = -self.joints_m.mean(0)
         cosine = wrist_rotation(self.joints_m, self.side)[:, 0] @ to_camera / np.linalg.norm(to_camera)
         return float(np.rad2deg(np.arccos(np.clip(cosine, -1, 1))))
 
 
 def real_samples(folder: Path) -> Iterator[Sample]:
-    """Photographs, padded; their cameras have no distortion.
+    """Yields padded photographs. Their cameras have no distortion.
 
     Raises:
         ValueError: if an image is missing or cannot be read.
@@ -55,7 +55,7 @@ def real_samples(folder: Path) -> Iterator[Sample]:
         path = folder / "images" / str(name)
         bgr = cv2.imread(str(path))
         if bgr is None:
-            raise ValueError(f"{path}, named in {folder / 'annotations.npz'}, is missing or no image")
+            raise ValueError(f"{path}, listed in {folder / 'annotations.npz'}, is missing or is not an image")
         rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
         padded = cv2.copyMakeBorder(rgb, PAD_PX, PAD_PX, PAD_PX, PAD_PX, cv2.BORDER_REFLECT_101)
         shifted = camera_matrix.astype(np.float64)
@@ -66,8 +66,8 @@ def real_samples(folder: Path) -> Iterator[Sample]:
 def synthetic_samples(count: int, seed: int, with_depth: bool = False, natural: bool = False) -> Iterator[Sample]:
     """The test set: poses, builds, skin tones and backgrounds that are held out of training, right and left hands in turn.
 
-    The hands' sizes vary as those of adults do. Scaling a scene about the optical centre changes no pixel, so its truth alone is
-    scaled. The same seed gives the same set; a smaller `count` gives its beginning.
+    The hand sizes vary like the sizes of adult hands. A change of scale about the optical centre changes no pixel, so only the
+    truth is scaled. The same seed gives the same set. A smaller `count` gives the start of the set.
 
     Args:
         count: number of hands.
@@ -75,7 +75,7 @@ def synthetic_samples(count: int, seed: int, with_depth: bool = False, natural: 
         with_depth: frames carry the rendered depth.
         natural: poses and views are mostly as people hold their hands before cameras.
     """
-    # Only this needs the renderer.
+    # Only this function needs the renderer.
     from models_train.data.scenes import SceneMaker
 
     maker = SceneMaker(np.random.default_rng(seed), held_out=True, natural=natural)
@@ -91,13 +91,13 @@ def synthetic_samples(count: int, seed: int, with_depth: bool = False, natural: 
 
 
 def hidden_joints(joints_m: np.ndarray, vertices_m: np.ndarray, camera_matrix: np.ndarray, depth_m: np.ndarray) -> np.ndarray:
-    """Whether each joint is behind something, or out of the picture: (21,) bool.
+    """Returns whether each joint is behind an object or outside the image: (21,) bool.
 
     Args:
         joints_m: (21, 3) in the camera frame.
-        vertices_m: (V, 3) the skin around them.
+        vertices_m: (V, 3) the skin around the joints.
         camera_matrix: (3, 3).
-        depth_m: (H, W) of everything in the picture, 0 where nothing is.
+        depth_m: (H, W) depth of the whole scene, 0 for empty pixels.
     """
     column, row = np.round(project(joints_m, camera_matrix)).astype(int).T
     height, width = depth_m.shape
@@ -108,7 +108,7 @@ def hidden_joints(joints_m: np.ndarray, vertices_m: np.ndarray, camera_matrix: n
 
 
 def flipped(sample: Sample) -> Sample:
-    """The mirror image, with camera and truth to match."""
+    """Returns the mirror image with the matching camera and truth."""
     vertices = None if sample.vertices_m is None else mirror_points(sample.vertices_m)
     joints = mirror_points(sample.joints_m)
     return replace(sample, frame=sample.frame.mirrored(), joints_m=joints, side=_OTHER[sample.side], vertices_m=vertices)

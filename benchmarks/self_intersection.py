@@ -1,17 +1,17 @@
-"""Which triangles of a surface pass through others: what a hand whose fingers run through each other has and a real one has not.
+"""Finds the triangles of a surface that intersect other triangles, for example when fingers pass through each other.
 
-Definition: a face intersects itself if an edge of it pierces a face that shares no vertex with it, or the other way round. Faces
-that only touch, or overlap within one plane, do not count.
+Definition: two faces without a common vertex intersect if an edge of one face pierces the other face. Faces that only touch, or
+overlap within one plane, do not count.
 """
 
 import numpy as np
 
-# Edges and faces that meet closer than this to a border or to being parallel do not count as piercing.
+# An edge does not pierce a face if they are almost parallel, or if they meet closer than this to a border.
 _MARGIN = 1e-9
 
 
 def intersecting_faces(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """(F,) bool: faces that intersect another one.
+    """Returns (F,) bool: faces that intersect another face.
 
     Args:
         vertices: (V, 3).
@@ -28,12 +28,12 @@ def intersecting_faces(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 
 def _close_pairs(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of faces whose boxes overlap, each once; faces are swept along the axis in which they lie widest apart."""
+    """Returns each pair of faces with overlapping boxes once. The sweep follows the axis with the largest extent."""
     low, high = corners.min(1), corners.max(1)
     axis = int(np.argmax(np.ptp(corners.mean(1), axis=0)))
     order = np.argsort(low[:, axis])
     low, high = low[order], high[order]
-    # Along the sorted axis a face can only meet those that begin before it ends.
+    # Along the sorted axis, a face can only meet faces that begin before its end.
     last = np.searchsorted(low[:, axis], high[:, axis], side="right")
     counts = np.maximum(last - np.arange(len(order)) - 1, 0)
     first = np.repeat(np.arange(len(order)), counts)
@@ -43,7 +43,7 @@ def _close_pairs(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _edges_pierce(triangles: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Whether an edge of each triangle (n, 3, 3) goes through the other one (n, 3, 3): Moeller and Trumbore 1997."""
+    """Returns whether an edge of each triangle (n, 3, 3) pierces the other triangle (n, 3, 3): Moeller and Trumbore 1997."""
     start = triangles
     along = np.roll(triangles, -1, axis=1) - triangles
     origin, side_1, side_2 = others[:, None, 0], (others[:, 1] - others[:, 0])[:, None], (others[:, 2] - others[:, 0])[:, None]

@@ -1,11 +1,11 @@
-# `ros2 run` and launch look for executables in lib/<package>; ament_cmake has no console scripts, so these are written here.
+# `ros2 run` and launch look for executables in lib/<package>. ament_cmake has no console scripts, so this file writes them.
 
 # install_python_executable(<name> <module>): lib/<project>/<name> calls main() of <module> with the Python of this build.
 function(install_python_executable name module)
   get_executable_path(python Python3::Interpreter CONFIGURE)
   set(script "${CMAKE_CURRENT_BINARY_DIR}/scripts/${name}")
   file(WRITE "${script}" "#!${python}\nimport sys\n\nfrom ${module} import main\n\nsys.exit(main())\n")
-  # A symlink install links to this very file, so it must be executable itself.
+  # A symlink install links to this file, so this file must be executable.
   file(CHMOD "${script}" PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
   install(PROGRAMS "${script}" DESTINATION lib/${PROJECT_NAME})
 endfunction()

@@ -1,5 +1,5 @@
-# Development install into a virtual environment: nothing of the source tree is copied, so an edit is live at once and no
-# stale copy can win. Python finds the tree through a .pth file, and share/ holds links.
+# Development install into a virtual environment. CMake copies no file of the source tree, so an edit takes effect at once and no
+# old copy can hide it. Python finds the tree through a .pth file, and share/ holds links.
 
 install(FILES ${PROJECT_NAME}/__init__.py DESTINATION "${PYTHON_INSTALL_DIR}/${PROJECT_NAME}")
 file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/${PROJECT_NAME}_source_tree.pth" "${CMAKE_CURRENT_SOURCE_DIR}\n")
@@ -9,8 +9,8 @@ foreach(folder IN ITEMS config models)
     \"${CMAKE_INSTALL_PREFIX}/share/${PROJECT_NAME}/${folder}\" SYMBOLIC)")
 endforeach()
 
-# `ros2 launch` looks for files below share/ without following links to folders. A folder that is a link, as earlier installs
-# made it, goes first: links created in it would land in the source tree.
+# `ros2 launch` looks for files below share/ and does not follow links to folders. Earlier installs made the folder as a link.
+# The install removes such a link first, because links in that folder would appear in the source tree.
 set(launch_folder "${CMAKE_INSTALL_PREFIX}/share/${PROJECT_NAME}/launch")
 install(CODE "if(IS_SYMLINK \"${launch_folder}\")
     file(REMOVE \"${launch_folder}\")

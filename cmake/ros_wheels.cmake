@@ -1,7 +1,7 @@
 # ROS 2 from PyPI wheels: the exported targets of the interface packages name the Python include directories of the
-# container that built the wheels (/opt/python/...). They do not exist elsewhere, and CMake refuses to generate with them.
-# This drops those that are missing; the local Python's are found by find_package(Python3) anyway. On an ordinary ROS 2
-# installation nothing matches and nothing changes.
+# container that built the wheels (/opt/python/...). These directories do not exist on other machines, and CMake then fails.
+# This function removes the missing directories. find_package(Python3) finds the include directories of the local Python.
+# On an ordinary ROS 2 installation no directory matches, and this function changes nothing.
 
 function(_drop_missing_wheel_includes)
   get_property(targets DIRECTORY PROPERTY IMPORTED_TARGETS)
@@ -19,5 +19,5 @@ function(_drop_missing_wheel_includes)
   endforeach()
 endfunction()
 
-# Deferred to the end of the top-level CMakeLists.txt, when every imported target exists.
+# The call runs at the end of the top-level CMakeLists.txt, when every imported target exists.
 cmake_language(DEFER CALL _drop_missing_wheel_includes)

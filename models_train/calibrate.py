@@ -1,7 +1,7 @@
-"""Fits what the spread of the hypotheses says of the error: `python -m models_train.calibrate --views runs/natural`.
+"""Fits the error covariance to the spread of the hypotheses: `python -m models_train.calibrate --views runs/natural`.
 
-The shipped chain runs on stored views of the kind that is held out of training, of natural hands
-(`models_train.data.detected --held-out --natural`); the benchmarks test on others. Run it after every change of a model.
+The shipped chain runs on stored held-out views of natural hands (`models_train.data.detected --held-out --natural`). The
+benchmarks use other views. Run this command after every change of a model.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from models_train import onnx_file
 from models_train.data.shards import RECIPE, StoredViews
 from models_train.data.views import Views
 
-# Any camera will do for views that are stored as rays.
+# The views are stored as rays, so any camera works.
 _SIZE_PX, _FOCAL_PX = 1000, 1000.0
 _CAMERA = np.array([[_FOCAL_PX, 0, 0.5 * _SIZE_PX], [0, _FOCAL_PX, 0.5 * _SIZE_PX], [0, 0, 1]])
 _FRAME = Frame(np.zeros((_SIZE_PX, _SIZE_PX, 3), np.uint8), _CAMERA)
@@ -40,7 +40,7 @@ _EVERY_VERTEX = 20
 
 @dataclass(frozen=True)
 class Residuals:
-    """Errors (n, J, D) of n hands, the sample covariances (n, J, D, D) of (n,) samples that they came with, signs (n, signs)."""
+    """Errors (n, J, D) of n hands, their sample covariances (n, J, D, D), numbers of samples (n,), and signs (n, signs)."""
 
     error: np.ndarray
     sample: np.ndarray
@@ -49,7 +49,7 @@ class Residuals:
 
 
 def detections(seen: Views, features: np.ndarray) -> Iterator[HandDetection]:
-    """Stored views as the detector reported them, in `_CAMERA`."""
+    """Yields the detections of stored views, in `_CAMERA`."""
     cues = seen.cues
     keypoints = cues.rays * _FOCAL_PX + 0.5 * _SIZE_PX
     for row in range(len(keypoints)):
@@ -67,13 +67,13 @@ def detections(seen: Views, features: np.ndarray) -> Iterator[HandDetection]:
 
 
 def _crop_of(keypoints_px: np.ndarray, in_crop: np.ndarray) -> np.ndarray:
-    """image_from_crop, (2, 3), that puts the keypoints (21, 2) where they were in the crop, (21, 2) in -1..1."""
+    """Returns image_from_crop, (2, 3), from the keypoints (21, 2) in the image and in the crop, (21, 2) in -1..1."""
     pixels = (in_crop + 1) * (0.5 * (crop.SIZE_PX - 1))
     return np.linalg.lstsq(np.column_stack([pixels, np.ones(len(pixels))]), keypoints_px, rcond=None)[0].T
 
 
 def observe(chain: HandChain, stored: StoredViews, count: int) -> dict[str, Residuals]:
-    """Errors of the chain on the first `count` stored views, by the names of `Calibration`'s spread models."""
+    """Returns the errors of the chain on the first `count` stored views, by the names of `Calibration`'s spread models."""
     rows = np.arange(min(count, len(stored)))
     seen, features = stored.pick(rows, np.ones((len(rows), 3)))
     lists: dict[str, list[tuple[np.ndarray, np.ndarray, float, np.ndarray]]] = {}
@@ -103,7 +103,7 @@ def observe(chain: HandChain, stored: StoredViews, count: int) -> dict[str, Resi
 
 
 def place_errors(chain: HandChain, stored: StoredViews, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Errors (n, 3) of the place of the hands' centres, at true size, and their covariances (n, 3, 3) by `chain.calibration`."""
+    """Returns the position errors (n, 3) of the hand centres, at true size, and their covariances (n, 3, 3) by `chain`."""
     rows = np.arange(min(count, len(stored)))
     seen, features = stored.pick(rows, np.ones((len(rows), 3)))
     errors, covariances = [], []
@@ -117,10 +117,10 @@ def place_errors(chain: HandChain, stored: StoredViews, count: int) -> tuple[np.
 
 
 def fit(observed: Residuals, pooled: bool) -> SpreadModel:
-    """A spread model: the size by regression over hands, then gain and residual, per quantity or one for all, by likelihood.
+    """Fits a spread model. A regression over hands gives the size. The likelihood gives gain and residual.
 
-    Errors have wider tails than Gaussians; what users rely on is the share of errors inside. So in the end gain and residual are
-    scaled until the 90 % ellipsoid holds 90 %.
+    Gain and residual are per quantity, or common to all quantities if `pooled`. Errors have wider tails than Gaussians, but users
+    rely on the share of errors inside. A last step therefore scales gain and residual so that the 90 % ellipsoid holds 90 %.
     """
     size = observed.error.shape[-1]
     variance = np.trace(observed.sample, axis1=-2, axis2=-1) / size
@@ -133,7 +133,7 @@ def fit(observed: Residuals, pooled: bool) -> SpreadModel:
     predictors = np.column_stack([np.ones(len(mean)), np.log(mean), told])
     squared = (observed.error**2).mean((1, 2))
     log_size = np.linalg.lstsq(predictors, np.log(squared + 1e-12), rcond=None)[0]
-    # The mean of logarithms is below the logarithm of the mean.
+    # The mean of logarithms is less than the logarithm of the mean. This line corrects the difference.
     log_size[0] += np.log(squared.mean() / np.exp(predictors @ log_size).mean())
     expected = np.exp(predictors @ log_size)[:, None, None]
     error, shape = observed.error / np.sqrt(expected), spread / mean[:, None, None, None]
@@ -144,8 +144,8 @@ def fit(observed: Residuals, pooled: bool) -> SpreadModel:
 
 
 def _gain_and_residual(error: np.ndarray, shape: np.ndarray) -> tuple[float, float]:
-    """Of errors (n, D) with covariances gain * shape (n, D, D) + residual."""
-    # In its own axes each covariance stays diagonal whatever the gain and the residual.
+    """Returns the most likely gain and residual of errors (n, D) with covariances gain * shape (n, D, D) + residual."""
+    # In its own axes each covariance is diagonal for every gain and residual.
     variance, axes = np.linalg.eigh(shape)
     along2 = np.einsum("nrd,nr->nd", axes, error) ** 2
 
@@ -160,7 +160,7 @@ def _gain_and_residual(error: np.ndarray, shape: np.ndarray) -> tuple[float, flo
 
 
 def inflation(error: np.ndarray, covariance: np.ndarray) -> float:
-    """Factor on covariances (n, D, D) with which the 90 % ellipsoid holds 90 % of the errors (n, D)."""
+    """Returns the factor on covariances (n, D, D) that makes the 90 % ellipsoid hold 90 % of the errors (n, D)."""
     distance = np.einsum("nr,nr->n", error, np.linalg.solve(covariance, error[..., None])[..., 0])
     return float(np.quantile(distance, _LEVEL) / chi2.ppf(_LEVEL, error.shape[-1]))
 

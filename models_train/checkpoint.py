@@ -1,4 +1,4 @@
-"""Checkpoints: everything needed to go on exactly, and to tell later where weights came from."""
+"""Checkpoints: the complete state to resume a training exactly, and the origin of the weights."""
 
 import hashlib
 import subprocess
@@ -14,12 +14,12 @@ LAST, BEST = "last.pt", "best.pt"
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint is missing, damaged or of another format."""
+    """A checkpoint is missing or damaged, or has another format."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """State of a training between two steps; plain values and tensors only."""
+    """State of a training between two steps. The state holds only plain values and tensors."""
 
     config: dict[str, Any]  # of the task's config
     facts: dict[str, Any]  # of the task
@@ -34,7 +34,7 @@ class Checkpoint:
     random_state: torch.Tensor  # of torch's generator
 
     def save(self, path: Path) -> None:
-        """Writes the file in one move, so that a killed training leaves the old one whole."""
+        """Writes a temporary file and renames it, so that a killed training does not damage the old checkpoint."""
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         torch.save({"format": FORMAT, **{name: getattr(self, name) for name in self.__dataclass_fields__}}, partial)
@@ -42,36 +42,36 @@ class Checkpoint:
 
     @classmethod
     def load(cls, path: Path) -> "Checkpoint":
-        """Reads a file without running code from it.
+        """Reads a file without running code from the file.
 
         Raises:
-            CheckpointError: saying what is wrong with the file.
+            CheckpointError: if the file is missing or not readable, or has another format.
         """
         if not path.is_file():
-            raise CheckpointError(f"no checkpoint {path}; train first, or name another run")
+            raise CheckpointError(f"no checkpoint {path}; train first, or choose another run")
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch raises whatever its unpickler meets
+        except Exception as error:  # torch can raise any error of its unpickler
             raise CheckpointError(f"checkpoint {path} cannot be read ({path.stat().st_size} bytes): {error}") from error
         found = content.pop("format", None)
         if found != FORMAT:
-            raise CheckpointError(f"checkpoint {path} has format {found}, this version reads {FORMAT}")
+            raise CheckpointError(f"checkpoint {path} has format {found}; this version reads format {FORMAT}")
         return cls(**content)
 
 
 def provenance(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What a model card says of the training; plain JSON values."""
+    """Returns the facts about the training for a model card, as plain JSON values."""
     without_weights = {"net", "averaged", "optimizer", "random_state", "best_score"}
     return {name: value for name, value in vars(checkpoint).items() if name not in without_weights}
 
 
 def weights_digest(net: nn.Module) -> str:
-    """Short sha256 of a net's weights and buffers: what was made for one net must not meet another."""
+    """Returns a short sha256 of a network's weights and buffers. Files for another network have another digest."""
     return hashlib.sha256(b"".join(value.cpu().numpy().tobytes() for value in net.state_dict().values())).hexdigest()[:12]
 
 
 def git_commit() -> str:
-    """Commit of the sources, with "+changes" if tracked files differ from it; "unknown" outside a checkout."""
+    """Returns the commit of the sources, with "+changes" after local changes; "unknown" outside a checkout."""
     root = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str:

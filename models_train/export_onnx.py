@@ -1,7 +1,7 @@
-"""Makes the ONNX files of a trained model: `python -m models_train.export_onnx TASK --run runs/NAME --out models/`.
+"""Exports a trained model to ONNX files: `python -m models_train.export_onnx TASK --run runs/NAME --out models/`.
 
-Weights are stored in half precision. Every file is run in ONNX Runtime and compared with torch before it is written, and entered
-in the MANIFEST with its licence and the training that it came from.
+The files store weights in half precision. Before writing a file, the command compares ONNX Runtime with torch. The MANIFEST gets
+an entry for each file with its licence and its training.
 """
 
 import argparse
@@ -24,15 +24,15 @@ LICENCE = "Apache-2.0; trained on synthetic hands of the CC0 hand model"
 _WITH_RECORDED_POSES = ("joints", "mesh_latent")
 _RECORDED_POSES = ", in part in poses derived from handy.js (MIT, copyright 2020-2021 Stewart Smith)"
 OPSET = 18
-_N_OTHER_BATCH = 8  # parity is checked at a batch size that the exporter did not see, too
+_N_OTHER_BATCH = 8  # the parity check also uses this other batch size
 
 
 class ParityError(RuntimeError):
-    """The exported file does not compute what the net computes."""
+    """The exported file and the network give different results."""
 
 
 def to_onnx(export: Export) -> onnx.ModelProto:
-    """The model with half-precision storage and metadata; any batch size."""
+    """Returns the model for any batch size, with half-precision storage and metadata."""
     program = torch.onnx.export(
         export.module.cpu().eval(),
         kwargs=export.inputs,
@@ -48,7 +48,7 @@ def to_onnx(export: Export) -> onnx.ModelProto:
 
 
 def largest_difference(export: Export, model: onnx.ModelProto) -> float:
-    """Largest absolute difference between torch's outputs and ONNX Runtime's, at two batch sizes."""
+    """Returns the largest absolute difference between the outputs of torch and ONNX Runtime, for two batch sizes."""
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     n_rows = len(next(iter(export.inputs.values())))
     differences = []
@@ -63,22 +63,22 @@ def largest_difference(export: Export, model: onnx.ModelProto) -> float:
 
 
 def checked_onnx(export: Export) -> onnx.ModelProto:
-    """The model, proved to compute what the net computes.
+    """Exports the model and checks that the model gives the same results as the network.
 
     Raises:
-        ParityError: with the difference found and the one allowed.
+        ParityError: if the difference is larger than the tolerance.
     """
     model = to_onnx(export)
     difference = largest_difference(export, model)
     if not difference <= export.tolerance:
         raise ParityError(
-            f"{export.file_name}: ONNX Runtime differs from torch by {difference:.3g}, allowed is {export.tolerance:.3g}"
+            f"{export.file_name}: ONNX Runtime differs from torch by {difference:.3g}; the limit is {export.tolerance:.3g}"
         )
     return model
 
 
 def manifest_entry(checkpoint: Checkpoint) -> dict:
-    """What the MANIFEST says of a file beside its sha256: licence, the command that made the weights, data and figures."""
+    """Returns the MANIFEST entry of a file without the sha256: licence, training command, data and figures."""
     facts = provenance(checkpoint)
     config = config_of(facts["config"])
     minutes = checkpoint.elapsed_s / 60
@@ -109,7 +109,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(f"{given.run} holds a training of {config.task}, not of {given.task}")
     task = make_task(config)
     if task.facts != checkpoint.facts:
-        raise SystemExit(f"{given.run} was trained with {checkpoint.facts}, the task now has {task.facts}; train again")
+        raise SystemExit(f"{given.run} was trained with {checkpoint.facts}, but the task now has {task.facts}; train again")
     task.net.load_state_dict(checkpoint.averaged)
     for export in task.exports(task.net.eval()):
         path = given.out / export.file_name

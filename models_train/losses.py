@@ -1,6 +1,6 @@
-"""Losses on meshes, one function a formula; equation numbers are those of HHMR (Li et al., CVPR 2024).
+"""Losses on meshes, one function per formula. The equation numbers refer to HHMR (Li et al., CVPR 2024).
 
-Lengths are compared in centimetres, which brings every term to the order of one. Losses are those of each mesh, (B,).
+Lengths are in centimetres, so that every term is near one. Each function returns one loss per mesh, (B,).
 """
 
 import torch
@@ -31,7 +31,7 @@ def edge_length(predicted_m: torch.Tensor, true_m: torch.Tensor, edges: torch.Te
 
 
 def normal(predicted_m: torch.Tensor, true_m: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
-    """Mean share of the predicted edges along the true face normals, as a length; eq. 7.
+    """Mean length of the predicted edges along the true face normals; eq. 7.
 
     Args:
         predicted_m: (B, V, 3).
@@ -46,11 +46,11 @@ def normal(predicted_m: torch.Tensor, true_m: torch.Tensor, faces: torch.Tensor)
 
 
 def mean_distance_mm(predicted_m: torch.Tensor, true_m: torch.Tensor) -> float:
-    """Mean Euclidean distance of points (..., 3), in millimetres; for reports, not for training."""
+    """Mean Euclidean distance of points (..., 3), in millimetres, for reports only."""
     return 1000 * (predicted_m - true_m).norm(dim=-1).mean().item()
 
 
 def _picked(mesh_m: torch.Tensor, ids: torch.Tensor) -> list[torch.Tensor]:
-    """Vertices (N, B, 3) of meshes (B, V, 3) for each column of ids (N, n); whole rows are picked, which is quick."""
+    """Returns vertices (N, B, 3) of meshes (B, V, 3) for each column of ids (N, n). The selection of whole rows is fast."""
     rows = mesh_m.transpose(0, 1)
     return [rows.index_select(0, column) for column in ids.T]

@@ -1,4 +1,4 @@
-"""What every exported model file has in common: half-precision storage, self-describing metadata, an entry in the MANIFEST."""
+"""Common parts of all exported model files: half-precision storage, metadata, and an entry in the MANIFEST."""
 
 import hashlib
 import json
@@ -11,23 +11,23 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hand_mesh_ros.core.models.onnx_model import METADATA_PREFIX
 
-# Smaller initializers are biases, gains, axes: halving them saves nothing and costs precision.
+# Smaller initializers are biases, gains and axes. Half precision would save almost no space there and reduce the precision.
 _MIN_STORED_ELEMENTS = 1024
 _HALF_MAX = float(np.finfo(np.float16).max)
 
 
 def store_fp16(model: onnx.ModelProto, exact: Collection[str] = ()) -> onnx.ModelProto:
-    """A copy of `model` whose large float32 weights are stored as float16 and cast back to float32 before use.
+    """Returns a copy of `model` with large weights in float16. The graph casts these weights to float32 before use.
 
-    Half the file, the same float32 arithmetic: ONNX Runtime folds the casts away when it loads the model. Weights are rounded to
-    11 significant bits.
+    The file has half the size and the same float32 arithmetic, because ONNX Runtime removes the casts at load time. The weights
+    are rounded to 11 significant bits.
 
     Args:
-        model: as the exporter made it.
+        model: the model from the exporter.
         exact: names of weights to leave in float32.
 
     Raises:
-        ValueError: naming the weight that does not fit float16.
+        ValueError: if a weight does not fit float16.
     """
     stored = onnx.ModelProto()
     stored.CopyFrom(model)
@@ -38,7 +38,7 @@ def store_fp16(model: onnx.ModelProto, exact: Collection[str] = ()) -> onnx.Mode
             continue
         weights = numpy_helper.to_array(tensor)
         if not np.all(np.abs(weights) <= _HALF_MAX):
-            raise ValueError(f"weight {tensor.name} reaches {np.abs(weights).max()}, float16 holds {_HALF_MAX}")
+            raise ValueError(f"weight {tensor.name} reaches {np.abs(weights).max()}; the largest float16 is {_HALF_MAX}")
         name, half = tensor.name, f"{tensor.name}.half"
         tensor.CopyFrom(numpy_helper.from_array(weights.astype(np.float16), half))
         casts.append(helper.make_node("Cast", [half], [name], name=f"{name}.cast", to=TensorProto.FLOAT))
@@ -49,14 +49,14 @@ def store_fp16(model: onnx.ModelProto, exact: Collection[str] = ()) -> onnx.Mode
 
 
 def add_metadata(model: onnx.ModelProto, facts: dict[str, str]) -> None:
-    """Writes facts into the model under the prefix that `OnnxModel` reads, replacing those of the same name."""
+    """Writes metadata into the model with the prefix of `OnnxModel`. New values replace old values of the same name."""
     properties = {item.key: item.value for item in model.metadata_props}
     properties.update({f"{METADATA_PREFIX}{key}": str(value) for key, value in facts.items()})
     helper.set_model_props(model, dict(sorted(properties.items())))
 
 
 def strip_traces(model: onnx.ModelProto) -> None:
-    """Takes out what the exporter notes of every node: source lines with the paths of the machine that it ran on."""
+    """Removes the exporter's notes at every node: source lines with local paths."""
     for item in (model.graph, *model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info):
         item.doc_string = ""
         del item.metadata_props[:]
@@ -66,12 +66,12 @@ def strip_traces(model: onnx.ModelProto) -> None:
 
 
 def save(model: onnx.ModelProto, path: Path, entry: dict[str, str]) -> None:
-    """Strips, checks and writes a model and records it in the MANIFEST of its folder.
+    """Strips, checks and writes a model, and records the model in the MANIFEST of its folder.
 
     Args:
-        model: as it is to be shipped.
-        path: the .onnx file; its folder gets or keeps a MANIFEST.
-        entry: licence, origin, command: what the MANIFEST says beside the sha256.
+        model: the final model.
+        path: the .onnx file. The function makes a MANIFEST in its folder if there is none.
+        entry: MANIFEST entry without the sha256: licence, origin, command.
     """
     strip_traces(model)
     onnx.checker.check_model(model)
@@ -80,7 +80,7 @@ def save(model: onnx.ModelProto, path: Path, entry: dict[str, str]) -> None:
 
 
 def record(path: Path, entry: dict[str, str]) -> None:
-    """Writes sha256 and `entry` of one model file into the JSON file MANIFEST beside it, replacing an older entry."""
+    """Writes sha256 and `entry` of one model file into the JSON file MANIFEST in the same folder. Replaces an older entry."""
     manifest = path.with_name("MANIFEST")
     entries = json.loads(manifest.read_text()) if manifest.is_file() else {}
     entries[path.name] = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), **entry}

@@ -30,13 +30,13 @@ _MAY_CHANGE = {"minutes", "steps", "threads", "device", "validate_every"}
 
 
 def make_task(config: TrainConfig) -> Task:
-    """The task that `config` names, its weights drawn from `config.seed`.
+    """Returns the task of `config`, with random weights from `config.seed`.
 
     Raises:
         ValueError: if there is no such task.
     """
     torch.manual_seed(config.seed)
-    # Imported on demand: each task module loads its own data generator.
+    # Local imports, because each task module loads its own data generator.
     if isinstance(config, JointConfig):
         from models_train.tasks import joints as joint_task
 
@@ -53,7 +53,7 @@ def make_task(config: TrainConfig) -> Task:
 
 
 def resumed_config(stored: dict[str, Any], given: dict[str, Any]) -> TrainConfig:
-    """Settings of a resumed training: the stored ones, changed by the given ones.
+    """Returns the settings of a resumed training: the stored settings with the given changes.
 
     Raises:
         ValueError: if `given` changes a setting that a resumed training must keep.
@@ -68,7 +68,7 @@ def resumed_config(stored: dict[str, Any], given: dict[str, Any]) -> TrainConfig
 
 
 def parse(arguments: list[str] | None = None) -> tuple[Path, bool, dict[str, Any]]:
-    """Run folder, whether to resume, and the settings that were given."""
+    """Returns the run folder, whether to resume, and the given settings."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", choices=tuple(DEFAULTS))
     parser.add_argument("--run", type=Path, required=True, help="folder of the checkpoints and the log")
@@ -89,7 +89,7 @@ def main(arguments: list[str] | None = None) -> None:
         start = Checkpoint.load(run / LAST)
         config = resumed_config(start.config, given)
     elif (run / LAST).exists():
-        raise SystemExit(f"{run} already holds a training; continue with --resume, or name another run")
+        raise SystemExit(f"{run} already has a training; continue with --resume, or choose another run")
     else:
         config = config_of({**DEFAULTS[given["task"]], **given})
     torch.set_num_threads(config.threads)

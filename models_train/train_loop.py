@@ -1,9 +1,9 @@
 """The training loop of every model: AdamW, warm-up and cosine, averaged weights, a budget, exact resumption.
 
-The learning rate follows the share of the budget that is used up: seconds spent of `minutes`, or steps taken of `steps`. So a
-training ends at its lowest rate however fast the machine is, and a resumed one may be given a larger budget. Data come from
-(seed, step), noise from torch's generator, whose state is saved: on the CPU, with a budget of steps, an interrupted training
-ends with the very weights of an uninterrupted one.
+The learning rate follows the used share of the budget: seconds of `minutes`, or steps of `steps`. A training thus ends at its
+lowest rate on slow and fast machines, and a resumed training may have a larger budget. Data depend on (seed, step). Noise comes
+from torch's generator, and the checkpoint has the state of this generator. On the CPU, with a budget of steps, an interrupted
+training therefore ends with exactly the weights of an uninterrupted training.
 """
 
 import copy
@@ -25,11 +25,11 @@ _LOWEST_RATE = 0.01  # of the peak, at the end of the budget
 
 
 class TrainingDiverged(RuntimeError):
-    """The loss or its gradient is no longer a finite number."""
+    """The loss or its gradient is not a finite number."""
 
 
 def rate_at(progress: float, config: TrainConfig) -> float:
-    """Learning rate when the share `progress`, 0..1, of the budget is used up."""
+    """Returns the learning rate after the share `progress`, 0..1, of the budget."""
     if progress < config.warmup:
         return config.learning_rate * max(progress / config.warmup, _LOWEST_RATE)
     falling = (progress - config.warmup) / (1 - config.warmup)
@@ -37,7 +37,7 @@ def rate_at(progress: float, config: TrainConfig) -> float:
 
 
 def average_into(averaged: nn.Module, net: nn.Module, decay: float, step: int) -> None:
-    """Moves `averaged` towards `net`; early on faster than `decay`, so that the first weights are soon forgotten."""
+    """Moves `averaged` towards `net`. The first steps use a faster rate than `decay`, to remove the initial weights."""
     share = 1 - min(decay, (1 + step) / (10 + step))
     with torch.no_grad():
         for mean, value in zip(averaged.parameters(), net.parameters()):
@@ -47,7 +47,7 @@ def average_into(averaged: nn.Module, net: nn.Module, decay: float, step: int) -
 
 
 def make_optimizer(net: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW that decays matrices only."""
+    """Returns AdamW with weight decay for matrices only."""
     parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
     groups = [
         {"params": [parameter for parameter in parameters if parameter.ndim > 1], "weight_decay": config.weight_decay},
@@ -57,13 +57,13 @@ def make_optimizer(net: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
 
 
 class Trainer:
-    """One training in its run folder: `log.jsonl` with a line a validation, `last.pt`, `best.pt`."""
+    """One training in its run folder: `log.jsonl` with one line per validation, `last.pt`, `best.pt`."""
 
     def __init__(self, task: Task, config: TrainConfig, run: Path, start: Checkpoint | None = None) -> None:
-        """Prepares a fresh training, or one that goes on from `start`.
+        """Prepares a new training, or resumes a training from `start`.
 
         Raises:
-            ValueError: if `start` was trained on other data or for another hand model.
+            ValueError: if `start` used other data or another hand model.
         """
         self.task, self.config, self.run = task, config, run
         self.net = task.net.to(config.device)
@@ -75,7 +75,7 @@ class Trainer:
             torch.manual_seed(config.seed)
             return
         if start.facts != task.facts:
-            raise ValueError(f"{run} was trained with {start.facts}, the task now has {task.facts}; start another run")
+            raise ValueError(f"{run} was trained with {start.facts}, but the task now has {task.facts}; start another run")
         self.net.load_state_dict(start.net)
         self.averaged.load_state_dict(start.averaged)
         self.optimizer.load_state_dict(start.optimizer)
@@ -84,16 +84,16 @@ class Trainer:
 
     @property
     def progress(self) -> float:
-        """Share of the budget that is used up."""
+        """Used share of the budget."""
         if self.config.steps:
             return self.step / self.config.steps
         return self.elapsed_s / (60 * self.config.minutes)
 
     def train(self, report: Callable[[dict], None] = lambda line: None) -> dict[str, float]:
-        """Trains until the budget is used up.
+        """Trains until the end of the budget.
 
         Args:
-            report: is called with every line of the log.
+            report: function to call with every line of the log.
 
         Returns:
             figures of the last validation.
@@ -131,7 +131,7 @@ class Trainer:
         if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
             raise TrainingDiverged(
                 f"step {self.step} of {self.run}: loss {loss.item()}, gradient norm {norm.item()}, {figures}; "
-                f"resume from {LAST} with a lower learning rate than {self.config.learning_rate}, or look at that batch"
+                f"resume from {LAST} with a lower learning rate than {self.config.learning_rate}, or check this batch"
             )
         self.optimizer.step()
         average_into(self.averaged, self.net, self.config.ema_decay, self.step)
@@ -139,7 +139,7 @@ class Trainer:
         return {"loss": loss.item(), "gradient": norm.item(), **figures}
 
     def _validate(self) -> dict[str, float]:
-        # Its own random numbers: validating must neither change the training nor differ from one time to the next.
+        # The validation has its own random numbers. They are the same every time and do not affect the training.
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(self.config.seed)
             return self.task.validate(self.averaged)

@@ -1,1 +1,1 @@
-"""How near estimates are to the truth, and how honest: images with truth come in, docs/accuracy.md goes out."""
+"""Measures the error and the calibration of the estimates. Input: images with truth. Output: docs/accuracy.md."""

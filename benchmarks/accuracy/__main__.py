@@ -1,4 +1,4 @@
-"""How near the estimates are to the truth, and how honest they are about it.
+"""Measures the error of the estimates and the calibration of their uncertainty.
 
     python -m benchmarks.accuracy --data ../shared/data/real_dev
     python -m benchmarks.accuracy --synthetic --count 500
@@ -10,8 +10,8 @@ the camera's optical frame, handedness (N,). Its images are padded by 64 reflect
 training; its images are not padded, and its truth includes the surface. With `--natural` most poses are recorded ones, and most
 views show the palm or the back. `--flip` mirrors every image, camera and truth.
 
-Hands are searched for without any hint. What is measured of an estimate is a mean over the hands that were found; two rows count
-the missed ones as well. Intervals are 95 % bootstrap intervals over images; images of one recording are alike, so judge gains by
+The detector gets no hint about the hand's position. Figures are means over the hands that the detector found; two rows also count
+the missed hands. Intervals are 95 % bootstrap intervals over images. Images of one recording are similar, so judge gains by
 `python -m benchmarks.accuracy.compare` of two files written with `--json`.
 """
 
@@ -89,10 +89,10 @@ def _report_groups(results: Sequence[Result]) -> None:
 def _report_uncertainty(results: Sequence[Result]) -> None:
     for part in report.PARTS:
         shares = (f"{level} {share:.0%}" for level, share in report.coverage_by_level(results, part).items())
-        say(f"90 % ellipsoids, {part}, hold: {', '.join(shares)}")
+        say(f"share of errors in the 90 % ellipsoids, {part}: {', '.join(shares)}")
     for part, correlation in report.uncertainty_ranking(results).items():
-        say(f"rank correlation of stated and true error, {part}: {correlation:.2f}")
-    say("residual_std_m, the standard deviation per axis of what is left after alignment, as a model's metadata states it:")
+        say(f"rank correlation of estimated and true error, {part}: {correlation:.2f}")
+    say("residual_std_m, the standard deviation per axis of the error after alignment, in the format of the model metadata:")
     say(",".join(f"{value:.5f}" for value in report.residual_std_m(results)))
 
 

@@ -1,12 +1,12 @@
-"""Gains from one measurement to another on the same images, each with its paired 95 % bootstrap interval.
+"""Compares two measurements on the same images. Each gain has a paired 95 % bootstrap interval.
 
     python -m benchmarks.accuracy --data DIR --json before.json
     python -m benchmarks.accuracy --data DIR --json after.json
     python -m benchmarks.accuracy.compare before.json after.json
 
-A row is marked where its interval does not hold 0. Except for the rows about all hands, a row compares the images in which both
-found the hand. `--block 10` draws runs of ten neighbouring images instead of single ones, for recordings, in which neighbours are
-alike: the honest interval is then wider.
+A star marks a row whose interval excludes 0. Most rows compare the images where both measurements found the hand; the rows about
+all hands use all images. Neighbouring images of a recording are similar. For recordings, `--block 10` therefore draws blocks of
+ten neighbouring images instead of single images. The interval is then wider and correct.
 """
 
 import argparse
@@ -26,8 +26,8 @@ def main() -> None:
     """Command line: see the module docstring."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("before", type=Path, help="written by benchmarks.accuracy --json")
-    parser.add_argument("after", type=Path, help="the same images, measured with something else")
-    parser.add_argument("--block", type=int, default=1, help="neighbouring images that are drawn together")
+    parser.add_argument("after", type=Path, help="file of the second measurement, on the same images")
+    parser.add_argument("--block", type=int, default=1, help="number of neighbouring images per bootstrap block")
     args = parser.parse_args()
     stored = [json.loads(path.read_text()) for path in (args.before, args.after)]
     lines = compare(stored[0]["images"], stored[1]["images"], args.block)
@@ -35,15 +35,15 @@ def main() -> None:
 
 
 def compare(before: Sequence[Result], after: Sequence[Result], block: int = 1) -> list[str]:
-    """One line a row that both have: means, their difference, its interval, and a mark if 0 is outside.
+    """Returns one line per row of both measurements: means, difference, interval, and a star if 0 is outside.
 
     Raises:
-        ValueError: if the two are not of the same images.
+        ValueError: if the two measurements use different images.
     """
     names = [[result["name"] for result in results] for results in (before, after)]
     if names[0] != names[1]:
         raise ValueError(
-            f"{len(names[0])} images from {names[0][:1]} on, and {len(names[1])} from {names[1][:1]} on: not the same"
+            f"the files have different images: {len(names[0])} from {names[0][:1]} on, {len(names[1])} from {names[1][:1]} on"
         )
     lines = []
     for name, factor, unit in ROWS:

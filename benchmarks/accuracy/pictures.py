@@ -15,12 +15,12 @@ from benchmarks.report import Result
 
 SHEET_COLUMNS, SHEET_TILES = 3, 12
 _CONFIDENCES = np.arange(0.10, 0.995, 0.01)
-# Of the errors, the 90 % ellipsoids should hold from this to that share.
+# The 90 % ellipsoids should hold a share of the errors in this range.
 _HONEST = (0.85, 0.95)
 
 
 def contact_sheet(path: Path, tiles: Sequence[np.ndarray]) -> None:
-    """Writes a JPEG of images (H, W, 3) uint8 of one size, `SHEET_COLUMNS` a row; an incomplete last row is left out."""
+    """Writes a JPEG of images (H, W, 3) uint8 of one size, `SHEET_COLUMNS` per row. It omits an incomplete last row."""
     count = len(tiles) // SHEET_COLUMNS * SHEET_COLUMNS
     rows = [np.hstack(tiles[start : start + SHEET_COLUMNS]) for start in range(0, count, SHEET_COLUMNS)]
     if rows:
@@ -28,11 +28,11 @@ def contact_sheet(path: Path, tiles: Sequence[np.ndarray]) -> None:
 
 
 def reliability(path: Path, found: Mapping[str, Sequence[Result]]) -> None:
-    """Draws the share of errors inside the ellipsoids against their stated confidence.
+    """Draws the share of errors inside the ellipsoids against the confidence of the ellipsoids.
 
     Args:
-        path: of the PNG file.
-        found: figures of found hands, by source.
+        path: path of the PNG file.
+        found: figures of detected hands, by source.
     """
     figure, axes = plt.subplots(1, len(report.PARTS), figsize=(9, 4.4), sharey=True, layout="constrained")
     for axis, part in zip(axes, report.PARTS):
@@ -50,8 +50,8 @@ def best_of(path: Path, swept: Mapping[str, Mapping[tuple[int, int], dict[str, f
     """Draws the error of the best hypothesis (full) and of the aggregate (dashed) against the number of hypotheses.
 
     Args:
-        path: of the PNG file.
-        swept: by source, then by hypotheses and steps: PA-MPJPE in mm.
+        path: path of the PNG file.
+        swept: PA-MPJPE in mm, by source, then by hypotheses and steps.
     """
     figure, axes = plt.subplots(1, len(swept), figsize=(4.2 * len(swept) + 1, 4), layout="constrained", squeeze=False)
     for axis, (source, figures) in zip(axes[0], swept.items()):
@@ -69,6 +69,6 @@ def best_of(path: Path, swept: Mapping[str, Mapping[tuple[int, int], dict[str, f
 
 
 def _save(figure: plt.Figure, path: Path) -> None:
-    # Without a date in it, the same figures give the same file.
+    # The file contains no date, so the same figures give the same file.
     figure.savefig(path, dpi=120, metadata={"Software": None})
     plt.close(figure)

@@ -1,9 +1,9 @@
-"""Writes docs/accuracy.md with its pictures: every figure about accuracy that the project states, from one command.
+"""Writes docs/accuracy.md and its pictures: one command makes every published figure about accuracy.
 
     python -m benchmarks.accuracy.tables --data ../shared/data/real_dev
 
-Measures the rendered test set and, where given, folders as `benchmarks.accuracy --data` reads them. Every image is searched for
-hands once; what is varied comes after the detector.
+Measures the rendered test set and the folders of `--data`, in the format of `benchmarks.accuracy --data`. The detector searches
+every image once. The varied settings affect only the stages after the detector.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.viewer.overlay import OverlayLayers, draw_overlay
 
 HYPOTHESES, STEPS = (1, 8, 16, 32), (1, 2, 4, 5, 10)
-# Images per source for the table over hypotheses and steps, spread over the set: it has twenty settings.
+# Images per source for the table over hypotheses and steps, spread over the set. The table has twenty settings.
 SWEEP_COUNT = 150
 _SWEEP = ("PA-MPJPE best of K", "PA-MPJPE aggregate", "energy score")
 _SWITCHED = ("PA-MPJPE aggregate", "PA-MPJPE best of K", "PA-MPVPE aggregate", "root-relative MPJPE aggregate", "energy score")
@@ -37,18 +37,18 @@ Sources = Mapping[str, Sequence[Seen]]
 _INTRODUCTION = """\
 # Accuracy
 
-Written by `python -m benchmarks.accuracy.tables` with the models {model_id}; {n_hypotheses} hypotheses and {steps} steps, unless
-a table varies them. `benchmarks/metrics.py` defines each figure. Alignment (PA) is by a proper similarity: a mirrored hand does
-not align. Numbers in brackets are 95 % bootstrap intervals over images.
+`python -m benchmarks.accuracy.tables` writes this page with the models {model_id}. The pipeline uses {n_hypotheses} hypotheses
+and {steps} steps, unless a table varies these numbers. `benchmarks/metrics.py` defines each figure. Alignment (PA) is a
+similarity transform without reflection. Numbers in brackets are 95 % bootstrap intervals over images.
 
-- **synthetic**: {count} rendered hands, seed {seed}, right and left in turn, any view. Their grasps, builds, skin tones and
-  backgrounds were not used in training; sizes vary as those of adults do.
+- **synthetic**: {count} rendered hands, seed {seed}, right and left in turn, any view. The training set does not contain their
+  grasps, builds, skin tones and backgrounds. Sizes vary like the sizes of adult hands.
 {photographs}
-Each hand is searched for in the whole image, without a hint. Figures are means over the hands that were found, apart from the
-rows that count the missed ones: there, a missed hand has the error of the flat hand of the hand model, or is not below 10 mm.
+The detector searches the whole image for each hand, without a hint. Most figures are means over the detected hands. The bold rows
+also count the missed hands. In these rows a missed hand has the error of the flat hand model, or is not below 10 mm.
 """
 _PHOTOGRAPHS = """\
-- **{name}**: {count} photographs that nothing was trained or tuned on, padded by 64 reflected pixels.
+- **{name}**: {count} photographs, padded by 64 reflected pixels. Training and tuning did not use these photographs.
 """
 
 
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, action="append", default=[], help="folder with images/ and annotations.npz")
     parser.add_argument("--count", type=int, default=TEST_COUNT, help="number of rendered hands")
     parser.add_argument("--sweep-count", type=int, default=SWEEP_COUNT, help="images per source in the table over steps")
-    parser.add_argument("--models", default="", help="folder of the model files; the shipped ones if not given")
+    parser.add_argument("--models", default="", help="folder of the model files; default: the shipped models")
     parser.add_argument("--out", type=Path, default=Path("docs"), help="folder for accuracy.md and images/")
     args = parser.parse_args()
     base = PipelineConfig(models_dir=args.models)
@@ -73,8 +73,8 @@ def write(out: Path, sources: Sources, pipeline: HandMeshPipeline, sweep_count: 
 
     Args:
         out: made if missing.
-        sources: by name, first the rendered set.
-        pipeline: with the settings that are not varied.
+        sources: images by name; the rendered set comes first.
+        pipeline: pipeline with the default settings.
         sweep_count: images per source in the table over hypotheses and steps.
     """
     (out / "images").mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def write(out: Path, sources: Sources, pipeline: HandMeshPipeline, sweep_count: 
     pictures.reliability(out / "images" / "reliability.png", found)
     pictures.best_of(out / "images" / "best_of_n.png", swept)
     sections = [
-        introduction(pipeline, sources) + "\n![The first hands of the test set that were found](images/test_set.jpg)\n",
+        introduction(pipeline, sources) + "\n![The first detected hands of the test set](images/test_set.jpg)\n",
         "## Overall\n\n" + overall(results),
         "## By view, occlusion and what the detector gave\n\n" + by_group(results),
         best_of(swept, sweep_count),
@@ -96,7 +96,7 @@ def write(out: Path, sources: Sources, pipeline: HandMeshPipeline, sweep_count: 
 
 
 def _drawn(pipeline: HandMeshPipeline, images: Sequence[Seen]) -> list[np.ndarray]:
-    """The first found hands of a source, each as its image beside what was estimated."""
+    """Returns pictures of the first detected hands of a source, each beside its estimate."""
     tiles = []
     for seen in [seen for seen in images if seen.detection is not None][: pictures.SHEET_TILES]:
         frame = seen.sample.frame
@@ -106,7 +106,7 @@ def _drawn(pipeline: HandMeshPipeline, images: Sequence[Seen]) -> list[np.ndarra
 
 
 def introduction(pipeline: HandMeshPipeline, sources: Sources) -> str:
-    """What is measured, on what."""
+    """Returns the introduction: data, models and settings."""
     photographs = "".join(_PHOTOGRAPHS.format(name=name, count=len(images)) for name, images in list(sources.items())[1:])
     return _INTRODUCTION.format(
         model_id=pipeline.model_id,
@@ -119,7 +119,7 @@ def introduction(pipeline: HandMeshPipeline, sources: Sources) -> str:
 
 
 def overall(results: Mapping[str, Sequence[Result]]) -> str:
-    """Every row of `ROWS`, a column a source."""
+    """Returns a table of every row of `ROWS`, one column per source."""
     rows = []
     for name, factor, unit in ROWS:
         cells = [interval(factor * report.column(images, name)) for images in results.values()]
@@ -128,7 +128,7 @@ def overall(results: Mapping[str, Sequence[Result]]) -> str:
 
 
 def by_group(results: Mapping[str, Sequence[Result]]) -> str:
-    """Share found and errors of the groups of `report.groups`."""
+    """Returns a table of the detected share and the errors, for the groups of `report.groups`."""
     rows = []
     for source, images in results.items():
         for title, chosen in report.groups(images).items():
@@ -140,7 +140,7 @@ def by_group(results: Mapping[str, Sequence[Result]]) -> str:
 
 
 def sweep(base: PipelineConfig, images: Sequence[Seen], count: int) -> dict[tuple[int, int], dict[str, float]]:
-    """Means of `_SWEEP` in mm by hypotheses and steps, over `count` images of the found hands, evenly spread."""
+    """Returns the means of `_SWEEP` in mm by hypotheses and steps, over `count` evenly spread images with a detected hand."""
     found = [seen for seen in images if seen.detection is not None]
     chosen = [found[index] for index in np.linspace(0, len(found) - 1, min(count, len(found))).astype(int)]
     return {
@@ -152,19 +152,19 @@ def sweep(base: PipelineConfig, images: Sequence[Seen], count: int) -> dict[tupl
 
 
 def best_of(swept: Mapping[str, Mapping[tuple[int, int], dict[str, float]]], count: int) -> str:
-    """The table over hypotheses and steps."""
+    """Returns the section over hypotheses and steps."""
     rows = []
     for source, figures in swept.items():
         for steps in STEPS:
             cells = (" / ".join(number(figures[n, steps][name]) for name in _SWEEP) for n in HYPOTHESES)
             rows.append([source, str(steps), *cells])
-    text = f"PA-MPJPE of the best hypothesis / of the aggregate / energy score [mm], over at most {count} images a source.\n\n"
+    text = f"PA-MPJPE of the best hypothesis / of the aggregate / energy score [mm], over at most {count} images per source.\n\n"
     grid = table(["", "steps", *(f"n = {n}" for n in HYPOTHESES)], rows)
     return f"## Hypotheses and steps\n\n{text}{grid}\n![Best of n](images/best_of_n.png)\n"
 
 
 def switched(base: PipelineConfig, sources: Sources, results: Mapping[str, Sequence[Result]]) -> list[str]:
-    """The section with and without image features; none if the pipeline has no such switch."""
+    """Returns the section with and without image features, or nothing if the pipeline has no such switch."""
     if "image_features" not in {field.name for field in dataclasses.fields(PipelineConfig)}:
         return []
     rows = []
@@ -184,7 +184,7 @@ def switched(base: PipelineConfig, sources: Sources, results: Mapping[str, Seque
 
 
 def uncertainty(found: Mapping[str, Sequence[Result]]) -> str:
-    """What the stated uncertainty is worth."""
+    """Returns the section on the calibration of the uncertainty."""
     rows = []
     for source, images in found.items():
         for part in report.PARTS:
@@ -196,8 +196,9 @@ def uncertainty(found: Mapping[str, Sequence[Result]]) -> str:
     levels = " / ".join(report.LEVELS)
     header = ["", "", *(f"{100 * confidence:.0f} %" for confidence in _CONFIDENCES), f"90 %: {levels}", "rank correlation"]
     text = (
-        "Share of the joints' errors [%] inside the ellipsoids of each stated confidence, and over images the rank correlation\n"
-        "of the stated and the true error. Articulation: what is left after aligning the hand. Absolute: in the camera frame.\n\n"
+        "The columns with a confidence show the share of joint errors [%] inside the ellipsoids of that confidence. The last\n"
+        "column is the rank correlation of the estimated and the true error over images. Articulation: error after alignment\n"
+        "of the hand. Absolute: error in the camera frame.\n\n"
     )
     return f"## Uncertainty\n\n{text}{table(header, rows)}\n![Reliability](images/reliability.png)\n"
 

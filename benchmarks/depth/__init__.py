@@ -1,1 +1,1 @@
-"""Place and size of hands with a depth camera and without: rendered RGB-D images come in, docs/depth.md goes out."""
+"""Measures position and size of hands with and without a depth camera. Input: rendered RGB-D images. Output: docs/depth.md."""

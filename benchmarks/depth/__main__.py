@@ -1,10 +1,10 @@
-"""Where hands are, with a depth camera and without, and how the size of a user's hands settles.
+"""Measures the position of hands with and without a depth camera, and how the size estimate of a user converges.
 
     python -m benchmarks.depth --data ../shared/data/real_dev --out docs/depth.md
 
-The images are rendered and then seen through the model of a depth sensor (`benchmarks.depth.rgbd`). The whole pipeline answers,
-with its detector. Prints Markdown. Photographs with annotated joints (`--data`) have no depth: they show what a known size is
-worth.
+A model of a depth sensor (`benchmarks.depth.rgbd`) distorts the rendered images. The whole pipeline runs on these images, with
+its detector. The command prints Markdown. Photographs with annotated joints (`--data`) have no depth. The photographs show the
+benefit of a known size.
 """
 
 import argparse
@@ -27,23 +27,25 @@ from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.place.user_size import PRIOR, USER_REL_STD, Scale
 
 DISTANCES_M = (0.3, 0.5, 0.7, 1.0)
-# The settings were chosen on seed 1.
+# Seed 1 served to select the settings.
 TEST_SEED, TEST_COUNT, TEST_USERS = 2, 100, 10
-# What each row of the first table knows: the factor on the true size, None for an unknown one; only "depth" has depth.
+# Known size in each row of the first table: factor on the true size, or None if unknown. Only "depth" has depth.
 _CONDITIONS = {"depth": None, "exact size": 1.0, "average size": None, "size 5 % wrong": 1.05}
 
 _INTRODUCTION = """\
 # Depth and scale
 
-Written by `python -m benchmarks.depth` with the models {model_id}.
+`python -m benchmarks.depth` writes this page with the models {model_id}.
 
-{count} rendered hands at each distance, seed {seed}, of adults' sizes, palm or back towards the camera within some 60 degrees, in
-gestures and builds that were not trained on; a quarter have an object between hand and camera. Camera: 640 x 480 px, 60 degrees.
+{count} rendered hands of adult size at each distance, seed {seed}. The palm or the back faces the camera within about 60 degrees.
+The gestures and builds are held out from training. A quarter of the images has an object between hand and camera. Camera:
+640 x 480 px, 60 degrees.
 
 {sensor}
-The detector finds hands by itself; a hand counts as found as in `benchmarks.measure`. Each image is on its own here, without
-tracking or a settled size. Inside: share of the errors that the stated 90 % ellipsoid holds. Keypoints apart: how far the
-detector's keypoints lie from each other, over the truth; where they are 4 % too close, a hand of known size seems 4 % too far.
+The detector gets no hint. `benchmarks.measure` defines a found hand. The pipeline processes each image alone, without tracking
+and without a converged size. Inside: share of errors inside the estimated 90 % ellipsoid. Stated: estimated standard deviation
+of the size. Keypoints apart: relative error of the distances between the detector's keypoints. If these distances are 4 % too
+small, a hand of known size appears 4 % too far away.
 """
 
 
@@ -51,10 +53,10 @@ def main() -> None:
     """Command line: see the module docstring."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=TEST_COUNT, help="hands per distance")
-    parser.add_argument("--users", type=int, default=TEST_USERS, help="users whose size is to settle")
+    parser.add_argument("--users", type=int, default=TEST_USERS, help="number of users for the convergence of the size")
     parser.add_argument("--seed", type=int, default=TEST_SEED)
     parser.add_argument("--data", type=Path, action="append", default=[], help="folder with images/ and annotations.npz")
-    parser.add_argument("--out", type=Path, help="file for the tables; they are printed either way")
+    parser.add_argument("--out", type=Path, help="file for the tables; the command also prints the tables")
     args = parser.parse_args()
     pipeline = HandMeshPipeline.default("cpu")
     text = report(pipeline, args.count, args.users, args.seed, args.data)
@@ -64,7 +66,7 @@ def main() -> None:
 
 
 def report(pipeline: HandMeshPipeline, count: int, users: int, seed: int, folders: Sequence[Path]) -> str:
-    """All of it, in Markdown."""
+    """Returns the whole page in Markdown."""
     scenes = rgbd.RgbdScenes(seed)
     rows: list[list[str]] = []
     with_depth: list[Error] = []
@@ -92,18 +94,18 @@ def report(pipeline: HandMeshPipeline, count: int, users: int, seed: int, folder
 
 
 def _size(pipeline: HandMeshPipeline, sample: Sample) -> float:
-    """Of annotated joints, relative to the average."""
+    """Returns the size of annotated joints, relative to the average hand."""
     return float(bone_lengths(sample.joints_m).sum() / pipeline.hand_model.bone_lengths_m.sum())
 
 
 def measured(pipeline: HandMeshPipeline, shots: Sequence[Shot]) -> dict[str, list[Error]]:
-    """Errors of the hands that were found, by what was known of them."""
+    """Returns the errors of the detected hands, by condition."""
     seen = look(pipeline.detector, (shot.sample for shot in shots))
     return {name: list(errors_of(pipeline, shots, seen, name)) for name in _CONDITIONS}
 
 
 def errors_of(pipeline: HandMeshPipeline, shots: Sequence[Shot], seen: Sequence[Seen], condition: str) -> Iterator[Error]:
-    """Errors of the hands that were found."""
+    """Yields the errors of the detected hands under one condition."""
     factor = _CONDITIONS[condition]
     for shot, look_at in zip(shots, seen):
         if look_at.detection is None:

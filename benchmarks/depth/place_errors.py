@@ -1,4 +1,4 @@
-"""How far hands are from where they should be, and whether what was stated of that is true: one hand, and tables of many."""
+"""Position errors of hands and the calibration of their covariance, for one hand and in tables of many hands."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,18 +19,18 @@ _CHI2_90 = 6.251  # of three dimensions
 
 @dataclass(frozen=True)
 class Error:
-    """Of one hand in one image."""
+    """Errors of one hand in one image."""
 
     joints_m: np.ndarray  # (21, 3) estimate minus truth
-    inside: np.ndarray  # (21,) bool: in the stated 90 % ellipsoid
-    log_size: float  # estimate over truth
-    rel_std: float  # stated of the size
-    log_apart: float  # how far the keypoints lie from each other, over the truth
+    inside: np.ndarray  # (21,) bool: the error is inside the estimated 90 % ellipsoid
+    log_size: float  # logarithm of estimated over true size
+    rel_std: float  # estimated relative standard deviation of the size
+    log_apart: float  # logarithm of the detected over the true extent of the keypoints
     has_object: bool
 
     @classmethod
     def of(cls, estimate: HandEstimate, joints_m: np.ndarray, camera_matrix: np.ndarray, has_object: bool = False) -> "Error":
-        """Against true joints (21, 3), seen by a camera (3, 3)."""
+        """Compares an estimate with true joints (21, 3), for a camera matrix (3, 3)."""
         error = estimate.joints_m - joints_m
         inside = metrics.mahalanobis2(error, estimate.joint_covariance_m2) < _CHI2_90
         log_size = np.log(bone_lengths(estimate.joints_m).sum() / bone_lengths(joints_m).sum())
@@ -39,12 +39,12 @@ class Error:
 
     @property
     def wrist_m(self) -> float:
-        """Distance of the wrist from the truth."""
+        """Distance between the estimated and the true wrist."""
         return float(np.linalg.norm(self.joints_m[WRIST]))
 
 
 def cells(errors: Sequence[Error]) -> list[str]:
-    """The columns of `PLACE` and `SIZE`."""
+    """Returns the cells of the columns `PLACE` and `SIZE`."""
     if not errors:
         return [""] * (len(PLACE) + len(SIZE))
     wrists = 1e3 * np.array([error.wrist_m for error in errors])

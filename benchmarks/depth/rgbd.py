@@ -1,10 +1,11 @@
-"""Rendered hands as an RGB-D camera sees them: colours, a depth image with the sensor's faults, and the truth of both.
+"""Rendered hands in the view of an RGB-D camera: colours, a depth image with the sensor's faults, and the truth.
 
-The sensor is an active stereo camera with its depth registered to the colours. Noise: its disparity errs by 0.08 px, so depth by
-0.08 z^2 / (f b) with a baseline b of 50 mm, alike over patches of some pixels as block matching makes it, in whole millimetres.
-Faults: a shadow beside every outline that only one of the two cameras sees, surfaces grown by up to 2 px, flying pixels between a
-surface and what is behind it, holes where a surface is seen at a slant, and patches of holes anywhere. The error of the disparity
-is that of Grunnet-Jepsen, Sweetser and Woodfill 2018, "Best-known-methods for tuning Intel RealSense D400 depth cameras".
+The sensor is an active stereo camera. Its depth image is registered to the colour image. Noise: the disparity has a standard
+deviation of 0.08 px. The depth noise is thus 0.08 z^2 / (f b) with a baseline b of 50 mm. Block matching makes the noise similar
+over patches of some pixels. The depth is in whole millimetres. Faults: a shadow beside every outline that only one of the two
+cameras sees, surfaces larger by up to 2 px, flying pixels between a surface and its background, holes on slanted surfaces, and
+random patches of holes. The error of the disparity comes from Grunnet-Jepsen, Sweetser and Woodfill 2018, "Best-known-methods for
+tuning Intel RealSense D400 depth cameras".
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from models_train.hands.sample import sample_hands, shipped_hand
 
 SIZE_PX, FOV_DEG = (640, 480), 60.0
 WALL_M = 1.8
-# Nobody's hand is larger or smaller than by this many standard deviations.
+# Hand sizes stay within this number of standard deviations.
 _LARGEST = 2.0
 _BASELINE_M, _DISPARITY_STD_PX, _PATCH_PX = 0.05, 0.08, 2.5
 _SHARE_BESIDE_OBJECT = 0.25
@@ -41,10 +42,10 @@ class Shot:
 
 
 class RgbdScenes:
-    """Draws shots of hands as people show them: raised, palm or back towards the camera within some 60 degrees, any gesture."""
+    """Draws shots of raised hands. The palm or the back faces the camera within about 60 degrees, in any gesture."""
 
     def __init__(self, seed: int, n_looks: int = 12) -> None:
-        """Prepares skins and rooms; the same seed gives the same shots."""
+        """Prepares skins and rooms. The same seed gives the same shots."""
         self._rng, self._hand = np.random.default_rng(seed), shipped_hand()
         self._camera_matrix = assumed_matrix(*SIZE_PX, FOV_DEG)
         self._skins = [appearance.skin_colours(self._hand, self._rng) for _ in range(n_looks)]
@@ -52,7 +53,7 @@ class RgbdScenes:
         self._rooms = [appearance.room(SIZE_PX, self._rng) for _ in range(n_looks)]
 
     def shot(self, distance_m: float) -> Shot:
-        """A hand of an adult's size whose middle is at this depth; right and left hands in turn, by chance."""
+        """Returns a hand of adult size with its centre at this depth. The side is random."""
         rng = self._rng
         hands, size = sample_hands(rng, 1, held_out=True), adult_size(rng)
         rotation, middle = self._view(), hands.joints_m[0].mean(0)
@@ -75,14 +76,14 @@ class RgbdScenes:
         return Shot(flipped(sample) if rng.random() < 0.5 else sample, size, has_object)
 
     def _view(self) -> np.ndarray:
-        """camera_from_wrist rotation, (3, 3)."""
+        """Returns a random rotation camera_from_wrist, (3, 3)."""
         rng = self._rng
         turn = Rotation.from_euler("z", rng.choice([0, np.pi]) + rng.normal(0, 0.5))
         lean = Rotation.from_euler("z", rng.normal(0, 0.4))
         return lean.as_matrix() @ Rotation.from_rotvec(rng.normal(0, 0.3, 3)).as_matrix() @ _RAISED @ turn.as_matrix()
 
     def _object(self, joints_m: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """A box of the size of a phone or smaller, held somewhere between the hand and the camera."""
+        """Returns a box, at most the size of a phone, between the hand and the camera."""
         rng = self._rng
         box = trimesh.creation.box(rng.uniform(0.01, 0.06, 3))
         at = joints_m[rng.integers(21)] * (1 - rng.uniform(0.03, 0.15) / joints_m[:, 2].mean())
@@ -90,7 +91,7 @@ class RgbdScenes:
         return points, np.asarray(box.faces), np.tile(rng.uniform(0.02, 0.9, 3), (len(points), 1))
 
     def _picture(self, parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-        """Colours (H, W, 3) uint8, and true depth (H, W) metres with a wall behind."""
+        """Returns colours (H, W, 3) uint8 and true depth (H, W) in metres, with a wall behind the scene."""
         rng = self._rng
         vertices, faces, colours = zip(*parts)
         offsets = np.cumsum([0, *(len(points) for points in vertices[:-1])])
@@ -104,15 +105,15 @@ class RgbdScenes:
 
 
 def adult_size(rng: np.random.Generator) -> float:
-    """Size of an adult's hand relative to the average."""
+    """Returns a random adult hand size, relative to the average."""
     return float(np.exp(SIZE_REL_STD * np.clip(rng.standard_normal(), -_LARGEST, _LARGEST)))
 
 
 def sense(depth_m: np.ndarray, camera_matrix: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What the sensor makes of true depth (H, W) metres: (H, W) float32, 0 where it measures nothing."""
+    """Returns the sensor's depth image (H, W) float32 for true depth (H, W) in metres; 0 marks missing depth."""
     focal, shape = camera_matrix[0, 0], depth_m.shape
     depth = depth_m.astype(np.float32)
-    # Near surfaces grow over their outline, here more and there less.
+    # Near surfaces grow over their outline by a random number of pixels.
     reach = rng.integers(0, 3)
     depth = cv2.erode(depth, np.ones((2 * reach + 1,) * 2, np.uint8))
     nearest, farthest = cv2.erode(depth, np.ones((3, 3), np.uint8)), cv2.dilate(depth, np.ones((3, 3), np.uint8))
@@ -123,7 +124,7 @@ def sense(depth_m: np.ndarray, camera_matrix: np.ndarray, rng: np.random.Generat
     noise *= _DISPARITY_STD_PX / noise.std()
     disparity = focal * _BASELINE_M / depth + noise
     measured = focal * _BASELINE_M / np.maximum(disparity, 0.1)
-    # A slanted surface is foreshortened differently in the two cameras.
+    # A slanted surface looks different in the two cameras, so the stereo match fails.
     slope = np.hypot(cv2.Sobel(depth, cv2.CV_32F, 1, 0), cv2.Sobel(depth, cv2.CV_32F, 0, 1)) / 8 * focal / depth
     is_lost = (slope > 4) & ~flies | (is_edge & (rng.random(shape) < 0.3))
     clouds = cv2.GaussianBlur(rng.standard_normal(shape).astype(np.float32), (0, 0), 6)
@@ -133,9 +134,9 @@ def sense(depth_m: np.ndarray, camera_matrix: np.ndarray, rng: np.random.Generat
 
 
 def _shadow(depth: np.ndarray, focal: float) -> np.ndarray:
-    """(H, W) bool: hidden from the second camera, a baseline to the right, by something nearer."""
+    """Returns (H, W) bool: a nearer surface hides the pixel from the second camera, one baseline to the right."""
     disparity = focal * _BASELINE_M / depth
     column = np.arange(depth.shape[1]) - disparity
-    # Seen from there, columns that something to their right overtakes are hidden.
+    # A column is hidden if a column on its right moves past it in the view of the second camera.
     from_right = np.minimum.accumulate(column[:, ::-1], axis=1)[:, ::-1]
     return column > from_right + 1.0

@@ -1,4 +1,4 @@
-"""How the size of a user's hands settles over a stream of images with depth, and what it is worth when depth has ended."""
+"""Convergence of a user's hand size over a stream of images with depth, and the benefit of this size after the depth ends."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,23 +23,23 @@ _NORMAL_90 = 1.645
 _SEQUENCES = """\
 ## How the size of a user settles
 
-{users} users of other sizes and proportions move a hand before the camera for {seconds:g} s at {rate} images a second (the
-motion of `apps.synthetic`). The size stays afterwards, when there is no depth any more.
+{users} users with different hand sizes and proportions move a hand before the camera for {seconds:g} s at {rate} images per
+second (the motion of `apps.synthetic`). Afterwards the depth ends, and the pipeline keeps the size.
 """
 
 
 @dataclass(frozen=True)
 class Settling:
-    """One user before the camera."""
+    """Measurements of one user before the camera."""
 
-    known: list[tuple[float, float, float]]  # time [s], error of the logarithm of the size, its stated standard deviation
+    known: list[tuple[float, float, float]]  # time [s], error of the logarithm of the size, its estimated std
     with_depth: list[Error]
-    afterwards: list[Error]  # when depth has ended
-    never: list[Error]  # the same images for somebody who never had depth
+    afterwards: list[Error]  # after the end of the depth
+    never: list[Error]  # the same images, for a user without any depth before
 
 
 def settle(pipeline: HandMeshPipeline, seed: list[int]) -> Settling:
-    """Lets the pipeline watch a user with depth, then without."""
+    """Runs the pipeline on images of a user, first with depth, then without depth."""
     rng = np.random.default_rng(seed)
     size, person = rgbd.adult_size(rng), _person(rng)
     source = SyntheticCamera(person, seed=seed[-1], side="left" if seed[-1] % 2 else "right")
@@ -49,7 +49,7 @@ def settle(pipeline: HandMeshPipeline, seed: list[int]) -> Settling:
     for index in range(round((_WITH_DEPTH_S + _WITHOUT_S) * _RATE_HZ)):
         time_s = index / _RATE_HZ
         view = source.at(time_s)
-        # Scaling a scene about the optical centre changes no pixel.
+        # A change of scale about the optical centre changes no pixel.
         depth_m = np.where(view.depth_m > 0, size * view.depth_m, rgbd.WALL_M)
         sensed = rgbd.sense(depth_m, source.camera_matrix, rng) if time_s < _WITH_DEPTH_S else None
         frame, joints_m = Frame(view.rgb, source.camera_matrix, sensed, stamp_s=time_s), size * view.joints_m
@@ -68,7 +68,7 @@ def settle(pipeline: HandMeshPipeline, seed: list[int]) -> Settling:
 
 
 def _person(rng: np.random.Generator) -> HandModel:
-    """The shipped hand with random proportions, of average size."""
+    """Returns the shipped hand with random proportions and average size."""
     hand = shipped_hand()
     width, thickness = sample_build(rng, 1)
     rest = shape.rest_joints(hand.joints_m, sample_lengths(rng, 1, hand), width)
@@ -77,7 +77,7 @@ def _person(rng: np.random.Generator) -> HandModel:
 
 
 def settling(users: Sequence[Settling]) -> str:
-    """The section on `settle`."""
+    """Returns the section on the results of `settle`."""
     rows = []
     for time_s in TIMES_S:
         moments = [min(user.known, key=lambda moment: abs(moment[0] - time_s)) for user in users]

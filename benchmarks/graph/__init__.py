@@ -1,1 +1,1 @@
-"""The graph diffusion beside its baselines: hands and images come in, docs/graph.md goes out."""
+"""Compares the graph diffusion with its baselines. Input: hands and images. Output: docs/graph.md."""

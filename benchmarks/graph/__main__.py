@@ -1,10 +1,10 @@
-"""Writes docs/graph.md with its pictures: every figure about the graph diffusion that the project states, from one command.
+"""Writes docs/graph.md and its pictures: one command makes every published figure of the graph diffusion.
 
     python -m benchmarks.graph --data ../shared/data/real_dev
     python -m benchmarks.graph --models FOLDER --ablation FOLDER --quick --out /tmp/graph
 
-The tables of Li et al. 2024 ("HHMR"), section 5, on our data with our models: generation, completion, reconstruction, 2D fit.
-`--ablation` names a second folder of models, those of a graph diffusion without graph convolutions.
+The page repeats the tables of Li et al. 2024 ("HHMR"), section 5, on our data with our models: generation, completion,
+reconstruction, 2D fit. `--ablation` names a second folder of models: a graph diffusion without graph convolutions.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=default_models_dir(), help="folder of the model files")
     parser.add_argument("--ablation", type=Path, help="folder of the models without graph convolutions")
     parser.add_argument("--data", type=Path, action="append", default=[], help="folder with images/ and annotations.npz")
-    parser.add_argument("--quick", action="store_true", help="a few hands and steps only: do all parts run?")
+    parser.add_argument("--quick", action="store_true", help="use a few hands and steps only, to check that all parts run")
     parser.add_argument("--views", type=int, help="rendered hands for the 2D fit")
     parser.add_argument("--views-of-draws", type=int, help="rendered hands for the best of n")
     parser.add_argument("--out", type=Path, default=Path("docs"), help="folder for graph.md and images/")
@@ -61,9 +61,9 @@ def write(out: Path, folders: Mapping[str, Path], photographs: Sequence[Path], c
 
     Args:
         out: made if missing.
-        folders: of the models, by what is added to the titles of their rows; "" comes first.
+        folders: folders of the models. The key is the suffix of their row titles; "" comes first.
         photographs: folders as `benchmarks.samples.real_samples` reads them.
-        counts: how much is measured.
+        counts: sizes of the measurements.
     """
     (out / "images").mkdir(parents=True, exist_ok=True)
     base = PipelineConfig(models_dir=str(folders[""]))
@@ -85,7 +85,7 @@ def write(out: Path, folders: Mapping[str, Path], photographs: Sequence[Path], c
 
 
 def _reported(title: str, section: Callable[[], str]) -> str:
-    """The section, with its time on the standard output: the whole takes minutes."""
+    """Returns the section and prints its duration, because all sections together take minutes."""
     started_s = time.perf_counter()
     text = section()
     sys.stdout.write(f"{title}: {time.perf_counter() - started_s:.0f} s\n")

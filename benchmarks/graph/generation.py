@@ -1,7 +1,8 @@
-"""How diverse and how real generated hands are, and completed ones: average pairwise distance and self-intersection.
+"""Diversity and realism of generated and completed hands: average pairwise distance and self-intersection.
 
-Li et al. 2024, section 5.2 and 5.3: the diffusion against samples of a Gaussian over principal components. Hands are in the palm
-frame. Average pairwise distance: mean distance of corresponding points, over all pairs of hands, relative to the wrist.
+After Li et al. 2024, sections 5.2 and 5.3: compares the diffusion with samples of a Gaussian over principal components. Hands are
+in the palm frame. Average pairwise distance (APD): mean distance of corresponding points over all pairs of hands, relative to the
+wrist.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,9 +20,9 @@ from hand_mesh_ros.core.topology import WRIST
 from models_train.hand_model.components import in_palm_frame
 from models_train.hands.sample import sample_hands
 
-# PCA is fitted to hands of the kind that the diffusion is trained on; others of that kind are what is compared with.
+# PCA uses hands from the distribution of the training set. The comparison uses other hands of the same distribution.
 _TRAINING_SEED, _REAL_SEED = 50_000, 51_000
-# A PCA holds this share of the variance, or has as many components as MANO has for poses.
+# One PCA holds this share of the variance. The other PCA has as many components as MANO has for poses.
 PCA_SHARE, _PCA_COUNT = 0.99, 45
 _HEADER = (
     "APD joints [mm]",
@@ -37,27 +38,27 @@ Generator = Callable[[int, int], np.ndarray]
 
 @dataclass(frozen=True)
 class RealHands:
-    """Hands of the kind that everything was trained on."""
+    """Hands from the distribution of the training set."""
 
     hand: HandModel
     training_m: np.ndarray  # (n, V, 3) float32 palm frame
-    pca: Mapping[str, PcaHands]  # by title, fitted to them
+    pca: Mapping[str, PcaHands]  # key: row title; fitted to `training_m`
 
     @classmethod
     def draw(cls, hand: HandModel, count: int) -> "RealHands":
-        """Draws `count` hands and fits PCA to them."""
+        """Draws `count` hands and fits PCA to these hands."""
         training_m = in_palm_frame(sample_hands(np.random.default_rng(_TRAINING_SEED), count).vertices_m, hand)
         space = PcaSpace(training_m)
         counts = (space.components_for(PCA_SHARE), _PCA_COUNT)
         return cls(hand, training_m.astype(np.float32), {f"{k} components": space.truncated(k) for k in counts})
 
     def others(self, n: int, seed: int, held_out: bool = False) -> np.ndarray:
-        """`n` further ones, (n, V, 3); those of tests if `held_out`."""
+        """Returns `n` other hands, (n, V, 3), from the held-out set if `held_out`."""
         return in_palm_frame(sample_hands(np.random.default_rng(_REAL_SEED + seed), n, held_out).vertices_m, self.hand)
 
 
 def generators(real: RealHands, models: Mapping[str, GraphDiffusion], steps: Sequence[int]) -> dict[str, Generator]:
-    """The rows of the table, by title; `models` by what is added to their titles."""
+    """Returns the rows of the table by title. The keys of `models` are suffixes of the titles."""
     rows: dict[str, Generator] = {"real hands, of training": real.others}
     rows["real hands, held-out poses"] = partial(real.others, held_out=True)
     rows |= {f"PCA, {title}": pca.sample for title, pca in real.pca.items()}
@@ -67,7 +68,7 @@ def generators(real: RealHands, models: Mapping[str, GraphDiffusion], steps: Seq
 
 
 def measure_generation(real: RealHands, rows: Mapping[str, Generator], n: int, seeds: int) -> dict[str, np.ndarray]:
-    """Figures (seeds, 5) in the order of the table, by row."""
+    """Returns the figures (seeds, 5) of each row, in the order of the table."""
     others = real.others(n, seeds)
     return {title: np.array([_figures(real, draw(n, seed), others) for seed in range(seeds)]) for title, draw in rows.items()}
 
@@ -85,7 +86,7 @@ def _figures(real: RealHands, drawn_m: np.ndarray, others_m: np.ndarray) -> tupl
 
 
 def generation_table(results: Mapping[str, np.ndarray]) -> str:
-    """Means and standard deviations over seeds."""
+    """Returns a table of means and standard deviations over seeds."""
     rows = []
     for title, figures in results.items():
         rows.append([title, *(f"{mean:.2f} ± {std:.2f}" for mean, std in zip(figures.mean(0), figures.std(0, ddof=1)))])
@@ -93,19 +94,19 @@ def generation_table(results: Mapping[str, np.ndarray]) -> str:
 
 
 def pairwise_mm(points_m: np.ndarray) -> float:
-    """Mean distance of corresponding points over all pairs of clouds (n, P, 3); n at least 2."""
+    """Returns the mean distance of corresponding points over all pairs of clouds (n, P, 3); n is at least 2."""
     n = len(points_m)
     total = sum(np.linalg.norm(points_m[index + 1 :] - points_m[index], axis=-1).mean(-1).sum() for index in range(n - 1))
     return 1e3 * float(total) / (n * (n - 1) / 2)
 
 
 def nearest_mm(clouds_m: np.ndarray, others_m: np.ndarray) -> float:
-    """Mean, over clouds (n, P, 3), of the mean point distance to the nearest of (m, P, 3)."""
+    """Returns the mean point distance from each cloud (n, P, 3) to its nearest of (m, P, 3), averaged over the clouds."""
     return 1e3 * float(np.mean([np.linalg.norm(others_m - cloud, axis=-1).mean(-1).min() for cloud in clouds_m]))
 
 
 def crossing_share(vertices_m: np.ndarray, faces: np.ndarray) -> float:
-    """Share of faces that intersect others, 0..1, over meshes (n, V, 3)."""
+    """Returns the share of faces that intersect others, 0..1, over meshes (n, V, 3)."""
     return float(np.mean([intersecting_faces(mesh, faces).mean() for mesh in vertices_m]))
 
 

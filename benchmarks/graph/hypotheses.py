@@ -1,4 +1,4 @@
-"""How near the best of n reconstructions of an image is to the truth: Li et al. 2024, table 4, with what each may look at."""
+"""Error of the best of n reconstructions of an image, for several sets of conditions: Li et al. 2024, table 4."""
 
 from collections.abc import Callable, Sequence
 
@@ -16,14 +16,14 @@ NUMBERS = (1, 2, 4, 8, 16, 32)
 EVERYTHING, CASCADE = "skeletons, 2D and image", "cascade"
 _TOLD = ("2D", "image")
 
-# A view -> meshes (n, V, 3) and joints (n, 21, 3), aligned with each other; the first ones are those of a smaller n.
+# A view -> meshes (n, V, 3) and joints (n, 21, 3), in the same frame. A smaller n gives the first hypotheses of a larger n.
 Draw = Callable[[View], tuple[np.ndarray, np.ndarray]]
-# By number of hypotheses: smallest PA-MPJPE and PA-MPVPE, mean over hands; under 0 those of the mean mesh [m].
+# Key: number of hypotheses. Value: smallest PA-MPJPE and PA-MPVPE [m], mean over hands. Key 0: errors of the mean mesh.
 Errors = dict[int, np.ndarray]
 
 
 def draws(model: GraphDiffusion, steps: Sequence[int], n: int) -> dict[tuple[str, int], Draw]:
-    """The rows of the graph diffusion by what is told and steps; parts of what is known are told with the fewest steps only."""
+    """Returns the rows of the graph diffusion, by conditions and steps. Rows with partial conditions use the fewest steps."""
 
     def everything(view: View, each: int) -> np.ndarray:
         seen = view.detected_2d
@@ -52,7 +52,7 @@ def draws(model: GraphDiffusion, steps: Sequence[int], n: int) -> dict[tuple[str
 
 
 def cascade_draw(pipeline: HandMeshPipeline) -> Draw:
-    """The hypotheses of the cascade, each with its mesh."""
+    """Returns a method that gives the hypotheses of the cascade, each with its mesh."""
 
     def meshes_and_joints(view: View) -> tuple[np.ndarray, np.ndarray]:
         joints_m = view.hypotheses.joints_m
@@ -62,7 +62,7 @@ def cascade_draw(pipeline: HandMeshPipeline) -> Draw:
 
 
 def best_of(views: Sequence[View], draw: Draw) -> Errors:
-    """Errors of the best and of the mean; joints and vertices may have different best hypotheses."""
+    """Returns the errors of the best hypothesis and of the mean. Joints and vertices may have different best hypotheses."""
     errors, means = [], []
     for view in views:
         vertices_m, joints_m = draw(view)
@@ -75,7 +75,7 @@ def best_of(views: Sequence[View], draw: Draw) -> Errors:
 
 
 def best_of_table(results: dict[tuple[str, int], Errors]) -> str:
-    """PA-MPJPE / PA-MPVPE [mm]."""
+    """Returns a table of PA-MPJPE / PA-MPVPE [mm]."""
     numbers = [n for n in next(iter(results.values())) if n]
     rows = []
     for (title, steps), errors in results.items():

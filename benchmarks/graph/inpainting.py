@@ -1,5 +1,7 @@
-"""Completing hands of which part of the surface, or of the skeleton, is given: how exactly the given part stays, how diverse and
-how real the rest is, and how near the true hand the draws come."""
+"""Completion of hands from a given part of the surface or of the skeleton.
+
+The figures show how exactly the given part stays, how diverse and realistic the rest is, and how near the draws are to the truth.
+"""
 
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +18,7 @@ from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.topology import FINGER_JOINTS, MIDDLE_MCP, N_JOINTS
 
 _SEED = 100
-# A vertex that moves with a missing bone by more than this is missing.
+# A vertex is missing if its skin weight for the missing bones is larger than this.
 _LEAST_WEIGHT = 0.01
 _HEADER = (
     "given part: mean, max [mm]",
@@ -29,19 +31,19 @@ _HEADER = (
 
 @dataclass(frozen=True)
 class Gap:
-    """What is missing of a hand."""
+    """The missing part of a hand."""
 
     title: str
     joints: np.ndarray  # (21,) bool, missing
     vertices: np.ndarray  # (V,) bool, missing
 
 
-# (true mesh (V, 3), gap, n, seed) -> meshes (n, V, 3); told only of what is not missing.
+# (true mesh (V, 3), gap, n, seed) -> meshes (n, V, 3). The method uses only the part that is not missing.
 Completion = Callable[[np.ndarray, Gap, int, int], np.ndarray]
 
 
 def gaps(hand: HandModel) -> list[Gap]:
-    """One finger, the thumb, two fingers, three, and the half of the hand with the little finger, its part of the palm too."""
+    """Returns the gaps: one finger, the thumb, two fingers, three fingers, and the half of the hand at the little finger."""
     found = [
         _without_fingers(hand, title, fingers)
         for title, fingers in (
@@ -52,7 +54,7 @@ def gaps(hand: HandModel) -> list[Gap]:
         )
     ]
     border = hand.joints_m[MIDDLE_MCP, 1]
-    # The wrist tells where the hand is: it stays.
+    # The wrist stays, because the wrist gives the position of the hand.
     joints = (hand.joints_m[:, 1] < border) & (np.arange(N_JOINTS) > 0)
     return [*found, Gap("half of the hand", joints, hand.template_m[:, 1] < border)]
 
@@ -64,7 +66,7 @@ def _without_fingers(hand: HandModel, title: str, fingers: list[int]) -> Gap:
 
 
 def completions(real: RealHands, models: Mapping[str, GraphDiffusion], kind: str, steps: int) -> dict[str, Completion]:
-    """The methods by title, for a given part of the "mesh" or of the "skeleton"."""
+    """Returns the methods by title, for a given part of the "mesh" or of the "skeleton"."""
     rows: dict[str, Completion] = {f"PCA, {title}": partial(_by_pca, real.hand, pca, kind) for title, pca in real.pca.items()}
     return rows | {
         f"graph diffusion{name}": partial(completed_by_diffusion, model, kind, steps) for name, model in models.items()
@@ -79,8 +81,8 @@ def _by_pca(hand: HandModel, pca: PcaHands, kind: str, truth_m: np.ndarray, gap:
 def completed_by_diffusion(
     model: GraphDiffusion, kind: str, steps: int, truth_m: np.ndarray, gap: Gap, n: int, seed: int
 ) -> np.ndarray:
-    """`n` completions (n, V, 3) of a hand (V, 3), told of what is not in the gap of its "mesh" or "skeleton"."""
-    # What is missing is not a number: nothing of it can leak.
+    """Returns `n` completions (n, V, 3) of a hand (V, 3), from the part of its "mesh" or "skeleton" outside the gap."""
+    # Missing values are NaN, so the method cannot use the truth by mistake.
     if kind == "mesh":
         told_m = np.where(gap.vertices[:, None], np.nan, truth_m)
         return model.inpaint_mesh(told_m, ~gap.vertices, n, seed, steps)
@@ -89,7 +91,7 @@ def completed_by_diffusion(
 
 
 def measure_completion(real: RealHands, complete: Completion, kind: str, gap: Gap, n_hands: int, n: int) -> dict[str, float]:
-    """Figures of one method for one gap, over hands; errors in millimetres."""
+    """Returns the figures of one method for one gap, over hands; errors in millimetres."""
     hand, given, apart, share, nearest, times = real.hand, [], [], [], [], []
     for seed, truth_m in enumerate(real.others(n_hands, _SEED)):
         started_s = time.perf_counter()
@@ -112,7 +114,7 @@ def measure_completion(real: RealHands, complete: Completion, kind: str, gap: Ga
 
 
 def inpainting_table(real: RealHands, models: Mapping[str, GraphDiffusion], n_hands: int, n: int, steps: int) -> str:
-    """Every method and gap, for a given part of the mesh and of the skeleton."""
+    """Returns a table of every method and gap, for a given part of the mesh and of the skeleton."""
     rows = []
     for kind in ("mesh", "skeleton"):
         for title, complete in completions(real, models, kind, steps).items():

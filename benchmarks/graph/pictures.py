@@ -1,4 +1,4 @@
-"""Pictures of docs/graph.md: sheets of drawn hands, and the error of the best of n."""
+"""Pictures of docs/graph.md: sheets of sampled hands, and a plot of the error of the best of n."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,27 +19,27 @@ from hand_mesh_ros.synthetic.render import Light, render
 SHEET_COLUMNS, SHEET_COUNT = 8, 64
 _TILE_PX = 112
 _DISTANCE_M, _REACH_M = 0.8, 0.115
-# Linear rgb of what is drawn, of what was given, and of faces that intersect others.
+# Linear rgb of sampled vertices, of given vertices, and of faces that intersect others.
 _SKIN, _GIVEN, _CROSSING = (0.62, 0.40, 0.30), (0.32, 0.38, 0.45), (0.85, 0.03, 0.02)
-# Camera axes of a raised hand, then turned to see the fingers bend.
+# Camera axes of a raised hand, and a rotation that makes the bend of the fingers visible.
 _RAISED = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0]])
 _TURN = cv2.Rodrigues(np.array([0.0, np.deg2rad(35.0), 0.0]))[0] @ cv2.Rodrigues(np.array([np.deg2rad(-12.0), 0.0, 0.0]))[0]
 
 
 def hands_sheet(path: Path, vertices_m: np.ndarray, hand: HandModel) -> None:
-    """Writes a PNG of hands (n, V, 3) in the palm frame, `SHEET_COLUMNS` a row; faces that intersect others are red."""
+    """Writes a PNG of hands (n, V, 3) in the palm frame, `SHEET_COLUMNS` per row. Faces that intersect others are red."""
     tiles = [tile(mesh, hand, np.zeros(len(mesh), bool)) for mesh in vertices_m]
     _write(path, tiles, SHEET_COLUMNS)
 
 
 def gaps_sheet(path: Path, truth_m: np.ndarray, drawn_m: Sequence[tuple[Gap, np.ndarray]], hand: HandModel) -> None:
-    """Writes a PNG with a row for each gap: the true hand (V, 3), then those drawn (n, V, 3); what was given is grey."""
+    """Writes a PNG with one row per gap: the true hand (V, 3), then the draws (n, V, 3). The given part is grey."""
     tiles = [tile(mesh, hand, ~gap.vertices) for gap, drawn in drawn_m for mesh in (truth_m, *drawn)]
     _write(path, tiles, 1 + len(drawn_m[0][1]))
 
 
 def tile(vertices_m: np.ndarray, hand: HandModel, given: np.ndarray) -> np.ndarray:
-    """One hand (V, 3), (112, 112, 3) uint8 on white, with the given vertices (V,) bool in grey."""
+    """Returns a picture (112, 112, 3) uint8 of one hand (V, 3) on white. The given vertices (V,) bool are grey."""
     focal = 0.5 * _TILE_PX * _DISTANCE_M / _REACH_M
     middle = 0.5 * (_TILE_PX - 1)
     camera_matrix = np.array([[focal, 0, middle], [0, focal, middle], [0, 0, 1]])
@@ -60,13 +60,13 @@ def best_of(path: Path, results: Mapping[tuple[str, int], Errors]) -> None:
     axis.set(xlabel="hypotheses", ylabel="best PA-MPVPE [mm]", xscale="log", xticks=numbers, xticklabels=numbers)
     axis.minorticks_off()
     figure.legend(loc="outside right center", frameon=False)
-    # Without a date in it, the same figures give the same file.
+    # The file contains no date, so the same figures give the same file.
     figure.savefig(path, dpi=120, metadata={"Software": None})
     plt.close(figure)
 
 
 def _write(path: Path, tiles: Sequence[np.ndarray], columns: int) -> None:
-    """Tiles row by row, the last row filled up with white."""
+    """Writes the tiles row by row and fills the last row with white."""
     white = np.full_like(tiles[0], 255)
     tiles = [*tiles, *[white] * (-len(tiles) % columns)]
     rows = [np.hstack(tiles[start : start + columns]) for start in range(0, len(tiles), columns)]

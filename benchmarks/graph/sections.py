@@ -31,53 +31,54 @@ from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.graph.diffusion import GraphDiffusion
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 
-# More images than these are not searched for the wanted number of hands.
+# The search for hands stops after this number of images.
 _MOST_IMAGES = 2000
-_DRAWN = 7  # hands a row in the picture of completions
+_DRAWN = 7  # hands per row in the picture of completions
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How much is measured."""
+    """Sizes of the measurements."""
 
-    training: int = 4000  # hands that PCA is fitted to
+    training: int = 4000  # hands for the fit of PCA
     generated: int = 96  # hands per seed
     seeds: int = 3
-    completed: int = 6  # hands of which parts are given
-    draws: int = 12  # of each
+    completed: int = 6  # hands to complete
+    draws: int = 12  # per hand
     steps_of_completion: int = 25
     views: int = 150  # rendered hands for the 2D fit
     views_of_draws: int = 16  # for the best of n
     hypotheses: int = max(NUMBERS)
     views_of_sweep: int = 60
     steps: tuple[int, ...] = (10, 25, 50)
-    repeats: int = 7  # of what is timed
+    repeats: int = 7  # of each timed task
 
 
 _INTRODUCTION = """\
 # Graph diffusion
 
-Written by `python -m benchmarks.graph`. One model of whole hand meshes makes hands from nothing, completes them, reconstructs
-them from an image and fits them to keypoints (Li et al., CVPR 2024, "HHMR"; here the tables of its section 5, on our data). The
-cascade beside it: models {model_id}. Images are those of the rendered test set of [accuracy](accuracy.md), seed {seed}: the first
-{found} hands that were found, with their side, in {images} images.
+`python -m benchmarks.graph` writes this page. One model of whole hand meshes generates hands, completes hands, reconstructs hands
+from an image and fits hands to keypoints (Li et al., CVPR 2024, "HHMR"). The tables follow section 5 of that paper, on our data.
+The cascade for comparison uses the models {model_id}. The images come from the rendered test set of [accuracy](accuracy.md), seed
+{seed}. The figures use the first {found} hands that the detector found with the correct side, in {images} images.
 
-PCA is fitted to {training} meshes like those of training. Of their variance {pca}; the first number is the least that holds
-{share:.0f} %, the other is all of MANO's pose.
+PCA uses {training} meshes from the distribution of the training set. Share of the variance: {pca}. The first number of components
+is the smallest that holds {share:.0f} %. The other number is the number of pose components of MANO.
 """
 _GENERATION = """\
 ## Generation
 
-{n} hands from nothing, mean and standard deviation over {seeds} seeds. APD: mean distance of corresponding points over all pairs
-of hands, in the palm frame, relative to the wrist. Self-intersecting: faces pierced by one that shares no vertex with them
-(`benchmarks/self_intersection.py`). To the nearest real hand: mean joint distance to the nearest of {training} training hands;
-real hands to it: from hands of training's kind to the nearest drawn one, large if some hands are never drawn. Diversity
-alone is no merit: the nearer a row is to that of the real hands, the better.
+{n} generated hands; mean and standard deviation over {seeds} seeds. APD: mean distance of corresponding points over all pairs of
+hands, in the palm frame, relative to the wrist. Self-intersecting: share of faces that intersect a face without a common vertex
+(`benchmarks/self_intersection.py`). To the nearest real hand: mean joint distance to the nearest of {training} training hands.
+Real hands to it: mean joint distance from other hands of the training distribution to the nearest generated hand. This distance
+is large if the method never generates some hands. High diversity alone is not good: the best row is the nearest to the row of
+the real hands.
 
 {table}
-Drawn with T = {steps}; faces that intersect others are red:
+Generated hands with T = {steps}; faces that intersect others are red:
 
-![Hands from nothing](images/graph_generated.png)
+![Generated hands](images/graph_generated.png)
 
 The same from PCA with {pca}:
 
@@ -86,20 +87,20 @@ The same from PCA with {pca}:
 _COMPLETION = """\
 ## Completion
 
-{hands} hands of training's kind, {draws} draws each, T = {steps}. Given part: distance of its vertices, or joints, to where they
-were given. APD and error of the rest: its vertices, in the palm frame. PCA draws from the Gaussian of its coefficients given the
-part, with what it leaves out as noise.
+{hands} hands from the training distribution, {draws} draws each, T = {steps}. Given part: distance of its vertices, or joints,
+to their given positions. APD and error of the rest: vertices of the missing part, in the palm frame. PCA draws from the Gaussian
+of its coefficients under the given part. The omitted components act as noise.
 
 {table}
-On the left the true hand, then draws; grey is what was given of the mesh:
+Left column: the true hand. Other columns: draws. The given part of the mesh is grey.
 
 ![Completions](images/graph_inpainting.png)
 """
 _RECONSTRUCTION = """\
 ## Reconstruction: best of n
 
-Smallest PA-MPJPE / PA-MPVPE [mm] of n draws, means over the first {views} test hands. Joints and vertices each have their own
-best draw. The last column is the mean of all draws, which takes no knowledge of the truth.
+Smallest PA-MPJPE / PA-MPVPE [mm] of n draws, mean over the first {views} test hands. Joints and vertices each have their own
+best draw. The last column is the mean of all draws; this mean needs no knowledge of the truth.
 
 {table}
 ![Best of n](images/graph_best_of_n.png)
@@ -107,13 +108,13 @@ best draw. The last column is the mean of all draws, which takes no knowledge of
 _FITTING = """\
 ## 2D fit
 
-Rows without "PCA" or "cascade" are the mean of {draws} draws from noise, T = {steps}: "2D" and "image" say what the model is
-told, "guidance" that its guesses are pulled to the keypoints. They and PCA start from the palm's rotation in the cascade's
-answer, and all follow the keypoints by the same steps (`core/graph/likeliest_hand.py`), as if these erred by 3 % of its radius.
-"cascade + fit" is the pipeline with its fit on; "turned and moved only" tells what of its gain in 2D takes no change of shape.
-Root-relative: the wrists coincide, at the true size, which no image tells. 2D error: mean distance to the keypoints that were
-given, in pixels of the image and relative to the hand's root mean square radius in it; then to the true joints. The settings
-were chosen on other hands, see below.
+Rows without "PCA" or "cascade" are the mean of {draws} draws from noise, T = {steps}. "2D" and "image" are the conditions of the
+model. "guidance" means that guidance pulls the estimates to the keypoints. These rows and the rows of PCA start from the palm
+rotation of the cascade. All fits use the same steps (`core/graph/likeliest_hand.py`). The fits assume a keypoint noise level of
+3 % of the hand's radius. "cascade + fit" is the pipeline with its fit on. "turned and moved only" shows the gain in 2D without a
+change of shape. Root-relative: the wrists coincide, at the true size. An image does not show the true size. 2D error: mean
+distance to the given keypoints, in image pixels and relative to the hand's root mean square radius in the image; the last figure
+is the distance to the true joints. Other hands served to select the settings, see below.
 """
 _KIND = """\
 ### {title}
@@ -125,28 +126,29 @@ _KIND = """\
 _SETTINGS = """\
 ## Settings of the fit
 
-{views} rendered hands of the kind that was trained on, but none of those. Before its fit a vertex may be off by `fit_pull_mm` as
-part of a hand and, about each joint, by `fit_local_mm` by itself, the rotation by `fit_turn_deg`; the mesh gets the noise
-`fit_noise` and `fit_steps` steps: pull / local / turn / noise / steps. `python -m benchmarks.graph.sweep` tries more.
+{views} rendered hands from the training distribution, but not from the training set. The prior of the fit has three standard
+deviations: `fit_pull_mm` for vertices that move with the whole hand, `fit_local_mm` for vertices that move about one joint, and
+`fit_turn_deg` for the rotation. The mesh gets the noise `fit_noise` and `fit_steps` steps. Order in the table: pull / local /
+turn / noise / steps. `python -m benchmarks.graph.sweep` tries more settings.
 """
 _TIMINGS = "## Time\n\nOn one thread, n hands in one batch.\n\n{table}"
 
 
 def test_hands(pipeline: HandMeshPipeline, counts: Counts) -> tuple[list[Seen], int]:
-    """As many rendered test hands as the sections need, and of how many images they are those that were found."""
+    """Returns as many rendered test hands as the sections need, and the number of searched images."""
     needed = max(counts.views, counts.views_of_draws)
     return found_hands(pipeline.detector, synthetic_samples(_MOST_IMAGES, TEST_SEED), needed)
 
 
 def introduction(pipeline: HandMeshPipeline, real: RealHands, counts: Counts, n_found: int, n_images: int) -> str:
-    """What is measured."""
+    """Returns the introduction."""
     pca = ", ".join(f"{title} hold {100 * each.explained:.2f} %" for title, each in real.pca.items())
     facts = {"training": counts.training, "pca": pca, "share": 100 * PCA_SHARE, "seed": TEST_SEED}
     return _INTRODUCTION.format(model_id=pipeline.model_id, found=n_found, images=n_images, **facts)
 
 
 def generation(out: Path, real: RealHands, models: Mapping[str, GraphDiffusion], counts: Counts) -> str:
-    """Hands from nothing, with two sheets."""
+    """Returns the section on generated hands and writes two sheets."""
     found = measure_generation(real, generators(real, models, counts.steps), counts.generated, counts.seeds)
     (title, pca), steps = next(iter(real.pca.items())), max(counts.steps)
     shown = min(graph_pictures.SHEET_COUNT, counts.generated)
@@ -157,7 +159,7 @@ def generation(out: Path, real: RealHands, models: Mapping[str, GraphDiffusion],
 
 
 def completion(out: Path, real: RealHands, models: Mapping[str, GraphDiffusion], counts: Counts) -> str:
-    """Hands of which part is given, with a sheet."""
+    """Returns the section on completed hands and writes a sheet."""
     truth_m, steps = real.others(1, 0)[0], counts.steps_of_completion
     drawn_m = [(gap, completed_by_diffusion(models[""], "mesh", steps, truth_m, gap, _DRAWN, 0)) for gap in gaps(real.hand)]
     graph_pictures.gaps_sheet(out / "images" / "graph_inpainting.png", truth_m, drawn_m, real.hand)
@@ -166,7 +168,7 @@ def completion(out: Path, real: RealHands, models: Mapping[str, GraphDiffusion],
 
 
 def reconstruction(out: Path, base: PipelineConfig, model: GraphDiffusion, found: Sequence[Seen], counts: Counts) -> str:
-    """The best of n, with a plot."""
+    """Returns the section on the best of n and writes a plot."""
     pipeline = HandMeshPipeline(replace(base, n_hypotheses=counts.hypotheses))
     views = [view_of(pipeline, seen) for seen in found]
     rows = {(CASCADE, base.joint_steps): cascade_draw(pipeline)} | draws(model, counts.steps, counts.hypotheses)
@@ -183,7 +185,7 @@ def fitting(
     views: Sequence[View],
     photographs: Sequence[Path],
 ) -> str:
-    """The fit to keypoints: of rendered hands to the true and to the detector's ones, then of photographs to the detector's."""
+    """Returns the section on the fit to keypoints, true and detected, for rendered hands and for photographs."""
     parts = [_FITTING.format(steps=STEPS_FROM_NOISE, draws=DRAWS)]
     for kind in KINDS:
         rows = baselines(real.hand, real.pca)
@@ -209,7 +211,7 @@ def _kind(title: str, views: Sequence[View], kind: str, rows: Mapping[str, Metho
 
 
 def settings_of_fit(pipeline: HandMeshPipeline, folder: Path, counts: Counts) -> str:
-    """The sweep around the chosen settings: each of them varied by itself."""
+    """Returns the section on the settings. The sweep varies one setting at a time."""
     views = graph_sweep.training_like_views(pipeline, counts.views_of_sweep)
     parts = [_SETTINGS.format(views=len(views))]
     for kind in KINDS:
@@ -219,5 +221,5 @@ def settings_of_fit(pipeline: HandMeshPipeline, folder: Path, counts: Counts) ->
 
 
 def timings(folder: Path, model: GraphDiffusion, view: View, counts: Counts) -> str:
-    """How long each task takes."""
+    """Returns the section on the duration of each task."""
     return _TIMINGS.format(table=timings_table(folder, model, view, counts.steps, counts.repeats))

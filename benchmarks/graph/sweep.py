@@ -1,8 +1,8 @@
-"""Sweeps the settings of the fit from the cascade's meshes, on rendered hands of the kind that the models were trained on.
+"""Sweeps the settings of the fit of cascade meshes, on rendered hands from the distribution of the training set.
 
     python -m benchmarks.graph.sweep --models models --count 100
 
-What is best here is set in `benchmarks.graph.fitting.FIT` and in `PipelineConfig`; tests and photographs have no part in it.
+`benchmarks.graph.fitting.FIT` and `PipelineConfig` hold the best settings. The sweep uses no test set and no photographs.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.types import Frame
 
-# Poses, builds, skins and rooms are those of training, the hands are new.
+# Poses, builds, skins and rooms follow the training set. The hands are new.
 SEED = 40_000
 PULLS_MM, LOCALS_MM, TURNS_DEG = (0.0, 2.0, 8.0, 32.0), (0.0, 1.0, 2.0, 4.0), (0.0, 3.0, 30.0)
 NOISES, STEPS = (30.0, 100.0, 300.0), (1, 2, 4)
@@ -50,13 +50,13 @@ def main() -> None:
 
 
 def training_like_views(pipeline: HandMeshPipeline, count: int) -> list[View]:
-    """What the pipeline makes of `count` rendered hands that it found."""
+    """Returns the views of `count` rendered hands that the detector found."""
     found, _ = found_hands(pipeline.detector, training_like_samples(), count)
     return [view_of(pipeline, seen) for seen in found]
 
 
 def training_like_samples() -> Iterator[Sample]:
-    """Endless rendered hands, right ones."""
+    """Yields rendered right hands without end."""
     from models_train.data.scenes import SceneMaker
 
     maker = SceneMaker(np.random.default_rng(SEED))
@@ -69,33 +69,33 @@ def training_like_samples() -> Iterator[Sample]:
 
 
 def grid(*values: Sequence[float]) -> list[FitSettings]:
-    """All combinations of values of the fields, in their order."""
+    """Returns all combinations of the field values, in the order of the fields."""
     return [FitSettings(*each) for each in itertools.product(*values)]
 
 
 def around(settings: FitSettings) -> list[FitSettings]:
-    """These settings and all that differ from them in one."""
+    """Returns these settings, and all settings that differ in one field."""
     varied = {"pull_mm": PULLS_MM, "local_mm": LOCALS_MM, "turn_deg": TURNS_DEG, "noise": NOISES, "steps": STEPS}
     found = {settings, *(settings._replace(**{name: value}) for name, values in varied.items() for value in values)}
     return sorted(found)
 
 
 def title_of(settings: FitSettings) -> str:
-    """As in the first column of the table."""
+    """Returns the title of the settings for the first column of the table."""
     return " / ".join(f"{value:g}" for value in settings)
 
 
 def sweep(models_dir: Path, views: Sequence[View], kind: str, settings: Sequence[FitSettings]) -> Results:
-    """Figures of every hand by settings, after those of the cascade."""
+    """Returns the figures of every hand by settings. The figures of the cascade come first."""
     results = measured(views, kind, {_CASCADE: cascade})
     for each in settings:
-        # One at a time: every one loads the models.
+        # One method at a time, because every method loads the models.
         results |= measured(views, kind, {title_of(each): cascade_and_fit(models_dir, each)})
     return results
 
 
 def sweep_table(results: Results) -> str:
-    """A row a setting: the 3D errors, the paired interval of their change, and what is left of the 2D errors."""
+    """Returns one row per setting: the 3D errors, the paired interval of their change, and the change of the 2D errors."""
     names = ("PA-MPVPE", "PA-MPJPE", "root-relative MPJPE")
     before = results[_CASCADE]
     rows = []

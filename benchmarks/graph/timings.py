@@ -1,4 +1,4 @@
-"""Time of each task of the graph diffusion, on one thread."""
+"""Duration of each task of the graph diffusion, on one thread."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ _FIT_STEPS = (1, 3, 5)
 
 
 def timings_table(models_dir: Path, model: GraphDiffusion, view: View, steps: Sequence[int], repeats: int) -> str:
-    """Median milliseconds of every task, with numbers of hands and some of the `steps`."""
+    """Returns a table of the median milliseconds of every task, for several numbers of hands and some of the `steps`."""
     seen, gap, hand = view.detected_2d, gaps(model.hand)[0], model.hand
     mesh_m, joints_m = hand.template_m.astype(np.float64), hand.joint_regressor @ hand.template_m
     told = (view.hypotheses.joints_m, seen.rays, seen.confidence, view.seen.features)

@@ -1,6 +1,6 @@
-"""Hands that were found in images, as the graph diffusion wants them told, with the cascade's answer and the truth.
+"""Detected hands as inputs of the graph diffusion, with the result of the cascade and the truth.
 
-Everything is of right hands: what was taken for a left hand is mirrored, its truth too.
+All data describe right hands. A hand that the detector calls left is mirrored, together with its truth.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True)
 class Keypoints:
-    """The 2D of one hand that something is fitted to."""
+    """2D keypoints of one hand, the target of a fit."""
 
     rays: np.ndarray  # (21, 2) undistorted x/z, y/z
     confidence: np.ndarray  # (21,) in 0..1
@@ -35,27 +35,27 @@ class Keypoints:
 
 @dataclass(frozen=True)
 class View:
-    """One found hand; camera axes."""
+    """One detected hand, in camera axes."""
 
     truth_joints_m: np.ndarray  # (21, 3) in the camera, true size
-    truth_vertices_m: np.ndarray | None  # (V, 3), where the surface is known
+    truth_vertices_m: np.ndarray | None  # (V, 3), None if the surface is unknown
     true_2d: Keypoints
     detected_2d: Keypoints
     seen: SeenHand  # with the detector's keypoints and image features
     hypotheses: Hypotheses  # of the cascade
-    hand: Aggregate  # its answer
+    hand: Aggregate  # result of the cascade
     px_per_ray: float  # pixels of the image per unit of `rays`
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A hand as some method places it, average size."""
+    """The result of a method: a hand of average size, placed in the camera frame."""
 
     joints_m: np.ndarray  # (21, 3) in the camera
     vertices_m: np.ndarray  # (V, 3)
 
 
-# What is measured of an answer: name, factor for printing, unit.
+# Figures of a result: name, factor for printing, unit.
 FIGURES = (
     ("PA-MPVPE", 1e3, "mm"),
     ("PA-MPJPE", 1e3, "mm"),
@@ -68,7 +68,7 @@ FIGURES = (
 
 
 def found_hands(detector: HandDetector, samples: Iterable[Sample], limit: int) -> tuple[list[Seen], int]:
-    """The first `limit` images whose hand was found, its side too, and the number of images that it took."""
+    """Returns the first `limit` images with a detected hand of the correct side, and the number of searched images."""
     found, n_images = [], 0
     for sample in samples:
         n_images += 1
@@ -81,7 +81,7 @@ def found_hands(detector: HandDetector, samples: Iterable[Sample], limit: int) -
 
 
 def view_of(pipeline: HandMeshPipeline, seen: Seen) -> View:
-    """What the pipeline makes of a hand that was found, as of a right one."""
+    """Returns the view of a detected hand, as a right hand."""
     sample, detection = seen.sample, seen.detection
     hand = see(detection, sample.frame)
     turn = mirror_points if hand.is_mirrored else np.asarray
@@ -99,18 +99,18 @@ def view_of(pipeline: HandMeshPipeline, seen: Seen) -> View:
 
 
 def published(hand: Aggregate, given: Keypoints) -> Answer:
-    """The answer that is an aggregate, its place found from the given keypoints as the pipeline does."""
+    """Returns an aggregate as an answer. The given keypoints determine its position, as in the pipeline."""
     translation = translate_onto_rays(hand.joints_m[None], given.rays, given.confidence)[0][0]
     return Answer(hand.joints_m + translation, hand.vertices_m + translation)
 
 
 def answer_of(vertices_m: np.ndarray, hand: HandModel) -> Answer:
-    """The answer that is a mesh (V, 3) in the camera."""
+    """Returns a mesh (V, 3) in the camera frame as an answer."""
     return Answer(hand.joint_regressor @ vertices_m, vertices_m)
 
 
 def judge(view: View, answer: Answer, given: Keypoints) -> Figures:
-    """The figures of `FIGURES`; NaN where the true surface is not known."""
+    """Returns the figures of `FIGURES`; NaN if the true surface is unknown."""
     truth, surface = view.truth_joints_m, view.truth_vertices_m
     figures = dict.fromkeys((name for name, _, _ in FIGURES), float("nan"))
     figures["PA-MPJPE"] = float(metrics.pa_error(answer.joints_m, truth))
@@ -128,5 +128,5 @@ def judge(view: View, answer: Answer, given: Keypoints) -> Figures:
 
 
 def column(results: Sequence[Figures], name: str) -> np.ndarray:
-    """One figure of all hands, (n,)."""
+    """Returns one figure of all hands, (n,)."""
     return np.array([result[name] for result in results])

@@ -1,9 +1,9 @@
-"""Time of a frame, stage by stage, on a video; beside MediaPipe Hands on the same frames in turn.
+"""Measures the time per frame of each stage on a video, and compares the pipeline with MediaPipe Hands on the same frames.
 
     python -m benchmarks.latency --video hand.mp4 --mediapipe-python mediapipe_env/bin/python
 
-benchmarks/latency/mediapipe_hands.py says how to make the environment of `--mediapipe-python`. The two pipelines take turns frame
-by frame, so that other load on the machine hits both alike. Reading the video is not part of any time.
+benchmarks/latency/mediapipe_hands.py describes the environment of `--mediapipe-python`. The two pipelines take turns frame by
+frame, so that other load on the machine affects the two pipelines equally. The times do not include reading the video.
 """
 
 import argparse
@@ -21,14 +21,14 @@ from hand_mesh_ros.core.geometry import camera
 from hand_mesh_ros.core.pipeline import STAGES, HandMeshPipeline
 from hand_mesh_ros.core.types import Frame
 
-# The first frames of both are left out: caches and clocks settle.
+# The report skips the first frames, because caches and clock rates need time to settle.
 _SETTLING = 10
-# Of a video whose file does not say its rate.
+# Frame rate of a video file without this information.
 _COMMON_RATE_HZ = 30.0
 
 
 class MediaPipe:
-    """MediaPipe Hands in a process of its own."""
+    """MediaPipe Hands in a separate process."""
 
     def __init__(self, python: Path, width: int, height: int, max_hands: int) -> None:
         script = Path(__file__).with_name("mediapipe_frames.py")
@@ -36,7 +36,7 @@ class MediaPipe:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
     def __call__(self, rgb: np.ndarray) -> tuple[float, float, int]:
-        """Wall and processor time of one frame in milliseconds, number of hands.
+        """Returns wall time and processor time of one frame in milliseconds, and the number of hands.
 
         Raises:
             RuntimeError: if the process has ended.
@@ -46,7 +46,7 @@ class MediaPipe:
             self._process.stdin.flush()
             wall_ms, cpu_ms, n_hands = self._process.stdout.readline().split()
         except (BrokenPipeError, ValueError) as error:
-            raise RuntimeError(f"MediaPipe ended with code {self._process.wait()}; run {self._process.args} by hand") from error
+            raise RuntimeError(f"MediaPipe ended with code {self._process.wait()}; run it alone: {self._process.args}") from error
         return float(wall_ms), float(cpu_ms), int(n_hands)
 
     def close(self) -> None:
@@ -63,10 +63,10 @@ def main() -> None:
     parser.add_argument("--max-hands", type=int, default=2)
     parser.add_argument("--hypotheses", type=int, default=8)
     parser.add_argument("--steps", type=int, default=4, help="denoising steps of the joints")
-    parser.add_argument("--threads", type=int, default=1, help="of each of our models")
+    parser.add_argument("--threads", type=int, default=1, help="threads of each of our models")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--frames", type=int, default=0, help="use so many frames only; 0 for all")
-    parser.add_argument("--json", type=Path, help="write the times of every frame here")
+    parser.add_argument("--frames", type=int, default=0, help="number of frames to use; 0 for all")
+    parser.add_argument("--json", type=Path, help="file for the times of every frame")
     args = parser.parse_args()
     settings = {"n_hypotheses": args.hypotheses, "joint_steps": args.steps, "threads": args.threads, "max_hands": args.max_hands}
     pipeline = HandMeshPipeline.default(args.device, **settings)
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def run(pipeline: HandMeshPipeline, video: Path, mediapipe_python: Path | None, limit: int) -> list[dict[str, float]]:
-    """Times in milliseconds and numbers of hands of every frame."""
+    """Returns the times in milliseconds and the number of hands of every frame."""
     mediapipe, rows, rate_hz = None, [], frame_rate_hz(video)
     for index, rgb in enumerate(read_video(video)):
         if limit and index >= limit:
@@ -98,17 +98,17 @@ def run(pipeline: HandMeshPipeline, video: Path, mediapipe_python: Path | None, 
 
 
 def frame_rate_hz(path: Path) -> float:
-    """Images a second of a video, as its file says: at other stamps the filters would restart at every image."""
+    """Returns the frame rate from the video file. With wrong stamps the filters would restart at every image."""
     return cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS) or _COMMON_RATE_HZ
 
 
 def read_video(path: Path) -> Iterator[np.ndarray]:
-    """The frames of a video, (H, W, 3) uint8 rgb.
+    """Yields the frames of a video, (H, W, 3) uint8 rgb.
 
     Raises:
-        SystemExit: if it cannot be opened.
+        SystemExit: if the video cannot be opened.
     """
-    # One decoding thread: more would decode ahead while a frame is being timed.
+    # One decoding thread, because more threads would decode the next frames during a measurement.
     video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     if not video.isOpened():
         raise SystemExit(f"cannot open {path}")
@@ -125,7 +125,7 @@ def report(rows: list[dict[str, float]], pipeline: HandMeshPipeline) -> None:
     hands = np.array([row["hands"] for row in rows])
     cascade = f"{config.n_hypotheses} hypotheses x {config.joint_steps} steps"
     say(f"models {pipeline.model_id} on {pipeline.chain.sampler.provider}, {cascade}")
-    say(f"{len(rows)} frames, exactly one hand in {np.mean(hands == 1):.1%}, at most {config.max_hands} looked for")
+    say(f"{len(rows)} frames, exactly one hand in {np.mean(hands == 1):.1%}, search for at most {config.max_hands} hands")
     say(f"{'ms':14s} {'mean':>8s} {'p50':>8s} {'p95':>8s} {'p99':>8s}")
     for name in (*STAGES, "total", "cpu", "mediapipe", "mediapipe_cpu"):
         if name in kept[0]:

@@ -1,9 +1,9 @@
-"""The detector beside MediaPipe Hands 0.10.21, from which its models come: agreement, accuracy in the image, time.
+"""Compares the detector with MediaPipe Hands 0.10.21, the source of its models: agreement, accuracy in the image, time.
 
     python -m benchmarks.latency.detector --data ../shared/data --mediapipe-python mediapipe_env/bin/python
 
-`--data` names a folder with `real_dev/` (images/, annotations.npz) and `hand_video.mp4`. How to make the environment of
-`--mediapipe-python` stands in benchmarks/latency/mediapipe_hands.py; without it only our own figures are printed.
+`--data` names a folder with `real_dev/` (images/, annotations.npz) and `hand_video.mp4`. benchmarks/latency/mediapipe_hands.py
+describes the environment of `--mediapipe-python`. Without this option the command prints only our figures.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def report_images(folder: Path, mediapipe_python: Path | None, threads: int) -> None:
-    """Prints detected share, side accuracy, error in the image and agreement on single images."""
+    """Prints the detected share, the side accuracy, the error in the image and the agreement on single images."""
     truth = np.load(folder / "annotations.npz")
     paths = [folder / "images" / name for name in truth["image"]]
     detector = HandDetector(default_models_dir(), PipelineConfig(threads=threads))
@@ -52,7 +52,7 @@ def report_images(folder: Path, mediapipe_python: Path | None, threads: int) -> 
     sides = [found[0].handedness == side for found, side in zip(hands, truth["handedness"]) if found]
     say(f"{folder.name}: {len(paths)} images, padded by {PAD_PX} px")
     say(f"  found {sum(map(bool, hands))}, more than one hand in {sum(len(found) > 1 for found in hands)}")
-    say(f"  right side {np.mean(sides):.1%} of the found")
+    say(f"  right side {np.mean(sides):.1%} of the found hands")
     say(f"  to ground truth: {spread(distances(ours_px, expected_px))} px")
     if mediapipe_python:
         theirs = run_mediapipe(mediapipe_python, "--images", *paths, "--pad", PAD_PX)
@@ -62,7 +62,7 @@ def report_images(folder: Path, mediapipe_python: Path | None, threads: int) -> 
 
 
 def report_video(path: Path, mediapipe_python: Path | None, threads: int, max_hands: int) -> None:
-    """Prints the time of a frame and of each stage while a hand is followed."""
+    """Prints the time per frame and per stage during tracking."""
     detector = HandDetector(default_models_dir(), PipelineConfig(threads=threads, max_hands=max_hands))
     wall, cpu, counts, followed = [], [], [], []
     hands: list[HandDetection] = []
@@ -75,7 +75,7 @@ def report_video(path: Path, mediapipe_python: Path | None, threads: int, max_ha
         counts.append(len(hands))
         if index % SEARCH_EVERY == 0 and hands:
             followed.append((rgb, hands[0].image_from_crop))
-    say(f"{path.name}: {len(wall)} frames, at most {max_hands} hands, new ones looked for every {SEARCH_EVERY} frames")
+    say(f"{path.name}: {len(wall)} frames, at most {max_hands} hands, search for new hands every {SEARCH_EVERY} frames")
     say(f"  frames with 0, 1, 2 hands: {np.bincount(counts, minlength=3).tolist()}")
     say(f"  ours       {timing(wall, cpu)}")
     if mediapipe_python:
@@ -88,13 +88,13 @@ def report_video(path: Path, mediapipe_python: Path | None, threads: int, max_ha
 
 
 def read_padded(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 rgb of an image with reflected borders."""
+    """Returns an image (H, W, 3) uint8 rgb with reflected borders."""
     rgb = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
     return cv2.copyMakeBorder(rgb, PAD_PX, PAD_PX, PAD_PX, PAD_PX, cv2.BORDER_REFLECT_101)
 
 
 def run_mediapipe(python: Path, *arguments: object) -> dict[str, np.ndarray]:
-    """What benchmarks/latency/mediapipe_hands.py writes."""
+    """Runs benchmarks/latency/mediapipe_hands.py and returns its result."""
     script = Path(__file__).with_name("mediapipe_hands.py")
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "result.npz"
@@ -105,7 +105,7 @@ def run_mediapipe(python: Path, *arguments: object) -> dict[str, np.ndarray]:
 
 
 def distances(one_px: np.ndarray, other_px: np.ndarray) -> np.ndarray:
-    """Distances of corresponding points; those of missing hands are left out."""
+    """Returns the distances of corresponding points, without missing hands."""
     apart = np.linalg.norm(one_px - other_px, axis=-1)
     return apart[np.isfinite(apart)]
 

@@ -1,5 +1,6 @@
-"""MediaPipe Hands on frames from the standard input, one time in milliseconds per line out. For benchmarks.latency, which feeds
-it the frames that our pipeline sees, in turn; runs in the environment that mediapipe_hands.py describes.
+"""Runs MediaPipe Hands on frames from the standard input and prints one line of times per frame.
+
+benchmarks.latency sends each frame of our pipeline to this script. mediapipe_hands.py describes the environment.
 
     mediapipe_env/bin/python benchmarks/latency/mediapipe_frames.py WIDTH HEIGHT MAX_HANDS
 """
@@ -12,7 +13,7 @@ from mediapipe_hands import look
 
 
 def main() -> None:
-    """Reads frames of WIDTH x HEIGHT x 3 bytes until the input ends; writes wall and processor time and the number of hands."""
+    """Reads frames of WIDTH x HEIGHT x 3 bytes until the end. Writes wall time, processor time [ms] and number of hands."""
     width, height, max_hands = map(int, sys.argv[1:4])
     answers = sys.stdout
     sys.stdout = sys.stderr

@@ -1,11 +1,11 @@
-"""MediaPipe Hands 0.10.21 on images or on a video, for comparison. Runs in an environment of its own, since it needs numpy < 2:
+"""Runs MediaPipe Hands 0.10.21 on images or on a video, for comparison. MediaPipe needs numpy < 2, so use a separate environment:
 
     python3.11 -m venv mediapipe_env && mediapipe_env/bin/pip install mediapipe==0.10.21
     mediapipe_env/bin/python benchmarks/latency/mediapipe_hands.py --output result.npz --video hand.mp4 --max-hands 1
 
-The result holds for every image, with NaN and "" where no hand was found, of the first hand: keypoints_px (N, 21, 2) with pixel
-centres at integers, depth_px (N, 21), world_m (N, 21, 3), label (N,) for a mirrored view; n_hands (N,); wall_ms (N,) and cpu_ms
-(N,) of the call alone.
+The result holds these values of the first hand in every image: keypoints_px (N, 21, 2) with pixel centres at integers, depth_px
+(N, 21), world_m (N, 21, 3), label (N,) for a mirrored view. Values are NaN and "" for images without a hand. The result also
+holds n_hands (N,), and wall_ms (N,) and cpu_ms (N,) of the call alone.
 """
 
 import argparse
@@ -23,9 +23,9 @@ def main() -> None:
     """Command line: see the module docstring."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--images", type=Path, nargs="*", default=[], help="image files, each on its own (static mode)")
-    parser.add_argument("--pad", type=int, default=0, help="pixels added around each image by reflection")
-    parser.add_argument("--video", type=Path, help="video file, followed from frame to frame")
+    parser.add_argument("--images", type=Path, nargs="*", default=[], help="image files, without tracking (static mode)")
+    parser.add_argument("--pad", type=int, default=0, help="number of reflected pixels around each image")
+    parser.add_argument("--video", type=Path, help="video file, with tracking")
     parser.add_argument("--max-hands", type=int, default=2)
     args = parser.parse_args()
     frames = read_video(args.video) if args.video else (read_image(path, args.pad) for path in args.images)
@@ -37,13 +37,13 @@ def main() -> None:
 
 
 def read_image(path: Path, pad: int) -> np.ndarray:
-    """(H, W, 3) uint8 rgb of an image file, with reflected borders."""
+    """Returns an image file as (H, W, 3) uint8 rgb, with reflected borders."""
     rgb = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
     return cv2.copyMakeBorder(rgb, pad, pad, pad, pad, cv2.BORDER_REFLECT_101)
 
 
 def read_video(path: Path) -> Iterator[np.ndarray]:
-    """The frames of a video, (H, W, 3) uint8 rgb."""
+    """Yields the frames of a video, (H, W, 3) uint8 rgb."""
     video = cv2.VideoCapture(str(path))
     while True:
         ok, bgr = video.read()
@@ -53,7 +53,7 @@ def read_video(path: Path) -> Iterator[np.ndarray]:
 
 
 def look(hands: Any, rgb: np.ndarray) -> dict[str, Any]:
-    """What MediaPipe says of one image, and how long it took."""
+    """Returns the result of MediaPipe for one image, and the times."""
     wall, cpu = time.perf_counter(), time.process_time()
     answer = hands.process(rgb)
     times = {"wall_ms": 1e3 * (time.perf_counter() - wall), "cpu_ms": 1e3 * (time.process_time() - cpu)}

@@ -1,1 +1,1 @@
-"""Jitter, lag and prediction: image sequences come in, docs/smoothness.md goes out."""
+"""Measures jitter, lag and prediction. Input: image sequences. Output: docs/smoothness.md."""

@@ -1,9 +1,10 @@
-"""Jitter of a hand at rest and lag of a moving one, with the One-Euro filters and without, and what prediction is worth.
+"""Measures jitter at rest and lag in motion, with and without the One-Euro filters, and the benefit of prediction.
 
     python -m benchmarks.motion --video hand.mp4 --out docs/smoothness.md
 
-Rendered hands with sensor noise at rest, moving, and moving three times as fast; the stillest passages of a video. The
-pipeline runs once a scene without smoothing; the filters then go over its answers as in the pipeline.
+Scenes: rendered hands with sensor noise at rest, in motion, and in motion at three times the speed; also the stillest passages of
+a video. The pipeline runs once per scene without smoothing. The benchmark then filters the results in the same way as the
+pipeline.
 """
 
 import argparse
@@ -29,17 +30,18 @@ SPEEDS = {"moving": 1.0, "three times as fast": 3.0}
 _INTRODUCTION = """\
 # Jitter, lag and short losses
 
-Written by `python -m benchmarks.motion` with the models {model_id}, `smooth_cutoff_hz` {cutoff:g} and `smooth_beta` {beta:g}.
+`python -m benchmarks.motion` writes this page with the models {model_id}, `smooth_cutoff_hz` {cutoff:g} and `smooth_beta`
+{beta:g}.
 
-{seeds} rendered hands (skin, light, room and motion differ), 640 x 480 px at {rate:g} Hz, noise of two grey levels in each pixel,
-anew in each image. The wrist turns and sways in sines, the fingers go from gesture to gesture with minimal jerk; there is no
-motion blur.
+{seeds} rendered hands (skin, light, room and motion differ), 640 x 480 px at {rate:g} Hz, new random noise of two grey levels in
+each pixel of each image. The wrist rotates and moves in sine waves. The fingers move between gestures with minimal jerk. There is
+no motion blur.
 
 Jitter: the standard deviation per axis of white noise with the same second differences from image to image. Lag: the delay of the
-true motion that fits the answers best. Error: root mean square per axis against the truth at the stamp of the image, and what
-remains of it without the lag; an error that lasts through a scene (size, joints placed elsewhere in the hand) is taken off first.
-Numbers are means over hands or passages ± their standard deviation. Times are those of stamps: what inference takes comes on top
-of the lag.
+true motion that gives the smallest error. Error: root mean square per axis against the truth at the stamp of the image.
+Error without lag: the same error against the delayed truth. A constant error of a scene (size, joint definition) does not count.
+Numbers are means over hands or passages ± their standard deviation. All times use the image stamps, so the inference time adds to
+the lag.
 """
 
 
@@ -48,10 +50,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--video", type=Path)
     parser.add_argument("--seeds", type=int, default=SEEDS, help="rendered hands")
-    parser.add_argument("--images", type=int, default=IMAGES, help="per scene of a moving hand; half of them at rest")
+    parser.add_argument("--images", type=int, default=IMAGES, help="per scene of a moving hand; scenes at rest have half")
     parser.add_argument("--cutoff", type=float, default=PipelineConfig.smooth_cutoff_hz)
     parser.add_argument("--beta", type=float, default=PipelineConfig.smooth_beta)
-    parser.add_argument("--out", type=Path, help="file for the tables; they are printed either way")
+    parser.add_argument("--out", type=Path, help="file for the tables; the command also prints the tables")
     args = parser.parse_args()
     config = PipelineConfig(device="cpu", max_hands=1, smooth_cutoff_hz=args.cutoff, smooth_beta=args.beta)
     text = report(config, args.seeds, args.images, args.video)
@@ -61,16 +63,16 @@ def main() -> None:
 
 
 def report(config: PipelineConfig, seeds: int, images: int, video: Path | None) -> str:
-    """All of it, in Markdown.
+    """Returns the whole page in Markdown.
 
     Args:
-        config: with the setting of the filters that is measured.
-        seeds: rendered hands.
-        images: per scene of a moving hand.
+        config: configuration with the filter settings to measure.
+        seeds: number of rendered hands.
+        images: number of images per scene of a moving hand.
         video: a file that shows one hand.
 
     Raises:
-        SystemExit: if a hand is not followed through a scene.
+        SystemExit: if the pipeline loses the hand during a scene.
     """
     pipeline = HandMeshPipeline(replace(config, smooth_cutoff_hz=0.0, predict_ms=0.0))
     scenes = record(pipeline, config, seeds, images, video)
@@ -84,7 +86,7 @@ def report(config: PipelineConfig, seeds: int, images: int, video: Path | None) 
 
 
 def record(pipeline: HandMeshPipeline, config: PipelineConfig, seeds: int, images: int, video: Path | None) -> Scenes:
-    """Runs `pipeline`, which does not smooth, over all scenes; one with the settings of `config` over those with losses."""
+    """Runs `pipeline`, without smoothing, over all scenes, and pipelines with the settings of `config` over lost images."""
     losing = {ms: HandMeshPipeline(replace(config, predict_ms=ms)) for ms in (losses.PREDICT_MS, 0.0)}
     scenes = Scenes([], {name: [] for name in SPEEDS}, {name: [] for name in SPEEDS}, [])
     for seed in range(seeds):
@@ -103,12 +105,12 @@ def _followed(name: str, seed: int, pipeline: HandMeshPipeline, images: Iterable
     images = list(images)
     moments = followed(pipeline, images)
     if len(moments) < len(images) // 2:
-        raise SystemExit(f"{name}, seed {seed}: one and the same hand in {len(moments)} of {len(images)} images in a row only")
+        raise SystemExit(f"{name}, seed {seed}: the longest track has only {len(moments)} of {len(images)} images")
     return moments
 
 
 def _lean(moments: list[Moment]) -> list[Moment]:
-    """The same without pictures: only stamps and cameras are needed from here on."""
+    """Returns the moments without pictures, because the next steps need only stamps and cameras."""
     return [replace(moment, frame=replace(moment.frame, rgb=moment.frame.rgb[:1, :1].copy())) for moment in moments]
 
 

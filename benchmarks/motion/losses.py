@@ -1,7 +1,7 @@
-"""What prediction is worth while a hand is lost for a moment: images of a sequence are replaced by grey ones.
+"""Benefit of prediction during a short loss of the hand. Grey images replace some images of a sequence.
 
-The pipeline runs over them with its smoothing, with prediction and without. What is predicted, and what a robot holds that hears
-nothing, are compared with what was found in the same image where it was not replaced.
+The pipeline runs over this sequence with smoothing, once with and once without prediction. The reference is the result on the
+original image. The tables compare this reference with the predicted pose and with the last pose before the loss.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.topology import FINGER_JOINTS, WRIST
 from hand_mesh_ros.core.types import Frame, HandEstimate
 
-# Of each period of so many images the last ones are lost.
+# The last LOST images of each period of PERIOD images are lost.
 PERIOD, LOST = 20, 5
 PREDICT_MS = 200.0
 _CHI2_90 = 6.251  # of three dimensions
@@ -28,33 +28,33 @@ _HEADER = (
 _SECTION = """\
 ## A hand that is not seen for a moment
 
-Of every {period} images the last {lost} are replaced by grey ones. `predict_ms` is {predict:g} here instead of {default:g}, to
-show how errors grow. Held: the pose of a robot that hears nothing and stays. Errors are medians in millimetres, against what was
-found in the same image where it was not replaced. Inside: share of the wrist's errors that the stated 90 % ellipsoid holds.
+Grey images replace the last {lost} of every {period} images. `predict_ms` is {predict:g} here instead of {default:g}, to show the
+growth of the errors. Held: a robot gets no new pose and keeps the last pose. Errors are medians in millimetres. The reference is
+the result on the original image. Inside: share of the wrist errors inside the estimated 90 % ellipsoid.
 """
 
 
 @dataclass(frozen=True)
 class Gap:
-    """One lost image, millimetres."""
+    """Errors of one lost image, in millimetres."""
 
-    lost: int  # images in a row, with this one
-    predicted: tuple[float, float] | None  # error of wrist and fingertips; None where nothing was predicted
-    held: tuple[float, float]  # of the last pose that was seen
+    lost: int  # number of lost images in a row, including this image
+    predicted: tuple[float, float] | None  # error of wrist and fingertips; None without a prediction
+    held: tuple[float, float]  # errors of the last pose before the loss
     is_inside: bool  # the 90 % ellipsoid of the predicted wrist holds the error
 
 
 @dataclass(frozen=True)
 class Losses:
-    """Of one sequence."""
+    """Lost images of one sequence."""
 
     gaps: list[Gap]
-    returned: int  # times that the hand was seen again
-    same_id: int  # of these with its old id
+    returned: int  # number of losses after which the hand came back
+    same_id: int  # number of these losses after which the hand kept its id
 
 
 def lose(pipeline: HandMeshPipeline, moments: Sequence[Moment]) -> Losses:
-    """Runs a pipeline over a sequence with lost images; it decides whether it predicts."""
+    """Runs a pipeline over a sequence with lost images. The pipeline's settings switch the prediction."""
     pipeline.reset()
     gaps, returned, same_id, last = [], 0, 0, None
     for index, moment in enumerate(moments):
@@ -87,7 +87,7 @@ def _errors_mm(hand: HandEstimate, found: HandEstimate) -> tuple[float, float]:
 
 
 def section(lost: Mapping[str, Sequence[Mapping[float, Losses]]]) -> str:
-    """In Markdown, from the losses of scenes by speed and by `predict_ms`."""
+    """Returns the section in Markdown, from the losses of scenes by speed and by `predict_ms`."""
     rows, ids = [], []
     for name, scenes in lost.items():
         rows += [[name, *row] for row in _rows([gap for scene in scenes for gap in scene[PREDICT_MS].gaps])]
@@ -95,11 +95,11 @@ def section(lost: Mapping[str, Sequence[Mapping[float, Losses]]]) -> str:
             returned, same = (sum(getattr(scene[ms], what) for scene in scenes) for what in ("returned", "same_id"))
             ids.append(f"{name}, {'with' if ms else 'without'} prediction {same} of {returned}")
     told = _SECTION.format(period=PERIOD, lost=LOST, predict=PREDICT_MS, default=PipelineConfig.predict_ms)
-    return f"{told}\n{table(_HEADER, rows)}\nSeen again under the old id: {'; '.join(ids)}.\n"
+    return f"{told}\n{table(_HEADER, rows)}\nHands that came back with the same id: {'; '.join(ids)}.\n"
 
 
 def _rows(gaps: Sequence[Gap]) -> list[list[str]]:
-    """Per length of the loss: its time, how many were predicted, medians of the errors, and the share inside."""
+    """Returns one row per length of the loss: duration, number of predictions, median errors, and the share inside."""
     lines = []
     for lost in range(1, LOST + 1):
         every = [gap for gap in gaps if gap.lost == lost]

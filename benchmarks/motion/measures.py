@@ -1,8 +1,8 @@
-"""Jitter and lag of a hand in a sequence of images: what is compared, and the measures.
+"""Jitter and lag of a hand in a sequence of images: the compared signals and the measures.
 
-Jitter is the root mean square second difference from image to image, divided by sqrt(6): the standard deviation per axis of white
-noise that would give it. Lag is the delay of the true motion that fits the answers best; an error that stays the same through the
-sequence (a wrong size, a joint placed elsewhere in the hand) is taken off first. All figures are per axis or angle.
+Jitter is the root mean square second difference from image to image, divided by sqrt(6). This is the standard deviation per axis
+of white noise with the same second differences. Lag is the delay of the true motion that gives the smallest error. The measures
+first subtract the constant error of the sequence (a wrong size, a different joint definition). All figures are per axis or angle.
 """
 
 from collections.abc import Sequence
@@ -23,15 +23,15 @@ QUANTITIES = {
     "joint angles": "deg",
     "fingertips from the wrist": "mm",
 }
-# Delays that are tried, and images at the beginning that are left out, in which the filters have no past yet.
+# Candidate delays, and the number of first images to skip, because the filters have no history in these images.
 _DELAYS_S, _SETTLING = np.arange(-0.034, 0.25, 0.001), 10
-# Nine entries of a rotation differ by sqrt(2) times the angle, three axes share it.
+# The nine entries of a rotation differ by sqrt(2) times the angle. The three axes share this difference.
 _TURN_SCALE = np.rad2deg(np.sqrt(1.5))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How a signal follows the truth, in its unit."""
+    """Lag and error of a signal against the truth, in the unit of the signal."""
 
     lag_s: float
     error: float  # root mean square
@@ -41,13 +41,13 @@ class Comparison:
 def signals(
     model: HandModel, joints_m: Sequence[np.ndarray], side: Side, lasting_turn: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
-    """Time series (N, C) of `QUANTITIES`.
+    """Returns the time series (N, C) of `QUANTITIES`.
 
     Args:
         model: the hand.
         joints_m: skeletons (21, 3) in the camera frame.
         side: of the hand.
-        lasting_turn: (3, 3), to be taken off the attitude; see there.
+        lasting_turn: (3, 3), constant rotation error to subtract from the attitude; see `lasting_turn`.
     """
     joints = np.asarray(joints_m, np.float64)
     rotations = wrist_rotation(joints, side)
@@ -64,19 +64,19 @@ def signals(
 
 
 def lasting_turn(joints_m: Sequence[np.ndarray], truth_m: Sequence[np.ndarray], side: Side) -> np.ndarray:
-    """Rotation (3, 3) true_wrist_from_wrist: what attitudes of skeletons (N, 21, 3) differ by from the true ones on average."""
+    """Returns the mean rotation error (3, 3), true_wrist_from_wrist, of skeletons (N, 21, 3) against the true skeletons."""
     found, true = (wrist_rotation(np.asarray(joints, np.float64), side) for joints in (joints_m, truth_m))
     left, _, right = np.linalg.svd(np.mean(np.swapaxes(true, -1, -2) @ found, axis=0))
     return left @ np.diag([1, 1, np.linalg.det(left @ right)]) @ right
 
 
 def jitter(signal: np.ndarray) -> float:
-    """Standard deviation of white noise with the second differences of `signal` (N, C)."""
+    """Returns the standard deviation of white noise with the same second differences as `signal` (N, C)."""
     return float(np.sqrt(np.mean(np.diff(signal, 2, axis=0) ** 2) / 6))
 
 
 def compare(signal: np.ndarray, truth: np.ndarray, times_s: np.ndarray) -> Comparison:
-    """How `signal` (N, C) follows `truth` (N, C) of the same times (N,)."""
+    """Compares `signal` (N, C) with `truth` (N, C) at the same times (N,)."""
     kept = slice(_SETTLING, None)
 
     def error(delay_s: float) -> float:

@@ -1,4 +1,4 @@
-"""Images in a row of one hand, rendered or of a video, with the unfiltered answers of the pipeline."""
+"""Image sequences of one hand, rendered or from a video, with the unfiltered results of the pipeline."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,39 +16,39 @@ from hand_mesh_ros.synthetic.camera import LAP_S, SyntheticCamera
 
 RATE_HZ = 30.0
 _STILL_AT_S = 0.5  # a moment at which the synthetic hand is open and near
-_SMALL_PX = (160, 90)  # in which images are compared
+_SMALL_PX = (160, 90)  # size of the images for the comparison
 
 
 @dataclass(frozen=True)
 class Moment:
-    """One image and what was found in it."""
+    """One image and the hand that the pipeline found in it."""
 
     frame: Frame
     found: HandEstimate  # not smoothed
-    truth_m: np.ndarray | None = None  # (21, 3) joints in the camera frame, where they are known
+    truth_m: np.ndarray | None = None  # (21, 3) joints in the camera frame; None if unknown
 
 
 def at_rest(camera: SyntheticCamera, count: int) -> Iterator[tuple[Frame, np.ndarray]]:
-    """Images of a hand that rests, with its joints. The motion repeats after a lap, the sensor noise does not."""
+    """Yields images of a hand at rest, with its joints. The motion repeats after a lap; the sensor noise does not repeat."""
     return moving(camera, count, LAP_S * RATE_HZ, _STILL_AT_S)
 
 
 def moving(camera: SyntheticCamera, count: int, speed: float, start_s: float = 0.0) -> Iterator[tuple[Frame, np.ndarray]]:
-    """Images of a motion at `speed` times its own, with the joints."""
+    """Yields images of a motion at `speed` times its normal speed, with the joints."""
     for index in range(count):
         view = camera.at(start_s + speed * index / RATE_HZ)
         yield Frame(view.rgb, camera.camera_matrix, stamp_s=index / RATE_HZ), view.joints_m
 
 
 def of_video(path: Path) -> Iterator[tuple[Frame, None]]:
-    """Images of a file, at its own rate."""
+    """Yields the images of a video file at the rate of the file."""
     source = open_source(SourceConfig(source=str(path)), RATE_HZ)
     while (shot := source.read()) is not None:
         yield Frame(shot.rgb, shot.camera_matrix, stamp_s=shot.time_s), None
 
 
 def followed(pipeline: HandMeshPipeline, images: Iterable[tuple[Frame, np.ndarray | None]]) -> list[Moment]:
-    """The longest run of images in which one and the same hand was seen."""
+    """Returns the longest run of images with the same tracked hand."""
     pipeline.reset()
     runs: list[list[Moment]] = [[]]
     for frame, truth_m in images:
@@ -61,13 +61,13 @@ def followed(pipeline: HandMeshPipeline, images: Iterable[tuple[Frame, np.ndarra
 
 
 def smoothed(moments: Sequence[Moment], config: PipelineConfig) -> list[HandEstimate]:
-    """The answers as the pipeline smooths them."""
+    """Returns the results after the same smoothing as in the pipeline."""
     smoother = HandSmoother(config)
     return [smoother.step(moment.found, moment.frame) for moment in moments]
 
 
 def stillest(moments: Sequence[Moment], length: int, count: int) -> list[slice]:
-    """Where, without overlap, the images change least, whatever was found in them."""
+    """Returns passages without overlap where the images change least. The results of the pipeline do not matter."""
     small = [cv2.resize(moment.frame.rgb, _SMALL_PX, interpolation=cv2.INTER_AREA).astype(np.float32) for moment in moments]
     changes = np.array([np.abs(newer - older).mean() for newer, older in zip(small[1:], small[:-1])])
     totals = np.convolve(changes, np.ones(length - 1), mode="valid")

@@ -1,4 +1,4 @@
-"""The tables of `benchmarks.motion` from its recorded scenes."""
+"""The tables of `benchmarks.motion`, made from recorded scenes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,29 +14,29 @@ from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.topology import FINGER_JOINTS
 
-# Of the video, in images.
+# Length of a passage of the video in images, and number of passages.
 _PASSAGE, _PASSAGES = 20, 6
 _CUTOFFS_HZ, _BETAS = (0.75, 1.5, 3.0), (20.0, 40.0, 80.0)
 _SWEPT = ("wrist across the view", "wrist orientation", "fingertips from the wrist")
 
 _VIDEO = """
-The video: {images} images of one real hand; passages are the {count} times {length} images in which its pixels change least. That
-hand is never quite at rest: its jitter contains motion.
+The video has {images} images of one real hand. The passages are the {count} times {length} images with the smallest change of
+pixels. This hand is never completely at rest, so its jitter contains motion.
 """
 
 
 @dataclass(frozen=True)
 class Scenes:
-    """Unfiltered answers; one list per rendered hand."""
+    """Unfiltered results; one list per rendered hand."""
 
     still: list[list[Moment]]
     moving: dict[str, list[list[Moment]]]  # by speed
     lost: dict[str, list[dict[float, Losses]]]  # by speed, then by predict_ms
-    video: list[Moment]  # empty without one
+    video: list[Moment]  # empty without a video
 
 
 def at_rest(scenes: Scenes, config: PipelineConfig, model: HandModel) -> str:
-    """Jitter without filters and with them."""
+    """Returns the section on jitter, with and without filters."""
     passages = _passages(scenes)
     parts = {
         "rendered": [(moments, slice(None)) for moments in scenes.still],
@@ -57,7 +57,7 @@ def at_rest(scenes: Scenes, config: PipelineConfig, model: HandModel) -> str:
 
 
 def in_motion(scenes: Scenes, config: PipelineConfig, model: HandModel) -> str:
-    """Lag and error without filters and with them."""
+    """Returns the section on lag and error, with and without filters."""
     states = _states(config)
     header = [
         "motion",
@@ -82,7 +82,7 @@ def in_motion(scenes: Scenes, config: PipelineConfig, model: HandModel) -> str:
 
 
 def sweep(scenes: Scenes, config: PipelineConfig, model: HandModel) -> str:
-    """Both parameters of the filters varied."""
+    """Returns the section on other values of the two filter parameters."""
     passages = _passages(scenes)
     figures = ["jitter, rendered", *["jitter, video"][: len(passages)], *(f"lag [ms], {name}" for name in scenes.moving)]
     rows = []
@@ -103,7 +103,7 @@ def sweep(scenes: Scenes, config: PipelineConfig, model: HandModel) -> str:
 
 
 def comparisons(moments: Sequence[Moment], config: PipelineConfig, model: HandModel) -> dict[str, Comparison]:
-    """How the answers to a scene, smoothed with `config`, follow the truth."""
+    """Compares the results of a scene, smoothed with `config`, with the truth."""
     side, times_s = moments[0].found.handedness, np.array([moment.frame.stamp_s for moment in moments])
     truth_m = [moment.truth_m for moment in moments]
     found_m = [hand.joints_m for hand in smoothed(moments, config)]
@@ -125,7 +125,7 @@ def _states(config: PipelineConfig) -> dict[str, PipelineConfig]:
 
 
 def _tip_speed(moments: Sequence[Moment]) -> float:
-    """Metres per second."""
+    """Returns the root mean square speed of the fingertips in metres per second."""
     steps_m = np.diff([moment.truth_m[FINGER_JOINTS[:, -1]] for moment in moments], axis=0)
     return float(np.sqrt(np.mean(np.sum(steps_m**2, axis=-1)))) * RATE_HZ
 

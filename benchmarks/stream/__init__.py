@@ -1,1 +1,1 @@
-"""The real ROS graph under load: a video comes in, rates, ages and memory go out."""
+"""Measures the real ROS graph under load. Input: a video. Output: rates, ages and memory."""

@@ -1,9 +1,10 @@
-"""What a request to the graph diffusion costs the stream of hand_mesh_node: rate and age of its answers, without and beside it.
+"""Measures the cost of a graph diffusion request for the stream of hand_mesh_node: rate and age of results with and without it.
 
     python -m benchmarks.stream.beside --rate 20
 
-A rendered hand is sent at a set rate; meanwhile `~/reconstruct` alternately rests and works on 8 hypotheses with fit. The age is
-`HandArray.latency`: from the image's stamp to the sending of the answer. Needs the messages to be built.
+The benchmark sends images of a rendered hand at a fixed rate. `~/reconstruct` alternates between idle and a request of 8
+hypotheses with fit. The age is `HandArray.latency`: the time from the image stamp to the publication of the result. Build the
+messages first.
 """
 
 import argparse
@@ -27,14 +28,14 @@ from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.msg import HandArray
 from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
-# 230 kB: fits the shared memory that Fast DDS gives a process without a profile.
+# 230 kB: fits the default shared memory of Fast DDS.
 _SIZE = (320, 240)
 _VIEWS, _START_S, _STEPS = 20, 120.0, 1000
 
 
 @dataclass
 class Window:
-    """What was sent and came back in some time."""
+    """Sent images and received results in a time window."""
 
     seconds: float = 0.0
     sent: int = 0
@@ -47,7 +48,7 @@ class Window:
 
 
 class StreamAndClient(Node):
-    """Camera and audience of the stream, and the one who asks for reconstructions."""
+    """Publishes images, receives the results, and requests reconstructions."""
 
     def __init__(self, rate_hz: float) -> None:
         super().__init__("beside_stream", namespace=NAMESPACE)
@@ -86,16 +87,16 @@ class StreamAndClient(Node):
         self.window = Window()
 
     def wait(self, future: Future, limit_s: float = _START_S) -> object:
-        """Result of a future, or None after a time."""
+        """Returns the result of a future, or None after the time limit."""
         rclpy.spin_until_future_complete(self, future, timeout_sec=limit_s)
         return future.result()
 
     def begin(self) -> ClientGoalHandle:
-        """A reconstruction that has begun."""
+        """Starts a reconstruction and waits for its first step."""
         self.steps = 0
         goal = ReconstructHand.Goal(image=self._images[0], camera_info=self._info, n=8, steps=_STEPS, fit=True)
         handle = self.wait(self.client.send_goal_async(goal, feedback_callback=self._on_feedback))
-        spin_until(self, lambda: self.steps, _START_S, "the reconstruction does not begin; is the graph diffusion in models/?")
+        spin_until(self, lambda: self.steps, _START_S, "the graph diffusion of models/ did not start a reconstruction")
         return handle
 
     def _on_feedback(self, message: object) -> None:
@@ -106,10 +107,10 @@ def main() -> None:
     """Command line: see the module docstring."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rate", type=float, default=20.0, help="images per second")
-    parser.add_argument("--seconds", type=float, default=8.0, help="of each window")
-    parser.add_argument("--rounds", type=int, default=3, help="windows of each kind")
+    parser.add_argument("--seconds", type=float, default=8.0, help="length of each window")
+    parser.add_argument("--rounds", type=int, default=3, help="number of windows with and without requests")
     args = parser.parse_args()
-    # A domain of our own, so that no other graph on this machine takes part.
+    # A separate ROS domain keeps other graphs on this machine out of the benchmark.
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
     rclpy.init()
     process = start("hand_mesh_node", {})
@@ -129,7 +130,7 @@ def main() -> None:
         stop(process)
         rclpy.try_shutdown()
     say(f"stream alone: {alone}")
-    say(f"beside a reconstruction: {beside}; {steps / beside.seconds:.1f} denoising steps of 8 hypotheses a second")
+    say(f"beside a reconstruction: {beside}; {steps / beside.seconds:.1f} denoising steps of 8 hypotheses per second")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Memory of the node over a long video: camera_node repeats it, hand_mesh_node answers it, and somebody subscribes to everything.
+"""Measures the memory of hand_mesh_node over a long time. camera_node repeats a video, and an observer subscribes to all outputs.
 
     python -m benchmarks.stream.endurance --video hand.mp4 --minutes 20
 
-The memory is what the node says of itself on /diagnostics. Needs the messages to be built.
+The memory comes from the node's /diagnostics. Build the messages first.
 """
 
 import argparse
@@ -27,12 +27,12 @@ _OUTPUTS = {
     "joint_cloud": PointCloud2,
     "markers": MarkerArray,
 }
-# Minutes after which the memory is told, as far as the run is that long.
+# Times of the memory reports in minutes, up to the length of the run.
 _TOLD_AT = (1, 2, 5, 10, 20, 40, 60)
 
 
 class Observer(Node):
-    """Takes every output and keeps the newest diagnostics of the node."""
+    """Receives every output and keeps the newest diagnostics of the node."""
 
     def __init__(self) -> None:
         super().__init__("observer", namespace=NAMESPACE)
@@ -47,7 +47,7 @@ class Observer(Node):
                 self.values = {item.key: item.value for item in status.values}
 
     def _on_output(self, message: object) -> None:
-        """Receiving is all."""
+        """Does nothing: the subscription alone creates the load."""
 
 
 def main() -> None:
@@ -57,17 +57,17 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--rate", type=float, default=15.0, help="images per second")
     args = parser.parse_args()
-    # A domain of our own, so that no other graph on this machine takes part.
+    # A separate ROS domain keeps other graphs on this machine out of the benchmark.
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
     rclpy.init()
     observer = Observer()
     camera = {"source": str(args.video.resolve()), "loop": "true", "rate_hz": f"{args.rate:.1f}"}
     processes = [start("hand_mesh_node", {}), start("camera_node", camera)]
     try:
-        spin_until(observer, lambda: int(observer.values.get("results", 0)) > 0, START_S, "no image was answered")
+        spin_until(observer, lambda: int(observer.values.get("results", 0)) > 0, START_S, "hand_mesh_node sent no result")
         watch(observer, args.minutes)
         if any(process.poll() is not None for process in processes):
-            raise SystemExit("a node has ended before its time")
+            raise SystemExit("a node ended before the end of the benchmark")
     finally:
         for process in processes:
             stop(process)
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def watch(observer: Observer, minutes: float) -> None:
-    """Prints memory and counts at some moments and at the end."""
+    """Prints memory and counts at some times and at the end."""
     started_s = time.monotonic()
     for moment in [*(minute for minute in _TOLD_AT if minute < minutes), minutes]:
         spin_until(observer, lambda moment=moment: time.monotonic() > started_s + 60 * moment, math.inf, "")

@@ -1,10 +1,11 @@
-"""A video through the real graph: camera_node and hand_mesh_node as processes, results counted where a user would receive them.
+"""Sends a video through the real graph: camera_node and hand_mesh_node run as processes, and a subscriber counts the results.
 
     python -m benchmarks.stream --video hand.mp4
 
-Two passes: in lock-step (the next image when the last was answered), then at a set rate, where newest wins. A frame counts if
-`hands` and `meshes` both hold exactly one hand under its stamp. The age of a result is the time from the image's stamp, given by
-camera_node just before sending, to the arrival of `meshes` here. Needs the messages to be built.
+The benchmark has two passes. In lock-step, camera_node sends the next image after the result of the last image. In the second
+pass, camera_node sends at a fixed rate, and hand_mesh_node takes the newest image. A frame counts if `hands` and `meshes` each
+hold exactly one hand with its stamp. camera_node stamps an image just before sending. The age of a result is the time from this
+stamp to the arrival of `meshes` at the subscriber. Build the messages first.
 """
 
 import argparse
@@ -34,22 +35,22 @@ START_S, _END_S = 120.0, 900.0
 
 @dataclass
 class Received:
-    """What arrived, by the stamp of the image in nanoseconds."""
+    """Received results, by the stamp of the image in nanoseconds."""
 
     hands: dict[int, int] = field(default_factory=dict)
     meshes: dict[int, int] = field(default_factory=dict)
     ages_s: list[float] = field(default_factory=list)
-    answered: int = 0  # images, as hand_mesh_node counts them
+    answered: int = 0  # number of images with a result, counted by hand_mesh_node
     is_ready: bool = False
 
 
 class Observer(Node):
-    """Subscribes to both nodes' topics."""
+    """Subscribes to the topics of hand_mesh_node."""
 
     def __init__(self) -> None:
         super().__init__("observer", namespace=NAMESPACE)
         self.received = Received()
-        # Deep queues: a busy moment here must not look like a loss there.
+        # Deep queues: a delay in this process must not look like a loss in the node.
         deep = QoSProfile(depth=1000)
         self.create_subscription(HandArray, "hands", self._on_hands, deep)
         self.create_subscription(HandMeshArray, "meshes", self._on_meshes, deep)
@@ -73,14 +74,14 @@ def main() -> None:
     """Command line: see the module docstring."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--video", type=Path, required=True)
-    parser.add_argument("--rate", type=float, default=30.0, help="images per second of the second pass; 0 leaves it out")
+    parser.add_argument("--rate", type=float, default=30.0, help="images per second of the second pass; 0 skips this pass")
     parser.add_argument("--max-hands", type=int, default=2)
     args = parser.parse_args()
-    # A domain of our own, so that no other graph on this machine takes part.
+    # A separate ROS domain keeps other graphs on this machine out of the benchmark.
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
     n_frames = count_frames(args.video)
     rclpy.init()
-    # Stamps of the source: the first image, sent until the node is ready, then counts once.
+    # Source stamps: camera_node repeats the first image until the node is ready, and this image then counts once.
     report_lock_step(run(args.video, args.max_hands, {"lock_step": "true", "stamps": "source"}), n_frames)
     if args.rate:
         report_rate(run(args.video, args.max_hands, {"rate_hz": f"{args.rate:.1f}"}), n_frames, args.rate)
@@ -88,7 +89,7 @@ def main() -> None:
 
 
 def count_frames(video: Path) -> int:
-    """Frames that can be read; what a file says of itself is often wrong."""
+    """Counts the readable frames, because the frame count in a video file is often wrong."""
     capture, count = cv2.VideoCapture(str(video)), 0
     while capture.grab():
         count += 1
@@ -98,10 +99,10 @@ def count_frames(video: Path) -> int:
 
 
 def run(video: Path, max_hands: int, camera_settings: dict[str, str]) -> Received:
-    """Sends a video through the graph and returns what arrived.
+    """Sends a video through the graph and returns the received results.
 
     Raises:
-        SystemExit: if a node does not start or does not come to its end.
+        SystemExit: if a node does not start or does not finish.
     """
     observer = Observer()
     node = start("hand_mesh_node", {"max_hands": str(max_hands)})
@@ -109,7 +110,7 @@ def run(video: Path, max_hands: int, camera_settings: dict[str, str]) -> Receive
     try:
         spin_until(observer, lambda: observer.received.is_ready, START_S, "hand_mesh_node sent no topology")
         camera = start("camera_node", {"source": str(video.resolve()), **camera_settings})
-        spin_until(observer, lambda: camera.poll() is not None, _END_S, "camera_node did not come to the end of the video")
+        spin_until(observer, lambda: camera.poll() is not None, _END_S, "camera_node did not reach the end of the video")
         if camera.returncode:
             raise SystemExit(f"camera_node ended with code {camera.returncode}")
         settled = time.monotonic() + 1.0
@@ -122,14 +123,14 @@ def run(video: Path, max_hands: int, camera_settings: dict[str, str]) -> Receive
 
 
 def start(name: str, parameters: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Starts a node of this package with parameters, quiet below warnings."""
+    """Starts a node of this package with parameters and the log level "warn"."""
     given = [argument for key, value in parameters.items() for argument in ("-p", f"{key}:={value}")]
     arguments = ["--log-level", "warn", "-r", f"__ns:=/{NAMESPACE}", *given]
     return subprocess.Popen(launcher.command(name, arguments))
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends a node as Ctrl-C would, by force if it does not listen."""
+    """Stops a node with SIGINT, and kills the node if it does not stop."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
         try:
@@ -140,10 +141,10 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def spin_until(node: Node, is_done: Callable[[], bool], limit_s: float, complaint: str) -> None:
-    """Handles messages until `is_done()`.
+    """Processes messages until `is_done()`.
 
     Raises:
-        SystemExit: with `complaint` after `limit_s`.
+        SystemExit: with the message `complaint` after `limit_s`.
     """
     end_s = time.monotonic() + limit_s
     while not is_done():
@@ -162,7 +163,7 @@ def report_lock_step(received: Received, n_frames: int) -> None:
 
 
 def report_rate(received: Received, n_frames: int, rate_hz: float) -> None:
-    """Prints the share processed and the age of the results."""
+    """Prints the share of processed images and the age of the results."""
     say(f"{rate_hz:g} Hz: {n_frames} frames, {received.answered} processed = {received.answered / n_frames:.1%}")
     if received.ages_s:
         p50, p95, p99 = np.percentile(1e3 * np.array(received.ages_s), [50, 95, 99])

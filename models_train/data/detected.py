@@ -1,12 +1,11 @@
-"""Makes training views with the real detector: random scenes, rendered, and what the detector says of them.
+"""Makes training views with the real detector: renders random scenes and stores the detector's results.
 
     .venv/bin/python -m models_train.data.detected --out runs/detected --count 130000 --seed 0
     .venv/bin/python -m models_train.data.detected --out runs/detected --count 4000 --seed 1 --held-out
     .venv/bin/python -m models_train.data.detected --out runs/natural --count 3000 --seed 8 --held-out --natural
 
-Writes shards of `SHARD_SIZE` hands, and says what share of the drawn hands the detector found. An interrupted run goes on where
-it stopped, and several seeds may run side by side.
-About 50 hands a second on one core.
+Writes shards of `SHARD_SIZE` hands and prints the share of hands that the detector found. The same command resumes an interrupted
+run. Several seeds may run at the same time. One core makes about 50 hands per second.
 """
 
 import argparse
@@ -25,16 +24,16 @@ from hand_mesh_ros.core.types import Frame, HandDetection
 from models_train.data.scenes import Scene, SceneMaker
 
 SHARD_SIZE = 1000
-# Most views are of a hand that is being followed; the rest is found by its palm, as at first sight.
+# Share of views with a tracked hand. In the other views the palm detector finds the hand, as in a first image.
 _SHARE_FOLLOWED = 0.8
-# How far off last image's keypoints are, relative to the hand's extent: shift of the whole hand, and each joint.
+# Errors of the previous keypoints, relative to the hand's extent: shift of the whole hand, and shift of each joint.
 _MOTION, _JITTER = 0.12, 0.05
-# Farther off than this share of the hand's extent the detector looks at something else, not at this hand.
+# With a larger error than this share of the hand's extent, the detector looks at another object.
 _ASTRAY = 0.7
 
 
 def observe(detector: HandDetector, scene: Scene, rng: np.random.Generator) -> HandDetection | None:
-    """What the detector says of the hand in a scene; None if it misses it or takes it for a left one."""
+    """Returns the detection of the hand in a scene; None if the detector misses the hand or reports a left hand."""
     frame = Frame(scene.rgb, scene.camera_matrix)
     truth = camera.project(scene.joints_m, scene.camera_matrix)
     extent = np.sqrt(((truth - truth.mean(0)) ** 2).sum(-1).mean())
@@ -58,7 +57,7 @@ def _followed(keypoints_px: np.ndarray) -> HandDetection:
 
 
 def records(seed: int, shard: int, held_out: bool, natural: bool = False) -> Iterator[dict[str, np.ndarray]]:
-    """Endless views, each as the arrays that a shard stacks; the same for the same arguments."""
+    """Yields views without end, each as the arrays of a shard. The same arguments give the same views."""
     rng = np.random.default_rng((seed, shard, int(held_out)))
     maker = SceneMaker(rng, held_out, natural=natural)
     detector = HandDetector(default_models_dir(), PipelineConfig(max_hands=1, min_score=0.3, threads=1))
@@ -83,7 +82,7 @@ def records(seed: int, shard: int, held_out: bool, natural: bool = False) -> Ite
 
 
 def write_shard(path: Path, seed: int, shard: int, held_out: bool, natural: bool = False) -> None:
-    """One file of `SHARD_SIZE` views, written under another name first, so that a broken run leaves no broken file."""
+    """Writes a file of `SHARD_SIZE` views. A temporary name prevents incomplete files after an interruption."""
     source = records(seed, shard, held_out, natural)
     rows = [next(source) for _ in range(SHARD_SIZE)]
     partial = path.with_suffix(".partial")
@@ -99,8 +98,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--held-out", action="store_true", help="scenes of the kind that is kept from training")
-    parser.add_argument("--natural", action="store_true", help="poses and views as people hold their hands")
+    parser.add_argument("--held-out", action="store_true", help="scenes of the held-out set")
+    parser.add_argument("--natural", action="store_true", help="natural poses and views of hands")
     args = parser.parse_args()
     kind = "held_out" if args.held_out else "train"
     args.out.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""Hands with everything that the graph diffusion may be told of them: kinematic ones, and rendered ones with image features.
+"""Hands with all conditions of the graph diffusion: kinematic hands, and rendered hands with image features.
 
-Shards of rendered hands (`models_train.data.detected`) are read one at a time, each for some steps of the training: all of them
-would not fit into the memory of a small machine.
+The training reads one shard of rendered hands (`models_train.data.detected`) at a time and uses the shard for some steps. All
+shards together do not fit into the memory of a small machine.
 """
 
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ from models_train.hands.sample import sample_hands
 
 RECIPE = "models_train.data.graph_samples: kinematic hands with modelled keypoints"
 STORED_RECIPE = f"{RECIPE}; half of the hands rendered, with what the real detector says of them"
-# Some skeletons and keypoints are exact, as are those of a user who asks for a certain hand.
+# Share of exact skeletons and keypoints. A user may also give exact values for a specific hand.
 _SHARE_EXACT = 0.25
 _STEPS_PER_SHARD = 40
 
 
 @dataclass(frozen=True)
 class GraphSamples:
-    """Right hands, n of them, each with what is seen of it; all float32."""
+    """n right hands, each with its conditions; all arrays are float32."""
 
     vertices_m: np.ndarray  # (n, V, 3) palm frame of the true skeleton
-    joints_m: np.ndarray  # (n, 21, 3) with errors, palm frame by these very joints
+    joints_m: np.ndarray  # (n, 21, 3) with errors, palm frame of these joints
     palm_from_camera: np.ndarray  # (n, 3, 3) rotations by the joints with errors
     rays: np.ndarray  # (n, 21, 2)
     confidence: np.ndarray  # (n, 21)
@@ -36,24 +36,24 @@ class GraphSamples:
 
 
 class StoredHands:
-    """Rendered hands with image features, from shards in turn."""
+    """Rendered hands with image features. The training uses the shards in turn."""
 
     def __init__(self, folder: Path, kind: str) -> None:
-        """Lists them.
+        """Lists the shards.
 
         Args:
-            folder: where `models_train.data.detected` wrote to.
+            folder: output folder of `models_train.data.detected`.
             kind: "train" or "held_out".
 
         Raises:
-            ValueError: if there are none.
+            ValueError: if the folder has no shards of this kind.
         """
         self._paths = sorted(folder.glob(f"{kind}_*.npz"))
         if not self._paths:
             raise ValueError(f"no {kind}_*.npz in {folder}; make them with python -m models_train.data.detected")
 
     def sample(self, rng: np.random.Generator, n: int, step: int, hand: HandModel) -> GraphSamples:
-        """`n` random hands of the shard whose turn it is at `step`."""
+        """Returns `n` random hands of the shard for `step`."""
         shard = _load(self._paths[step // _STEPS_PER_SHARD % len(self._paths)])
         rows = rng.integers(len(shard["rays"]), size=n)
         picked = {name: array[rows] for name, array in shard.items()}
@@ -61,13 +61,13 @@ class StoredHands:
         return _told(rng, hand, surfaces, picked["joints_m"], picked["rays"], picked["confidence"], picked["features"])
 
     def feature_scale(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of each feature channel, (C, 1) each, over the first shard."""
+        """Returns mean and standard deviation of each feature channel, (C, 1) each, over the first shard."""
         features = _load(self._paths[0])["features"].astype(np.float32)
         return features.mean((0, 2, 3))[:, None], features.std((0, 2, 3))[:, None]
 
 
 def sample_kinematic(rng: np.random.Generator, n: int, hand: HandModel, held_out: bool = False) -> GraphSamples:
-    """`n` random hands without image."""
+    """Returns `n` random hands without images."""
     hands = sample_hands(rng, n, held_out)
     placed = views.place(rng, hands.joints_m)
     cues = views.observe(rng, placed)
@@ -83,7 +83,7 @@ def _told(
     confidence: np.ndarray,
     features: np.ndarray | None,
 ) -> GraphSamples:
-    """Samples from surfaces in any frame and skeletons (n, 21, 3) in that of the camera, relative to it."""
+    """Makes samples from surfaces in any frame and skeletons (n, 21, 3) in the camera frame."""
     n = len(joints_m)
     true_joints = hand.joint_regressor @ surfaces_m
     exact = rng.uniform(size=(n, 1, 1)) < _SHARE_EXACT

@@ -1,6 +1,7 @@
-"""Which parts of a condition are withheld in training; HHMR (Li et al., CVPR 2024), section 4.2, "Conditions with random mask".
+"""Masks for parts of a condition in training; HHMR (Li et al., CVPR 2024), section 4.2, "Conditions with random mask".
 
-Two levels: whole conditions, each by itself and all at once; and within them fingers and image patches.
+The masks have two levels. The first level removes single conditions or all conditions. The second level removes fingers and image
+patches.
 """
 
 from dataclasses import dataclass
@@ -12,10 +13,10 @@ from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS
 
 @dataclass(frozen=True)
 class MaskRates:
-    """Probabilities; the paper's are not printed.
+    """Probabilities of removal. The paper does not give its values.
 
-    The 3D skeleton says nearly everything. Were it withheld as rarely as the image, the net would hardly ever have to look at an
-    image or at keypoints alone.
+    The 3D skeleton contains almost all information. With a low rate for the skeleton, the network would rarely train on an image
+    alone or on keypoints alone.
     """
 
     skeleton: float = 0.4
@@ -28,7 +29,7 @@ class MaskRates:
 
 @dataclass(frozen=True)
 class Masks:
-    """1 where a part is given, 0 where it is withheld; float32."""
+    """1 for a given part, 0 for a removed part; float32."""
 
     joints: np.ndarray  # (n, 21) of the 3D skeleton
     sight: np.ndarray  # (n, 21) of the 2D skeleton
@@ -36,7 +37,7 @@ class Masks:
 
 
 def draw_masks(rng: np.random.Generator, n: int, n_patches: int, rates: MaskRates) -> Masks:
-    """Random masks of `n` hands."""
+    """Returns random masks of `n` hands."""
     is_any = rng.uniform(size=(n, 1)) >= rates.all
     skeleton, sight, image = (is_any & (rng.uniform(size=(n, 1)) >= rate) for rate in (rates.skeleton, rates.sight, rates.image))
     patches = image & (rng.uniform(size=(n, n_patches)) >= rates.patch)
@@ -45,7 +46,7 @@ def draw_masks(rng: np.random.Generator, n: int, n_patches: int, rates: MaskRate
 
 
 def _fingers(rng: np.random.Generator, n: int, rate: float) -> np.ndarray:
-    """(n, 21) False for all joints of fingers that are withheld; the wrist is always given."""
+    """Returns (n, 21), False for all joints of removed fingers. The wrist is always given."""
     given = np.ones((n, N_JOINTS), bool)
     given[:, FINGER_JOINTS] = (rng.uniform(size=(n, len(FINGER_JOINTS))) >= rate)[..., None]
     return given

@@ -1,4 +1,4 @@
-"""Random pictures of hands: skin, sleeve, light, background, things in front and in the hand, and a camera's flaws."""
+"""Random pictures of hands: skin, sleeve, light, background, objects in front of and in the hand, and camera faults."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ SIZE_PX = (256, 256)
 _SHARE_BARE, _SHARE_WITH_OBJECT, _SHARE_OCCLUDED, _SHARE_SHOWN = 0.5, 0.2, 0.08, 0.65
 _FOV_DEG = (35.0, 110.0)
 _FAR_M = 1.3
-# Skin tones from here to there, 0 the lightest and 1 the darkest, are for tests only.
+# Ranges of held-out skin tones; 0 is the lightest tone and 1 the darkest tone.
 _HELD_OUT_TONES = ((0.25, 0.35), (0.7, 0.8))
 
 
@@ -36,11 +36,11 @@ class Scene:
     camera_matrix: np.ndarray  # (3, 3)
     joints_m: np.ndarray  # (21, 3)
     vertices_m: np.ndarray  # (V, 3)
-    depth_m: np.ndarray  # (256, 256) float32 along z of the nearest surface, 0 where there is only background
+    depth_m: np.ndarray  # (256, 256) float32 along z of the nearest surface; 0 is background
 
 
 class SceneMaker:
-    """Draws scenes; what is costly to make (skins, rooms) is drawn once and reused in new combinations."""
+    """Draws scenes. Skins and rooms take long to make, so the class makes a stock of these and combines them at random."""
 
     def __init__(
         self, rng: np.random.Generator, held_out: bool = False, n_skins: int = 40, n_rooms: int = 40, natural: bool = False
@@ -49,10 +49,10 @@ class SceneMaker:
 
         Args:
             rng: source of randomness.
-            held_out: draw from what is kept from training, for tests: poses, builds, skin tones and backgrounds.
-            n_skins: skins and sleeves in stock.
-            n_rooms: backgrounds in stock.
-            natural: most poses are recorded ones, and most views show the palm or the back.
+            held_out: draw from the held-out set: poses, builds, skin tones and backgrounds.
+            n_skins: number of skins and sleeves in stock.
+            n_rooms: number of backgrounds in stock.
+            natural: most poses are recorded poses, and most views show the palm or the back.
         """
         self._rng, self._hand, self._held_out, self._natural = rng, shipped_hand(), held_out, natural
         self._skins = [appearance.skin_colours(self._hand, rng, _tone(rng, held_out)) for _ in range(n_skins)]
@@ -61,7 +61,7 @@ class SceneMaker:
         self._rooms = [background((384, 384), rng) for _ in range(n_rooms)]
 
     def scenes(self, n: int) -> list[Scene]:
-        """`n` pictures of `n` hands."""
+        """Returns `n` pictures of `n` hands."""
         hands = sample_hands(self._rng, n, self._held_out, NATURAL_SHARE if self._natural else 0.0)
         return [self._scene(hands, index) for index in range(n)]
 
@@ -86,7 +86,7 @@ class SceneMaker:
         return Scene(rgb, camera_matrix, joints, vertices, depth)
 
     def _forearm(self, place: Callable[[np.ndarray], np.ndarray], skin: np.ndarray) -> Part:
-        """A sleeve or a bare forearm, bent at the wrist."""
+        """Returns a sleeve or a bare forearm, bent at the wrist."""
         sleeve, faces, colours = self._sleeves[self._rng.integers(len(self._sleeves))]
         bend = rotation_about(_unit(self._rng.normal(size=3)), self._rng.normal(0, 0.35))
         is_bare = self._rng.random() < _SHARE_BARE
@@ -109,7 +109,7 @@ def _tone(rng: np.random.Generator, held_out: bool) -> float:
 
 
 def _view(rng: np.random.Generator) -> np.ndarray:
-    """camera_from_wrist rotation, (3, 3): any view, most of them near the ways in which people show their hands to a camera."""
+    """Returns a random rotation camera_from_wrist, (3, 3). Most views are near a raised hand in front of a camera."""
     if rng.random() >= _SHARE_SHOWN:
         return Rotation.random(random_state=rng).as_matrix()
     raised = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0]])
@@ -119,11 +119,11 @@ def _view(rng: np.random.Generator) -> np.ndarray:
 
 
 def _camera(rng: np.random.Generator, radius_m: float, far_m: float) -> tuple[np.ndarray, np.ndarray]:
-    """K (3, 3) and the hand's centre (3,): the hand fills 40 to 85 % of the picture, from 0.2 m to `far_m`, off the axis too."""
+    """Returns K (3, 3) and the hand's centre (3,). The hand fills 40 to 85 % of the picture, from 0.2 m to `far_m`."""
     distance = np.exp(rng.uniform(np.log(DISTANCE_M[0]), np.log(far_m)))
     share = rng.uniform(0.40, 0.85)
     focal = share * 0.5 * SIZE_PX[0] * distance / radius_m
-    # The picture is a crop of a larger one: its principal point may lie anywhere within that one's field of view.
+    # The picture is a crop of a larger picture. The principal point may be anywhere in the field of view of the larger picture.
     reach = 0.7 * focal * np.tan(np.deg2rad(0.5 * rng.uniform(*_FOV_DEG)))
     aside = rng.uniform(-1, 1, 2) * min(reach, 0.7 * focal)
     middle = 0.5 * (np.array(SIZE_PX) - 1) + rng.uniform(-0.5, 0.5, 2) * (1 - share) * 0.5 * np.array(SIZE_PX)
@@ -134,7 +134,7 @@ def _camera(rng: np.random.Generator, radius_m: float, far_m: float) -> tuple[np
 
 
 def _object(rng: np.random.Generator, centre_m: np.ndarray, size_m: float) -> Part:
-    """A ball, box or cylinder of about this radius."""
+    """Returns a ball, box or cylinder with about this radius."""
     radius = size_m * rng.uniform(0.5, 1.3)
     kind = rng.integers(3)
     if kind == 0:
@@ -153,7 +153,7 @@ def _picture(
     camera_matrix: np.ndarray,
     background: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Colours (256, 256, 3) uint8 with a camera's flaws, and depth (256, 256) metres."""
+    """Returns colours (256, 256, 3) uint8 with camera faults, and depth (256, 256) in metres."""
     vertices, faces, colours = zip(*parts)
     offsets = np.cumsum([0, *(len(points) for points in vertices[:-1])])
     joined = np.concatenate([face + offset for face, offset in zip(faces, offsets)])
@@ -176,7 +176,7 @@ def _picture(
 
 
 def _flaws(rng: np.random.Generator, rgb: np.ndarray) -> np.ndarray:
-    """Blur of focus and motion, sensor noise, compression."""
+    """Adds blur of focus and motion, sensor noise and compression."""
     if rng.random() < 0.25:
         rgb = cv2.GaussianBlur(rgb, (0, 0), rng.uniform(0.4, 1.2))
     if rng.random() < 0.1:

@@ -1,4 +1,4 @@
-"""Stored views by the real detector (`models_train.data.detected`), drawn at random, with cues and patches withheld."""
+"""Random stored views of the real detector (`models_train.data.detected`), with some cues and patches removed."""
 
 from dataclasses import fields, replace
 from pathlib import Path
@@ -10,11 +10,11 @@ from models_train.data import views
 from models_train.data.views import Views
 
 RECIPE = "models_train.data.detected: rendered scenes seen by the real detector"
-# On renders the detector errs more than on photographs. So views are drawn by how near its keypoints are: half as often from this
-# error on, relative to the hand's extent, and much less often beyond; and part of them get errors as on photographs, so that the
-# models learn what an image adds to good keypoints.
+# The detector's errors are larger on renders than on photographs. The training therefore draws views by keypoint error, relative
+# to the hand's extent: a view with this error has half the probability, and a view with a larger error much less. Part of the
+# views get errors like those on photographs. The models thus learn the benefit of an image in addition to good keypoints.
 _TYPICAL_ERROR, _SHARE_MODELLED_CUES = 0.18, 0.5
-# So that either stage works without them, and trusts none of them blindly: depth, world landmarks, image features.
+# Shares of views without depth, world landmarks and image features. The models then work without these cues.
 _SHARE_WITHHELD = np.array([0.1, 0.2, 0.25])
 _FIELDS = ("rays", "confidence", "depth", "world_m", "in_crop", "joints_m", "features")
 
@@ -23,15 +23,15 @@ class StoredViews:
     """All shards of one kind, in memory."""
 
     def __init__(self, folder: Path, kind: str, with_surface: bool = False) -> None:
-        """Reads them.
+        """Reads the shards.
 
         Args:
-            folder: where `models_train.data.detected` wrote to.
+            folder: output folder of `models_train.data.detected`.
             kind: "train" or "held_out".
-            with_surface: read the vertices too.
+            with_surface: also read the vertices.
 
         Raises:
-            ValueError: if there are none.
+            ValueError: if the folder has no shards of this kind.
         """
         paths = sorted(folder.glob(f"{kind}_*.npz"))
         if not paths:
@@ -45,13 +45,13 @@ class StoredViews:
         return len(self._arrays["rays"])
 
     def pick(self, rows: np.ndarray, given: np.ndarray) -> tuple[Views, np.ndarray]:
-        """Views with the cues that are `given`, (n, 3), and image features (n, 192, 7, 7) float32."""
+        """Returns views with the cues in `given`, (n, 3), and image features (n, 192, 7, 7) float32."""
         row = {name: array[rows] for name, array in self._arrays.items()}
         cues = Cues(row["rays"], row["confidence"], row["depth"], row["world_m"], row["in_crop"], given)
         return Views(cues, row["joints_m"]), row["features"].astype(np.float32)
 
     def sample(self, rng: np.random.Generator, n: int) -> tuple[Views, np.ndarray]:
-        """`n` random views, with cues withheld at random."""
+        """Returns `n` random views, with some cues removed at random."""
         seen, features = self.pick(self.random_rows(rng, n), self.random_given(rng, n))
         modelled = views.observe(rng, seen.joints_m)
         swapped = rng.uniform(size=n) < _SHARE_MODELLED_CUES
@@ -59,19 +59,19 @@ class StoredViews:
         return Views(_chosen(swapped, modelled, seen.cues), seen.joints_m), features
 
     def random_rows(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        """(n,) indices of views, those that the detector saw well more often."""
+        """Returns (n,) indices of views. Views with a small keypoint error are more frequent."""
         return np.searchsorted(self._cumulated, rng.uniform(0, self._cumulated[-1], n))
 
     def random_given(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        """(n, 3) which cues count."""
+        """Returns (n, 3): 1 for a given cue."""
         return (rng.uniform(size=(n, 3)) >= _SHARE_WITHHELD).astype(float)
 
     def vertices_m(self, rows: np.ndarray) -> np.ndarray:
-        """(n, V, 3) surfaces of the views, camera axes, wrist in the origin."""
+        """Returns surfaces (n, V, 3) of the views, in camera axes with the wrist at the origin."""
         return self._arrays["vertices_m"][rows].astype(np.float32)
 
     def _keypoint_error(self) -> np.ndarray:
-        """Mean distance of the keypoints from the true ones, (n,), relative to the extent of the hand in the image."""
+        """Returns the mean distance to the true keypoints, (n,), relative to the extent of the hand in the image."""
         joints_m = self._arrays["joints_m"]
         truth = joints_m[..., :2] / joints_m[..., 2:]
         extent = np.sqrt(((truth - truth.mean(1, keepdims=True)) ** 2).sum(-1).mean(1))
@@ -79,14 +79,14 @@ class StoredViews:
 
 
 def _in_crop(rays: np.ndarray, cues: Cues) -> np.ndarray:
-    """Where other rays (n, 21, 2) of the same hands lie in the crop, by the affine map that `cues` show."""
+    """Returns the crop positions of other rays (n, 21, 2) of the same hands, by the affine map in `cues`."""
     ones = np.ones((*rays.shape[:-1], 1))
     known, wanted = np.concatenate([cues.rays, ones], -1), np.concatenate([rays, ones], -1)
     return wanted @ (np.linalg.pinv(known) @ cues.in_crop)
 
 
 def _chosen(is_first: np.ndarray, first: Cues, second: Cues) -> Cues:
-    """Of n views each from the one or the other."""
+    """Returns n views, each from the first or the second set."""
 
     def of(name: str) -> np.ndarray:
         one, other = getattr(first, name), getattr(second, name)

@@ -1,4 +1,4 @@
-"""Views of random skeletons with a model of the detector's errors: endless and quick, but without what only an image shows."""
+"""Views of random skeletons with a model of the detector's errors. These views are fast to make, but have no image features."""
 
 from dataclasses import dataclass
 
@@ -12,42 +12,41 @@ from models_train.hands.poses import NATURAL_SHARE
 from models_train.hands.sample import sample_joints
 
 RECIPE = "models_train.data.views: kinematic hands, modelled detector errors"
-# Of natural views: how many show the palm or the back of the hand, and how far these are turned away from facing the camera.
+# Natural views: share of views of the palm or the back, and spread of their rotation away from the camera.
 _SHARE_SHOWN, _SWING_RAD = 0.85, 0.45
 DISTANCE_M = (0.2, 2.6)
-# Rotation of a raised hand whose palm faces the camera: the wrist frame's x to the camera, z up.
+# Rotation of a raised hand with the palm to the camera: x of the wrist frame points to the camera, z points up.
 _RAISED = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0]])
 _BACK = np.diag([-1.0, -1.0, 1.0])
-# Detector errors relative to the hand's extent in the image: their shape is that of the real detector on natural renders
-# (`models_train.data.detected --natural`), their size between that on renders and that on clear images.
-_KEYPOINT_STD, _JOINT_SHARE, _FINGER_SHARES = 0.06, 0.8, (0.3, 1.6)  # of a joint by itself, of its finger from base to tip
-# The landmark model's depth: right on the whole, but tilted, squeezed and finger-wise wrong (19 mm in all).
+# Detector errors relative to the hand's extent in the image. Their distribution follows the real detector on natural renders
+# (`models_train.data.detected --natural`). Their size is between the size on renders and the size on clear images.
+_KEYPOINT_STD, _JOINT_SHARE, _FINGER_SHARES = 0.06, 0.8, (0.3, 1.6)  # per joint; per finger from base to tip
+# Depth errors of the landmark model: tilt, scale and errors per finger (19 mm in total).
 _TILT_STD, _FINGER_DEPTH_STD, _JOINT_DEPTH_STD = 0.18, 0.18, 0.10
 _DEPTH_GAIN = (0.5, 1.25)
-# Its metric landmarks: of smaller hands than these, and half of their errors are not those of the keypoints and the depths.
+# Errors of its metric landmarks: the hands are too small, and half of the errors are independent of keypoints and depths.
 _WORLD_SIZE, _WORLD_OWN = (0.6, 1.05), 0.6
-# Where in a hand a joint lies is a matter of definition, which differs between annotators and between hands: keypoints are
-# to be believed more than exact proportions.
+# Annotators define joint positions differently, and hands differ. The models should trust keypoints more than exact proportions.
 _DEFINITION_STD_M = 0.003
-# Of depths; and of metric landmarks, without which the models are better, on natural renders as on photographs.
+# Shares of views without depths and without metric landmarks. Metric landmarks make the models worse, on renders and photographs.
 _SHARES_WITHHELD = (0.15, 1.0)
 
 
 @dataclass(frozen=True)
 class Views:
-    """Right hands as seen by a camera, with the truth."""
+    """Right hands in the view of a camera, with the truth."""
 
     cues: Cues  # of n hands
     joints_m: np.ndarray  # (n, 21, 3) camera axes, any origin, average adult size
 
 
 def place(rng: np.random.Generator, joints_m: np.ndarray, natural: bool = False) -> np.ndarray:
-    """Skeletons (n, 21, 3) put in front of a camera, 0.2 to 2.6 m away, up to 40 degrees off its axis.
+    """Places skeletons (n, 21, 3) in front of a camera, 0.2 to 2.6 m away, up to 40 degrees off its axis.
 
     Args:
         rng: source of randomness.
         joints_m: (n, 21, 3) in the wrist frame; more points of each hand may follow.
-        natural: turned as by `natural_rotations`, or else any way.
+        natural: use `natural_rotations` instead of uniform random rotations.
     """
     n = len(joints_m)
     rotations = natural_rotations(rng, n) if natural else Rotation.random(n, random_state=rng).as_matrix()
@@ -59,9 +58,9 @@ def place(rng: np.random.Generator, joints_m: np.ndarray, natural: bool = False)
 
 
 def natural_rotations(rng: np.random.Generator, n: int) -> np.ndarray:
-    """camera_from_wrist rotations (n, 3, 3) as cameras before people, above tables, on heads and on wrists see hands.
+    """Returns rotations camera_from_wrist (n, 3, 3) for cameras in front of people, above tables, on heads and on wrists.
 
-    Most show the palm or the back, half of these each, rolled any way and swung a little; the others are turned any way.
+    Most views show the palm or the back, in equal shares, with any roll and a small swing. The other views have any rotation.
     """
     facing = np.where(rng.uniform(size=(n, 1, 1)) < 0.5, _RAISED @ _BACK, _RAISED)
     roll = Rotation.from_euler("z", rng.uniform(-np.pi, np.pi, (n, 1))).as_matrix()
@@ -72,17 +71,17 @@ def natural_rotations(rng: np.random.Generator, n: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Errors:
-    """What is wrong with one look at n hands; two outputs of one landmark model share most of it."""
+    """Errors of one detection of n hands. The two outputs of a landmark model share most of these errors."""
 
-    hardness: np.ndarray  # (n, 1): some images are much harder than others
+    hardness: np.ndarray  # (n, 1): scale of the errors, because some images are much harder than others
     keypoint: np.ndarray  # (n, 21, 2) relative to the hand's extent
-    tilt: np.ndarray  # (n, 2) depth per place in the image
+    tilt: np.ndarray  # (n, 2) depth error per image position
     depth: np.ndarray  # (n, 21) relative to the hand's extent
-    gain: np.ndarray  # (n, 1) on true depth
+    gain: np.ndarray  # (n, 1) factor on true depth
 
     @classmethod
     def sample(cls, rng: np.random.Generator, n: int) -> "_Errors":
-        # Joints of one finger err together, its tip the most.
+        # The joints of a finger have a common error. The tip has the largest error.
         keypoint = rng.normal(0, _JOINT_SHARE, (n, N_JOINTS, 2))
         finger = rng.normal(0, 1, (n, 5, 1, 2)) * np.linspace(*_FINGER_SHARES, 4)[:, None]
         keypoint[:, FINGER_JOINTS.ravel()] += finger.reshape(n, -1, 2)
@@ -97,7 +96,7 @@ class _Errors:
         )
 
     def blended(self, other: "_Errors", share: float) -> "_Errors":
-        """Errors as large as these, but only in part the same; the hardness stays."""
+        """Returns errors of the same size that share only a part with these errors. The hardness stays."""
         own, alien = np.sqrt(1 - share), np.sqrt(share)
         return _Errors(
             self.hardness,
@@ -108,17 +107,17 @@ class _Errors:
         )
 
     def of_keypoints(self, extent: np.ndarray) -> np.ndarray:
-        """Errors (n, 21, 2) of rays, for hands of extents (n, 1)."""
+        """Returns errors (n, 21, 2) of rays, for hands with extents (n, 1)."""
         return (self.hardness * extent)[..., None] * self.keypoint
 
     def of_depth(self, true: np.ndarray, extent: np.ndarray) -> np.ndarray:
-        """Depths (n, 21) as reported, for joints (n, 21, 3) in the axes of the line of sight over their distance."""
+        """Returns reported depths (n, 21), for joints (n, 21, 3) in line-of-sight axes, divided by their distance."""
         tilted = (self.tilt[:, None] * (true[..., :2] - true[..., :2].mean(1, keepdims=True))).sum(-1)
         return self.gain * true[..., 2] + self.hardness * (tilted + extent * self.depth)
 
 
 def observe(rng: np.random.Generator, joints_m: np.ndarray) -> Cues:
-    """Cues of skeletons (n, 21, 3) in the camera frame; depths withheld at random, the others always."""
+    """Returns cues of skeletons (n, 21, 3) in the camera frame. Some depths and all other optional cues are missing."""
     n = len(joints_m)
     rays = joints_m[..., :2] / np.maximum(joints_m[..., 2:], 0.03)
     extent = np.sqrt(((rays - rays.mean(1, keepdims=True)) ** 2).sum(-1).mean(1))[:, None]
@@ -126,7 +125,7 @@ def observe(rng: np.random.Generator, joints_m: np.ndarray) -> Cues:
     sight = camera.sight_from_camera(rays.mean(1))
     true = (joints_m - joints_m[:, :1]) @ np.swapaxes(sight, -1, -2) / distance_m
     errors = _Errors.sample(rng, n)
-    # The landmark model answers twice: in the image, and with metric landmarks that err in a way of their own.
+    # The landmark model has two outputs: landmarks in the image, and metric landmarks with partly independent errors.
     others = errors.blended(_Errors.sample(rng, n), _WORLD_OWN)
     lateral = true[..., :2] + others.of_keypoints(extent)
     size = rng.uniform(*_WORLD_SIZE, (n, 1, 1))
@@ -144,18 +143,18 @@ def observe(rng: np.random.Generator, joints_m: np.ndarray) -> Cues:
 
 
 def sample_views(rng: np.random.Generator, n: int, natural_share: float = NATURAL_SHARE, held_out: bool = False) -> Views:
-    """`n` views of random hands, without image features.
+    """Returns `n` views of random hands, without image features.
 
     Args:
         rng: source of randomness.
         n: number of views.
-        natural_share: of recorded poses; above 0 the views are natural too.
-        held_out: poses and builds that are kept from training.
+        natural_share: share of recorded poses; above 0 the views are also natural.
+        held_out: use poses and builds of the held-out set.
     """
     joints_m = redefined(rng, place(rng, sample_joints(rng, n, held_out, natural_share), natural_share > 0))
     return Views(observe(rng, joints_m), joints_m)
 
 
 def redefined(rng: np.random.Generator, joints_m: np.ndarray) -> np.ndarray:
-    """Skeletons (n, 21, 3) whose joints lie where another annotator would put them."""
+    """Moves the joints of skeletons (n, 21, 3) to the positions of a different joint definition."""
     return joints_m + rng.normal(0, _DEFINITION_STD_M, joints_m.shape)

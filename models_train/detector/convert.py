@@ -1,20 +1,20 @@
 """Makes models/palm_detection.onnx and models/hand_landmark.onnx from the TensorFlow Lite models of MediaPipe Hands.
 
-One command, from the root of the repository, in the environment of the package (of which it needs numpy, onnx, onnxruntime):
+Run one command from the root of the repository, in the environment of the package (with numpy, onnx and onnxruntime):
 
     python -m models_train.detector.convert
 
-It fetches `mediapipe==0.10.21` (the wheel that carries both models, Apache-2.0; nothing of it is run) and makes a scratch
-environment with `tensorflow-cpu==2.21.0` and `tf2onnx==1.17.0` (about 2 GB, `--scratch` names the folder and keeps it). The
-result is the same to the byte every time; its sha256 stands in models/MANIFEST.
+The command downloads `mediapipe==0.10.21` (Apache-2.0). This wheel contains the two models. The command runs no code of the
+wheel. It also makes a scratch environment with `tensorflow-cpu==2.21.0` and `tf2onnx==1.17.0` (about 2 GB; `--scratch` sets the
+folder and keeps it). The result is identical to the byte every time. models/MANIFEST has its sha256.
 
-Beyond the conversion each graph gets
-- an input `image` of uint8, so that the caller need not normalise,
-- outputs under plain names, without batch axes,
-- `features` of the landmark model: (192, 7, 7), the last map of the bottleneck width before global pooling. The map of 1152
-  channels that follows is a function of it, and six times as large. Each of its 7x7 cells spans 32 px of the crop,
-- parametric rectifiers of the palm model written as a pair of depthwise 1x1 convolutions, which halves its time on a CPU,
-- weights stored as float16. They are float16 in the original files too, so nothing is lost.
+In addition to the conversion, the command makes these changes to each graph:
+- The input `image` is uint8, so the caller does not normalise the image.
+- The outputs have plain names and no batch axes.
+- The landmark model has the output `features`, (192, 7, 7): the last map of the bottleneck width before global pooling. The next
+  map has 1152 channels; it is a function of this map and six times as large. Each of the 7x7 cells covers 32 px of the crop.
+- Pairs of depthwise 1x1 convolutions replace the parametric rectifiers of the palm model. This halves the model's time on a CPU.
+- The weights are stored as float16. The original files also use float16, so the precision stays the same.
 """
 
 import argparse
@@ -42,8 +42,8 @@ COMMAND = "python -m models_train.detector.convert"
 def main() -> None:
     """Command line: see the module docstring."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scratch", type=Path, help="folder of the scratch environment, kept for the next time")
-    parser.add_argument("--output", type=Path, default=MODELS, help="folder that receives the files and the MANIFEST entries")
+    parser.add_argument("--scratch", type=Path, help="folder of the scratch environment; the command keeps this folder")
+    parser.add_argument("--output", type=Path, default=MODELS, help="output folder of the files and the MANIFEST entries")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         scratch = (args.scratch or Path(temporary)).resolve()
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def scratch_python(scratch: Path) -> Path:
-    """Path of the Python that has the converter; installs it on the first call."""
+    """Returns the path of the Python with the converter. The first call installs the converter."""
     python = scratch / "venv/bin/python"
     if not python.is_file():
         venv.create(scratch / "venv", with_pip=True)
@@ -71,7 +71,7 @@ def scratch_python(scratch: Path) -> Path:
 
 
 def convert(python: Path, scratch: Path, member: str) -> onnx.ModelProto:
-    """The ONNX graph of one .tflite file of the wheel, as tf2onnx makes it."""
+    """Returns the ONNX graph of tf2onnx for one .tflite file of the wheel."""
     (wheel,) = scratch.glob("mediapipe-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         source = Path(archive.extract(member, scratch))
@@ -103,8 +103,8 @@ def adapt_landmark(model: onnx.ModelProto) -> onnx.ModelProto:
     take_uint8(graph)
     give(graph, landmarks, "landmarks", (21, 3))
     give(graph, presence, "presence", ())
-    # The label that MediaPipe gives this number ("Left") is meant for a mirrored, selfie view. In an image as the camera took it,
-    # it is the probability of a right hand.
+    # MediaPipe calls this number "Left", for a mirrored selfie view. In an image without mirroring, the number is the probability
+    # of a right hand.
     give(graph, handedness, "right_prob", ())
     give(graph, world, "world_landmarks_m", (21, 3))
     give(graph, [node for node in graph.node if node.op_type == "Add"][-1].output[0], "features", (192, 7, 7))
@@ -132,8 +132,8 @@ def take_uint8(graph: onnx.GraphProto) -> None:
 def split_parametric_rectifiers(graph: onnx.GraphProto) -> None:
     """Rewrites PRelu(x) with slopes a as a * x + (1 - a) * Relu(x), both gains as depthwise 1x1 convolutions.
 
-    ONNX Runtime keeps convolutions, additions and rectifiers in its blocked memory layout; its PRelu is slow and forces a change
-    of layout on both sides. Measured on one core: 10.0 ms before, 4.2 ms after.
+    ONNX Runtime has a blocked memory layout for convolutions, additions and rectifiers. Its PRelu is slow and needs a change of
+    layout before and after. Measured on one core: 10.0 ms before, 4.2 ms after.
     """
     slopes = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     nodes = []
@@ -164,7 +164,7 @@ def give(graph: onnx.GraphProto, tensor: str, name: str, shape: tuple[int, ...])
 
 
 def finish(model: onnx.ModelProto, facts: dict[str, str]) -> onnx.ModelProto:
-    """Numbers the inner tensors in place of the converter's long names, halves the storage and adds the metadata."""
+    """Replaces the converter's long names of inner tensors by numbers, halves the storage and adds the metadata."""
     graph = model.graph
     kept = {item.name for item in (*graph.input, *graph.output)}
     short: dict[str, str] = {"": ""} | {name: name for name in kept}

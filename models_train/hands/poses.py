@@ -17,29 +17,29 @@ from hand_mesh_ros.core.topology import FINGERS
 _LOW = np.deg2rad([[-25, -20, -20, -20], *[[-18, -25, -8, -8]] * 4])
 _HIGH = np.deg2rad([[45, 45, 60, 85], *[[18, 95, 112, 85]] * 4])
 _DIP_OF_PIP = 2.0 / 3.0
-# Abduction of the four fingers when the hand fans out, relative to that of index.
+# Abduction of the four fingers of a spread hand, relative to the index finger.
 _FAN = np.array([1.2, 0.2, -0.7, -1.5])
 
-# Gestures, and the 33 grasps of Feix et al. 2016, "The GRASP taxonomy of human grasp types": typical angles in degrees, the
-# spread is that of index against middle. Those that are held out are for tests only.
+# Gestures, and the 33 grasps of Feix et al. 2016, "The GRASP taxonomy of human grasp types": typical angles in degrees. The
+# column `spread` is the angle of index against middle. The held-out poses are for tests only.
 _TABLE = Path(__file__).with_name("poses.csv")
-# Poses of a real person, by models_train.hands.recorded.
+# Poses of a real person, from models_train.hands.recorded.
 RECORDED_TABLE = Path(__file__).with_name("recorded_poses.csv")
-# Share of recorded poses where hands are to be as people hold them.
+# Share of recorded poses for natural hands.
 NATURAL_SHARE = 0.6
 
 
 def sample_angles(rng: np.random.Generator, n: int, held_out: bool = False, natural_share: float = 0.0) -> np.ndarray:
-    """(n, 5, 4) radians of random poses.
+    """Returns angles (n, 5, 4) of random poses in radians.
 
-    `natural_share` are recorded poses and what lies between two of them. Of the others half are named poses and what lies between
-    two of these, the rest free, with fingers moving together or not.
+    A share `natural_share` are recorded poses and interpolations between two recorded poses. Half of the other poses are named
+    poses and interpolations between two named poses. The rest are free poses, with coupled or independent fingers.
 
     Args:
         rng: source of randomness.
         n: number of poses.
-        held_out: only the recorded and the named poses that are kept from training, for tests.
-        natural_share: of recorded poses, 0 to 1.
+        held_out: use the recorded and named poses of the held-out set.
+        natural_share: share of recorded poses, 0 to 1.
     """
     if held_out:
         angles = _around_named(rng, n, held_out)
@@ -54,7 +54,7 @@ def sample_angles(rng: np.random.Generator, n: int, held_out: bool = False, natu
 
 @cache
 def named_angles(held_out: bool) -> np.ndarray:
-    """(m, 5, 4) radians of the table's poses, either those of training or those held out."""
+    """Returns angles (m, 5, 4) in radians of the named poses, from the training set or from the held-out set."""
     with _TABLE.open() as file:
         rows = [row for row in csv.DictReader(file) if int(row["held_out"]) == held_out]
     angles = np.zeros((len(rows), 5, 4))
@@ -68,21 +68,21 @@ def named_angles(held_out: bool) -> np.ndarray:
 
 @cache
 def recorded_angles(held_out: bool) -> np.ndarray:
-    """(m, 5, 4) radians of the recorded poses, either those of training or those held out; of left hands as of right ones."""
+    """Returns angles (m, 5, 4) in radians of the recorded poses of left and right hands, from the training or held-out set."""
     with RECORDED_TABLE.open() as file:
         rows = [row for row in csv.DictReader(file) if int(row["held_out"]) == held_out]
     return np.deg2rad([[float(row[name]) for name in ANGLE_NAMES] for row in rows]).reshape(-1, len(FINGERS), 4)
 
 
 def _spread(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Abduction of the four fingers, (n, 4): they fan out together."""
+    """Returns the abduction of the four fingers, (n, 4). The fingers spread together."""
     return np.deg2rad(rng.normal(0, 6, (n, 1)) * _FAN + rng.normal(0, 3, (n, 4)))
 
 
 def _around_named(rng: np.random.Generator, n: int, held_out: bool) -> np.ndarray:
     prototypes = named_angles(held_out)
     first, second = prototypes[rng.integers(len(prototypes), size=(2, n))]
-    # Half of them close to the one or the other, half on the way between.
+    # Half of the poses are close to one of the two poses, half are between the two poses.
     share = rng.beta(0.4, 0.4, (n, 1, 1))
     angles = share * first + (1 - share) * second
     angles[:, :, 1:] += np.deg2rad(rng.normal(0, 8, (n, 1, 1)) + rng.normal(0, 8, (n, 5, 3)))
@@ -91,7 +91,7 @@ def _around_named(rng: np.random.Generator, n: int, held_out: bool) -> np.ndarra
 
 
 def _around_recorded(rng: np.random.Generator, n: int, held_out: bool) -> np.ndarray:
-    """Recorded poses and what lies between two of them, each joint a little off."""
+    """Returns recorded poses and interpolations between two poses, with a small error at each joint."""
     poses = recorded_angles(held_out)
     first, second = poses[rng.integers(len(poses), size=(2, n))]
     share = rng.beta(0.5, 0.5, (n, 1, 1))
@@ -102,7 +102,7 @@ def _around_recorded(rng: np.random.Generator, n: int, held_out: bool) -> np.nda
 
 
 def _coupled(rng: np.random.Generator, n: int) -> np.ndarray:
-    """All fingers follow one curl, each with its own deviation; the thumb is free."""
+    """Returns poses with one curl for all fingers and a deviation per finger. The thumb is independent."""
     angles = _independent(rng, n)
     curl = rng.uniform(0, 1, (n, 1)) + rng.normal(0, 0.15, (n, 4))
     balance = rng.normal(0, 0.25, (n, 1)) + rng.normal(0, 0.1, (n, 4))

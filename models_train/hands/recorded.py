@@ -2,9 +2,9 @@
 
     python -m models_train.hands.recorded --poses handy.json
 
-Source: github.com/stewdio/handy.js (MIT licence, Stewart Smith): one person's hands as a headset's hand tracking recorded them:
-gestures, counts, the American manual alphabet. Only angles are kept. The headset was wrong about the letters in `_DOUBTFUL`,
-where fingers lie over each other. All poses of the names in `_HELD_OUT`, of either hand, are for tests only.
+Source: github.com/stewdio/handy.js (MIT licence, Stewart Smith). The hand tracking of a headset recorded the hands of one person:
+gestures, counts, the American manual alphabet. The table keeps only angles. The headset was wrong about the letters in
+`_DOUBTFUL`, because fingers cover each other. The poses in `_HELD_OUT`, of left and right hands, are for tests only.
 """
 
 import argparse
@@ -21,15 +21,15 @@ from models_train.hands.sample import shipped_hand
 
 _DOUBTFUL = {f"asl {letter}" for letter in "mnrtx"}
 _HELD_OUT = {"grab", "vulcan", "crook only ring", "walk index down", "asl 3", "asl k", "asl o", "asl y"}
-# WebXR has 25 joints: those of each finger but the thumb begin with one at the base of the metacarpal.
+# WebXR has 25 joints. Each finger except the thumb has an extra joint at the base of the metacarpal.
 _METACARPALS = (5, 10, 15, 20)
 
 
 def to_row(pose: dict) -> list[str | int]:
-    """A line of the table: name, side, held_out, 20 angles in whole degrees."""
+    """Returns a line of the table: name, side, held_out, 20 angles in whole degrees."""
     joints_m = np.delete(np.array(pose["joints_mm"], float), _METACARPALS, axis=0) / 1000
     if joints_m.shape != (N_JOINTS, 3):
-        raise ValueError(f"pose '{pose['name']}' has {len(pose['joints_mm'])} joints, not the 25 of WebXR")
+        raise ValueError(f"pose '{pose['name']}' has {len(pose['joints_mm'])} joints; WebXR has 25")
     angles = np.rad2deg(joint_angles(shipped_hand(), joints_m, pose["side"]))
     return [pose["name"], pose["side"], int(pose["name"] in _HELD_OUT), *np.round(angles).astype(int).ravel()]
 

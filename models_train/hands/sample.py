@@ -15,18 +15,18 @@ from models_train.hands import shape
 from models_train.hands.anthropometry import ANNOTATED_PROPORTION_REL_STD, PROPORTION_REL_STD
 from models_train.hands.poses import sample_angles
 
-# Joints of real hands are not perfect hinges: each turns a little about the other axes too.
+# Joints of real hands are not perfect hinges. Each joint also rotates a little about the other axes.
 _OFF_AXIS_RAD = np.deg2rad(4.0)
 _THUMB_TWIST_RAD = np.deg2rad(12.0)
-# Width of the palm and thickness of the whole hand, relative; the thickness of each segment varies besides.
+# Relative deviations of palm width and hand thickness. The thickness of each segment also varies.
 _BUILD_REL_STD, _SEGMENT_REL_STD = 0.08, 0.03
-# Builds that deviate more than this many standard deviations, up to the second number, are for tests only.
+# Builds of the held-out set deviate by this range of standard deviations.
 _HELD_OUT_BUILD = (1.5, 2.2)
 
 
 @dataclass(frozen=True)
 class HandBatch:
-    """Right hands in the wrist frame of the flat template, wrist in the origin, each scaled to average adult size."""
+    """Right hands of average adult size in the wrist frame of the flat template, with the wrist at the origin."""
 
     joints_m: np.ndarray  # (n, 21, 3)
     vertices_m: np.ndarray  # (n, V, 3)
@@ -34,12 +34,12 @@ class HandBatch:
 
 @cache
 def shipped_hand() -> HandModel:
-    """The hand model of the package."""
+    """Returns the hand model of the package."""
     return HandModel.load(default_models_dir() / hand_model.FILE_NAME)
 
 
 def sample_lengths(rng: np.random.Generator, n: int, hand: HandModel, rel_std: float = PROPORTION_REL_STD) -> np.ndarray:
-    """Bone lengths (n, 20) metres that sum up as the template's do: half of the variance is a finger's, half each bone's."""
+    """Returns bone lengths (n, 20) in metres with the sum of the template. Half of the variance is per finger, half per bone."""
     std = rel_std / np.sqrt(2.0)
     log_factor = np.repeat(rng.normal(0, std, (n, 5)), 4, axis=1) + rng.normal(0, std, (n, 20))
     lengths = hand.bone_lengths_m * np.exp(log_factor)
@@ -47,7 +47,7 @@ def sample_lengths(rng: np.random.Generator, n: int, hand: HandModel, rel_std: f
 
 
 def sample_build(rng: np.random.Generator, n: int, held_out: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Factors on the width of the palm and on the thickness of the hand, (n,) each, of training or held out."""
+    """Returns factors on palm width and hand thickness, (n,) each, from the training set or the held-out set."""
     least, most = _HELD_OUT_BUILD if held_out else (0.0, _HELD_OUT_BUILD[0])
     low, high = special.ndtr([least, most])
     deviation = rng.choice([-1.0, 1.0], (2, n)) * special.ndtri(rng.uniform(low, high, (2, n)))
@@ -57,7 +57,7 @@ def sample_build(rng: np.random.Generator, n: int, held_out: bool = False) -> tu
 def sample_rotations(
     rng: np.random.Generator, n: int, hand: HandModel, held_out: bool = False, natural_share: float = 0.0
 ) -> np.ndarray:
-    """Local joint rotations (n, 21, 3, 3) of `poses.sample_angles`."""
+    """Returns local joint rotations (n, 21, 3, 3) from `poses.sample_angles`."""
     rotations = kinematics.local_rotations(hand, sample_angles(rng, n, held_out, natural_share))
     wobble = rng.normal(0, _OFF_AXIS_RAD, (n, N_JOINTS, 3))
     wobble[:, 0] = 0
@@ -68,7 +68,7 @@ def sample_rotations(
 
 
 def sample_joints(rng: np.random.Generator, n: int, held_out: bool = False, natural_share: float = 0.0) -> np.ndarray:
-    """Skeletons (n, 21, 3) alone, much quicker than with their skin, and with the proportions of annotated joints."""
+    """Returns skeletons (n, 21, 3) without skin, with the proportions of annotated joints. This is much faster."""
     hand = shipped_hand()
     lengths = sample_lengths(rng, n, hand, ANNOTATED_PROPORTION_REL_STD)
     rest = shape.rest_joints(hand.joints_m, lengths, sample_build(rng, n, held_out)[0])
@@ -76,7 +76,7 @@ def sample_joints(rng: np.random.Generator, n: int, held_out: bool = False, natu
 
 
 def sample_hands(rng: np.random.Generator, n: int, held_out: bool = False, natural_share: float = 0.0) -> HandBatch:
-    """Skeletons and surfaces of `n` hands, of training or, in pose and build, held out for tests; poses as `sample_angles`."""
+    """Returns skeletons and surfaces of `n` hands, with poses and builds of the training set or of the held-out set."""
     hand = shipped_hand()
     palm_width, thickness = sample_build(rng, n, held_out)
     rest = shape.rest_joints(hand.joints_m, sample_lengths(rng, n, hand), palm_width)

@@ -1,4 +1,4 @@
-"""Attention between signals whose places come first, (P, B, C), as those of the graph layers."""
+"""Attention between signals (P, B, C) with the positions first, like the signals of the graph layers."""
 
 import torch
 from torch import nn
@@ -8,13 +8,13 @@ _HEAD_WIDTH = 32
 
 
 class Attention(nn.Module):
-    """What each query place gathers from the places of a context; without normalisation and residual."""
+    """Multi-head attention from query positions to context positions, without normalisation and residual."""
 
     def __init__(self, width: int, context_width: int | None = None) -> None:
         """Draws the weights.
 
         Args:
-            width: channels of queries and output; one head for every 32 of them, at least one.
+            width: channels of queries and output; one head per 32 channels, at least one head.
             context_width: channels of the context; None for `width`.
         """
         super().__init__()
@@ -24,7 +24,7 @@ class Attention(nn.Module):
         self.merge = nn.Linear(width, width)
 
     def forward(self, queries: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-        """(Q, B, C) of queries (Q, B, C) and a context (T, B, D)."""
+        """Returns (Q, B, C) from queries (Q, B, C) and a context (T, B, D)."""
         key, value = self.key_value(context).chunk(2, -1)
         gathered = functional.scaled_dot_product_attention(
             self._by_head(self.query(queries)), self._by_head(key), self._by_head(value)
@@ -32,12 +32,12 @@ class Attention(nn.Module):
         return self.merge(gathered.permute(2, 0, 1, 3).flatten(2))
 
     def _by_head(self, signal: torch.Tensor) -> torch.Tensor:
-        """(B, H, P, C / H) of (P, B, C)."""
+        """Splits (P, B, C) into heads: (B, H, P, C / H)."""
         return signal.unflatten(-1, (self.heads, signal.shape[-1] // self.heads)).permute(1, 2, 0, 3)
 
 
 class TransformerBlock(nn.Module):
-    """Self-attention and a two-layer net, each on the normalised signal (P, B, C) and added to it; Dosovitskiy et al. 2021."""
+    """Transformer block: residual self-attention and a residual two-layer network, pre-normalised; Dosovitskiy et al. 2021."""
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class TransformerBlock(nn.Module):
         )
 
     def start_as_identity(self) -> None:
-        """Sets to zero what the block adds to its signal, until training finds something to add."""
+        """Sets the block's residual to zero at the start of the training."""
         for layer in (self.attention.merge, self.layers[-2]):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)

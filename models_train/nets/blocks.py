@@ -1,4 +1,4 @@
-"""Parts that the denoisers share."""
+"""Common parts of the denoisers."""
 
 import math
 
@@ -13,7 +13,7 @@ class TimeEmbedding(nn.Module):
 
     def __init__(self, width: int, n_frequencies: int = 32) -> None:
         super().__init__()
-        # From a half wave over the whole schedule to about one wave in ten steps.
+        # The periods range from two schedules to about ten steps.
         frequencies = math.pi * torch.logspace(0, math.log10(TRAINING_STEPS / 5), n_frequencies)
         self.register_buffer("frequencies", frequencies, persistent=False)
         self.layers = nn.Sequential(nn.Linear(2 * n_frequencies, width), nn.SiLU(), nn.Linear(width, width))
@@ -24,9 +24,9 @@ class TimeEmbedding(nn.Module):
 
 
 class AdaptiveBlock(nn.Module):
-    """Residual two-layer block whose normalised input is scaled and shifted, and whose output is gated, by a condition.
+    """Residual two-layer block. A condition scales and shifts the normalised input, and gates the output.
 
-    Peebles and Xie 2023 (adaLN-zero): it starts as the identity.
+    Peebles and Xie 2023 (adaLN-zero): the block starts as the identity.
     """
 
     def __init__(self, width: int, condition_width: int, expansion: int = 2) -> None:
@@ -38,6 +38,6 @@ class AdaptiveBlock(nn.Module):
         nn.init.zeros_(self.modulation.bias)
 
     def forward(self, signal: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        """(..., width) from a signal (..., width) and a condition that broadcasts against it, (..., condition_width)."""
+        """Returns (..., width) from a signal (..., width) and a condition (..., condition_width) that broadcasts."""
         shift, scale, gate = self.modulation(condition).chunk(3, -1)
         return signal + gate * self.layers(self.norm(signal) * (1 + scale) + shift)

@@ -1,6 +1,6 @@
-"""Tokens of what is given of a hand: 3D skeleton, 2D skeleton, image; HHMR (Li et al., CVPR 2024), section 4.2.
+"""Tokens of the conditions of a hand: 3D skeleton, 2D skeleton, image; HHMR (Li et al., CVPR 2024), section 4.2.
 
-Every joint and every image patch is a token of its own, and each can be withheld alone: a learned token then stands in its place.
+Every joint and every image patch has its own token. Each token can be missing. A learned token then replaces the missing token.
 """
 
 from dataclasses import dataclass
@@ -13,24 +13,24 @@ from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.topology import N_JOINTS
 from models_train.nets.attention import TransformerBlock
 
-# Joints enter as offsets from the rest pose in this unit, which makes them about 1.
+# Unit of the joint offsets from the rest pose. In this unit the offsets are about 1.
 _OFFSET_M = 0.03
 
 
 @dataclass(frozen=True)
 class TokenSize:
-    """Sizes of the condition's nets."""
+    """Sizes of the networks of the condition."""
 
     width: int = 96  # of every token
     dropout: float = 0.1
     map_shape: tuple[int, int, int] = (192, 7, 7)  # channels, rows, columns of the image's feature map
     blocks: int = 2  # of the transformer on image patches
-    mixing_blocks: int = 1  # of the one on all tokens together
+    mixing_blocks: int = 1  # of the transformer on all tokens
     image_shape: tuple[int, int, int] | None = None  # of the images that a trunk turns into the map; None without a trunk
 
 
 class SkeletonTokens(nn.Module):
-    """One token a joint, (21, B, width), from what is known of that joint; three layers with GELU and dropout."""
+    """One token per joint, (21, B, width), from the data of this joint; three layers with GELU and dropout."""
 
     def __init__(self, n_in: int, size: TokenSize) -> None:
         super().__init__()
@@ -44,20 +44,20 @@ class SkeletonTokens(nn.Module):
         self.joint = nn.Parameter(0.02 * torch.randn(N_JOINTS, 1, width))
 
     def forward(self, joints: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
-        """Tokens of joints (B, 21, n_in), of which those count that are `given`, (B, 21)."""
+        """Returns tokens of joints (B, 21, n_in). `given`, (B, 21), marks the given joints."""
         tokens = torch.where(given[..., None] > 0.5, self.layers(joints), self.withheld)
         return tokens.transpose(0, 1) + self.joint
 
 
 class ImageTokens(nn.Module):
-    """A token for each patch of an image's feature map and one for the whole, (P + 1, B, width), by a vision transformer."""
+    """Vision transformer: a token per patch of an image's feature map and a token for the whole image, (P + 1, B, width)."""
 
     def __init__(self, size: TokenSize, trunk: nn.Module | None = None) -> None:
         """Draws the weights.
 
         Args:
-            size: `map_shape` is that of the feature map, `image_shape` that of the images.
-            trunk: turns images into feature maps of that shape; None where feature maps are given in place of images. ResNet-50
+            size: `map_shape` is the shape of the feature map, `image_shape` the shape of the images.
+            trunk: turns images into feature maps of this shape; None if the inputs are feature maps. ResNet-50
                 as in the paper, for 224 px images, is
                 `nn.Sequential(*list(torchvision.models.resnet50(weights="IMAGENET1K_V2").children())[:-2])`
                 with `map_shape` (2048, 7, 7) and `image_shape` (3, 224, 224).
@@ -79,7 +79,7 @@ class ImageTokens(nn.Module):
         self.norm = nn.LayerNorm(size.width)
 
     def forward(self, image: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
-        """Tokens of images or feature maps (B, C, h, w), of whose patches those count that are `given`, (B, P)."""
+        """Returns tokens of images or feature maps (B, C, h, w). `given`, (B, P), marks the given patches."""
         features = (image if self.trunk is None else self.trunk(image)).flatten(2)
         patches = self.entry(((features - self.mean) / self.std).permute(2, 0, 1))
         patches = torch.where(given.T[..., None] > 0.5, patches, self.withheld)
@@ -92,8 +92,8 @@ class ImageTokens(nn.Module):
 class ConditionTokens(nn.Module):
     """All tokens of a condition, batch first: (B, 21 + 21 + P + 1, width).
 
-    Beyond the paper they look at each other before they are handed on: so the tokens of a joint that is withheld hold what the
-    image and the other joints say of it.
+    In addition to the paper, the tokens attend to each other. The tokens of a missing joint thus get information from the image
+    and from the other joints.
     """
 
     def __init__(self, hand: HandModel, size: TokenSize, trunk: nn.Module | None = None) -> None:
@@ -115,7 +115,7 @@ class ConditionTokens(nn.Module):
         image: torch.Tensor,
         patches_given: torch.Tensor,
     ) -> torch.Tensor:
-        """Tokens of the fields of `core.graph_condition.GraphCondition`, with image patches that are given, (B, P)."""
+        """Returns tokens of the fields of `core.graph_condition.GraphCondition` and of the given image patches, (B, P)."""
         offsets = (joints_m - self.rest_joints_m) / _OFFSET_M
         tokens = [
             self.skeleton(offsets, joints_given),

@@ -1,7 +1,7 @@
 """Graph convolution and pooling on a fixed mesh, by dense matrices.
 
-Signals are (V, B, C), vertices first: a graph operator is then one plain matrix product over all samples and channels, in torch
-and in the exported file alike.
+Signals are (V, B, C), vertices first. A graph operator is then one matrix product over all samples and channels, in torch and in
+the exported file.
 """
 
 import torch
@@ -9,16 +9,16 @@ from torch import nn
 
 
 def on_vertices(matrix: torch.Tensor, signal: torch.Tensor) -> torch.Tensor:
-    """(W, B, C): a matrix (W, V) applied to a signal (V, B, C)."""
+    """Applies a matrix (W, V) to a signal (V, B, C). Returns (W, B, C)."""
     return (matrix @ signal.flatten(1)).reshape(matrix.shape[0], -1, signal.shape[-1])
 
 
 class Resample(nn.Module):
-    """Carries signals (V, B, C) to the next level of the hierarchy, (W, B, C)."""
+    """Transfers signals (V, B, C) to the next level of the hierarchy, (W, B, C)."""
 
     def __init__(self, matrix: torch.Tensor) -> None:
         super().__init__()
-        # Not stored with the weights: the hand model has it, and its digest stands in the checkpoint.
+        # The weights do not contain this matrix. The hand model has the matrix, and the checkpoint has the model's digest.
         self.register_buffer("matrix", matrix, persistent=False)
 
     def forward(self, signal: torch.Tensor) -> torch.Tensor:
@@ -26,9 +26,9 @@ class Resample(nn.Module):
 
 
 class ChebyshevConv(nn.Module):
-    """Sum over k of T_k(L) x W_k plus a bias of each vertex's own, (V, B, C_in) -> (V, B, C_out); Defferrard et al. 2016, eq. 4.
+    """Sum over k of T_k(L) x W_k plus a bias per vertex, (V, B, C_in) -> (V, B, C_out); Defferrard et al. 2016, eq. 4.
 
-    The recurrence runs on whichever side of the weights has fewer channels: forwards on the input, or as Clenshaw's backwards
+    The recurrence runs on the side of the weights with fewer channels: forwards on the input, or as Clenshaw's backwards
     recurrence on the output.
     """
 
@@ -39,7 +39,7 @@ class ChebyshevConv(nn.Module):
             laplacian: (V, V) symmetric normalised, eigenvalues in 0..2.
             n_in: channels of the input.
             n_out: channels of the output.
-            order: number of polynomials, at least 2; vertices see `order` - 1 edges far.
+            order: number of polynomials, at least 2; the range is `order` - 1 edges.
         """
         super().__init__()
         if order < 2:

@@ -1,12 +1,13 @@
 """Denoiser of whole meshes: a U-net over the hierarchy of the hand; HHMR (Li et al., CVPR 2024), section 4.2.
 
-Every block is a graph convolution, a self-attention, a cross-attention to the condition's tokens, and mostly a step to another
-level. Signals are (V, B, C), vertices first. Self-attention of all vertices among each other would cost most of the time for
-little: on the two finest levels the queries are all vertices, but keys and values are those of the next level of at most
-`MOST_KEYS` vertices.
+Every block has a graph convolution, a self-attention and a cross-attention to the tokens of the condition. Most blocks also
+change the level. Signals are (V, B, C), vertices first. Self-attention between all vertices would take most of the time with
+little benefit. On the two finest levels, the queries are therefore all vertices, but keys and values come from the next level
+with at most `MOST_KEYS` vertices.
 
-Cross-attention would have to learn which joint belongs to which vertex. The skin weights know, so every block also adds the
-tokens of the joints, laid onto the surface by them; this is not in the paper, and saves most of a short training.
+Cross-attention would have to learn the relation between joints and vertices. The skin weights contain this relation. Every block
+therefore spreads the joint tokens over the surface by the skin weights. This step is not in the paper; it saves most of a short
+training.
 """
 
 from dataclasses import dataclass, field
@@ -41,17 +42,17 @@ class GraphSize:
 
 
 class FixedMatrix(nn.Module):
-    """A constant matrix of mostly zeros, (W, V): multiplied sparse while training on a CPU, plain and dense in the exported file.
+    """A constant matrix (W, V) with mostly zeros. The product is sparse in training on a CPU, and dense in the exported file.
 
-    The sparse product of a graph Laplacian is about ten times as fast. Its elements are rounded to half precision, in which the
-    file stores them: so rounding is part of the net and no difference between it and the file.
+    The sparse product of a graph Laplacian is about ten times as fast. The exported file stores the elements in half precision.
+    The network also rounds the elements to half precision, so the network and the file agree.
     """
 
     def __init__(self, matrix: torch.Tensor) -> None:
         super().__init__()
         self.shape, matrix = matrix.shape, matrix.half().float()
         self.register_buffer("dense", matrix, persistent=False)
-        # Three plain tensors of their own: torch can neither copy, average nor export a sparse one.
+        # Three plain tensors, because torch cannot copy, average or export a sparse tensor.
         sparse = matrix.to_sparse_csr()
         for name, part in (("rows", sparse.crow_indices()), ("columns", sparse.col_indices()), ("values", sparse.values())):
             self.register_buffer(name, part.clone(), persistent=False)
@@ -66,18 +67,18 @@ class FixedMatrix(nn.Module):
 
 
 class Level:
-    """What the blocks on one level of the hierarchy share, so that the exported file holds it once."""
+    """Common matrices of the blocks on one level of the hierarchy. The exported file thus holds each matrix once."""
 
     def __init__(self, laplacian: torch.Tensor, pool: torch.Tensor | None, skin: torch.Tensor) -> None:
         """Prepares the matrices.
 
         Args:
             laplacian: (V, V) of the level.
-            pool: (W, V) to the level that keys and values are taken from; None for the level itself.
+            pool: (W, V) to the level of the keys and values; None for this level.
             skin: (V, 21) weights, column k for the bone that ends in joint k, column 0 for the palm.
         """
         starts = torch.zeros_like(skin).index_add(1, torch.from_numpy(np.maximum(PARENTS, 0)), skin)
-        # Both ends of the bones that move a vertex.
+        # The start and the end of the bones that move a vertex.
         self.anchors = FixedMatrix(torch.cat([skin, starts], 1))
         self._laplacian, self._operator = laplacian, FixedMatrix(laplacian - torch.eye(len(laplacian)))
         self.pool = nn.Identity() if pool is None else sparse_resample(pool)
@@ -99,7 +100,7 @@ def sparse_resample(matrix: torch.Tensor) -> Resample:
 
 
 class GraphBlock(nn.Module):
-    """Graph convolution, self-attention, cross-attention on one level, each added to the signal."""
+    """Residual graph convolution, self-attention and cross-attention on one level."""
 
     def __init__(self, level: Level, width: int, size: GraphSize) -> None:
         super().__init__()
@@ -114,7 +115,7 @@ class GraphBlock(nn.Module):
         self.cross_attention = Attention(width, size.tokens.width)
 
     def forward(self, signal: torch.Tensor, tokens: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
-        """(V, B, C) from a signal (V, B, C), tokens (T, B, D) and features of the time (B, E)."""
+        """Returns (V, B, C) from a signal (V, B, C), tokens (T, B, D) and features of the time (B, E)."""
         joints = self.of_joints(torch.cat([tokens[:N_JOINTS], tokens[N_JOINTS : 2 * N_JOINTS]], -1))
         signal = signal + on_vertices(self.anchors, torch.cat(joints.chunk(2, -1)))
         shift, scale = self.modulation(time).chunk(2, -1)
@@ -126,9 +127,9 @@ class GraphBlock(nn.Module):
 
 
 class GraphDenoiser(nn.Module):
-    """Guesses clean meshes (B, V, 3), offsets from the template in `core.hand_components.UNIT_M`, from noisy ones.
+    """Predicts clean meshes (B, V, 3), offsets from the template in `core.hand_components.UNIT_M`, from noisy meshes.
 
-    It sees the linear guess beside the noisy mesh, and adds to it.
+    The inputs are the noisy mesh and the linear estimate. The output is a correction to the linear estimate.
     """
 
     def __init__(self, hand: HandModel, components: HandComponents, size: GraphSize) -> None:
@@ -151,7 +152,7 @@ class GraphDenoiser(nn.Module):
         self.descent = nn.ModuleList(GraphBlock(level, width, size) for level, width in zip(levels, widths))
         self.coarser = nn.ModuleList(sparse_resample(matrix) for matrix in down)
         self.widen = nn.ModuleList(nn.Linear(n_in, n_out) for n_in, n_out in pairwise(widths))
-        # From coarse to fine. Channels are mixed before a signal is carried to more vertices, where everything costs more.
+        # From coarse to fine. The channel mixing comes before the step to more vertices, because fewer vertices cost less.
         self.narrow = nn.ModuleList(nn.Linear(n_in, n_out) for n_in, n_out in pairwise(widths[::-1]))
         self.finer = nn.ModuleList(sparse_resample(matrix) for matrix in up[::-1])
         self.join = nn.ModuleList(nn.Linear(2 * width, width) for width in widths[-2::-1])
@@ -162,7 +163,7 @@ class GraphDenoiser(nn.Module):
             self.exit.weight.mul_(self.linear.std)
 
     def forward(self, noisy_mesh: torch.Tensor, time: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """Clean meshes, (B, V, 3).
+        """Returns clean meshes, (B, V, 3).
 
         Args:
             noisy_mesh: (B, V, 3).
@@ -171,7 +172,7 @@ class GraphDenoiser(nn.Module):
         """
         when, tokens = self.time(time), tokens.transpose(0, 1)
         linear = self.linear(noisy_mesh, time)
-        # Both of about unit variance.
+        # The two inputs have about unit variance.
         signal = self.entry(torch.cat([noisy_mesh, linear / self.linear.std], -1).transpose(0, 1))
         skips = []
         for block, coarser, widen in zip(self.descent, self.coarser, self.widen):
@@ -185,7 +186,7 @@ class GraphDenoiser(nn.Module):
 
 
 class GraphNet(nn.Module):
-    """Both nets of the method: tokens of a condition, made once a hand, and the denoiser, called once a step."""
+    """The two networks of the method: the condition tokens, once per hand, and the denoiser, once per step."""
 
     def __init__(self, hand: HandModel, components: HandComponents, size: GraphSize, trunk: nn.Module | None = None) -> None:
         super().__init__()
@@ -194,7 +195,7 @@ class GraphNet(nn.Module):
 
 
 def pool_of(down: list[torch.Tensor], level: int) -> torch.Tensor | None:
-    """Matrix from `level` to the next coarser one of at most MOST_KEYS vertices; None if it is that one itself."""
+    """Returns the matrix from `level` to the next level with at most MOST_KEYS vertices; None if `level` is small enough."""
     pool = None
     for matrix in down[level:]:
         if matrix.shape[1] <= MOST_KEYS:

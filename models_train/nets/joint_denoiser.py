@@ -1,4 +1,4 @@
-"""The joint stage's nets: one looks at the view of a hand, once an image; the other denoises skeletons, many times an image."""
+"""Networks of the joint stage: the encoder of the view runs once per image, the denoiser of skeletons runs many times."""
 
 from dataclasses import dataclass
 
@@ -10,22 +10,23 @@ from hand_mesh_ros.core.topology import N_JOINTS
 from models_train.nets.blocks import AdaptiveBlock, TimeEmbedding
 
 _CHANNELS, _ROWS, _COLUMNS = FEATURES_SHAPE
-# Disturbances of the features in training, and few numbers a patch: rendered skin is not real skin, and what is particular to it
-# must not be learned. Without them image features improve the estimate on renders and spoil it on photographs.
+# Noise on the features in training, and few numbers per patch. Rendered skin differs from real skin, and the network must not
+# learn the details of rendered skin. Without this noise, image features reduce the error on renders but increase the error on
+# photographs.
 _SHARE_PATCHES_HIDDEN, _FEATURE_NOISE = 0.3, 1.0
 
 
 @dataclass(frozen=True)
 class JointSize:
-    """Sizes of the nets."""
+    """Sizes of the networks."""
 
     width: int = 256  # of the embeddings and the denoiser's layers
     blocks: int = 4  # of the denoiser
-    looks: bool = False  # whether there are layers for image features; without, these can have no influence
+    looks: bool = False  # whether the network has layers for image features
 
 
 class ViewEncoder(nn.Module):
-    """Embeddings (B, width) of views: the detector's cues, and the landmark model's feature map where it is learned and given."""
+    """Embeddings (B, width) of views, from the detector's cues and, optionally, the landmark model's feature map."""
 
     def __init__(self, width: int, looks: bool, patch_width: int = 12) -> None:
         super().__init__()
@@ -35,16 +36,15 @@ class ViewEncoder(nn.Module):
         if not looks:
             return
         self.patches = nn.Linear(_CHANNELS, patch_width)
-        # The crop is upright and centred on the hand: a patch's place in it means the same part of the hand in every image.
+        # The crop is upright and centred on the hand, so a patch shows the same part of the hand in every image.
         self.image = nn.Linear(patch_width * _ROWS * _COLUMNS, width)
         self.unseen = nn.Parameter(torch.zeros(width))
 
     def forward(self, condition: torch.Tensor, features: torch.Tensor | None = None) -> torch.Tensor:
-        """Embeddings.
-
+        """Returns the embeddings.
         Args:
-            condition: (B, CONDITION_SIZE), its last number 1 where `features` count.
-            features: (B, 192, 7, 7), for an encoder that looks at images.
+            condition: (B, CONDITION_SIZE). The last number is 1 if `features` are given.
+            features: (B, 192, 7, 7), for an encoder with image input.
         """
         view = self.cues(condition)
         if self.looks:
@@ -54,7 +54,7 @@ class ViewEncoder(nn.Module):
 
     def _image(self, features: torch.Tensor) -> torch.Tensor:
         patches = features.flatten(2).transpose(1, 2)
-        # Relative to the image's own mean and contrast, in which skin, light and camera show more than the shape of the hand.
+        # Normalised by the image's mean and contrast, because these depend more on skin, light and camera than on the hand shape.
         mean = patches.mean(1, keepdim=True)
         patches = (patches - mean) / ((patches - mean).square().mean(1, keepdim=True) + 1e-2).sqrt()
         if self.training:
@@ -64,7 +64,7 @@ class ViewEncoder(nn.Module):
 
 
 class JointDenoiser(nn.Module):
-    """Guesses clean skeletons (B, 63), in units of `view.JOINT_UNIT_M`, from noisy ones, the time and the embedded view."""
+    """Predicts clean skeletons (B, 63), in units of `view.JOINT_UNIT_M`, from noisy skeletons, time and view embedding."""
 
     def __init__(self, width: int, n_blocks: int) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class JointDenoiser(nn.Module):
         self.exit = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 3 * N_JOINTS))
 
     def forward(self, noisy_joints: torch.Tensor, time: torch.Tensor, view_embedding: torch.Tensor) -> torch.Tensor:
-        """Clean skeletons, (B, 63).
+        """Returns clean skeletons, (B, 63).
 
         Args:
             noisy_joints: (B, 63).
@@ -89,7 +89,7 @@ class JointDenoiser(nn.Module):
 
 
 class JointNet(nn.Module):
-    """Both."""
+    """The encoder and the denoiser."""
 
     def __init__(self, size: JointSize) -> None:
         super().__init__()

@@ -7,22 +7,22 @@ from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.topology import N_JOINTS
 from models_train.nets.blocks import AdaptiveBlock, TimeEmbedding
 
-# Joints enter as offsets from the rest pose in this unit, which makes them about 1.
+# Unit of the joint offsets from the rest pose. In this unit the offsets are about 1.
 OFFSET_M = 0.03
 
 
 class LatentDenoiser(nn.Module):
-    """Guesses clean latents (B, D) from noisy ones, the time, a skeleton each and the view; both may be withheld."""
+    """Predicts clean latents (B, D) from noisy latents, the time, a skeleton and the view. Skeleton and view may be missing."""
 
     def __init__(self, hand: HandModel, latent: int, view: int, width: int = 256, n_blocks: int = 4) -> None:
         """Draws the weights.
 
         Args:
-            hand: whose rest pose skeletons are compared with.
+            hand: hand model with the reference rest pose.
             latent: size of the latents.
             view: size of the views, `core.decode.view_of`.
-            width: of the hidden layers.
-            n_blocks: their number.
+            width: width of the hidden layers.
+            n_blocks: number of hidden layers.
         """
         super().__init__()
         self.register_buffer("rest_joints_m", torch.from_numpy(hand.joints_m), persistent=False)
@@ -40,14 +40,14 @@ class LatentDenoiser(nn.Module):
         view: torch.Tensor,
         given: torch.Tensor,
     ) -> torch.Tensor:
-        """Clean latents, (B, D).
+        """Returns clean latents, (B, D).
 
         Args:
             noisy_latent: (B, D).
             time: (B,) in 0..TRAINING_STEPS.
             joints_m: (B, 21, 3) in the palm frame.
             view: (B, view).
-            given: (B, 2) 1 where skeleton and view count, 0 where they are withheld.
+            given: (B, 2), 1 for a given skeleton or view, 0 for a missing skeleton or view.
         """
         offset = ((joints_m - self.rest_joints_m) / OFFSET_M).flatten(1)
         cues = self.skeleton(torch.cat([given[:, :1] * offset, given[:, 1:] * view, given], -1))

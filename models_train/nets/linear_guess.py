@@ -1,7 +1,8 @@
-"""The best guess of a clean mesh that is linear in the noisy one: that of a Gaussian over the principal components of hands.
+"""Best linear estimate of a clean mesh from a noisy mesh, for a Gaussian over the principal components of hands.
 
-Its share of the noise is known in closed form at every time. A net that adds to it need not learn how far hands vary, which it
-would underestimate: a guess that errs is too near to the mean, and hands that are drawn with it too much alike.
+A closed form gives this estimate at every time. The network only adds a correction, so it need not learn the spread of hands.
+Without the linear estimate, the network underestimates this spread: its predictions are too near to the mean, and the generated
+hands are too similar.
 """
 
 import math
@@ -14,7 +15,7 @@ from hand_mesh_ros.core.models.noise import OFFSET, TRAINING_STEPS
 
 
 class LinearGuess(nn.Module):
-    """Mean of the clean mesh given a noisy one, both as offsets from the template: (B, V, 3) -> (B, V, 3).
+    """Mean of the clean mesh given a noisy mesh, as offsets from the template: (B, V, 3) -> (B, V, 3).
 
     For a clean sample x of mean m and variance s^2 along a direction, and y = sqrt(a) x + sqrt(1 - a) noise, the mean of x given
     y is m + s^2 sqrt(a) / (a s^2 + 1 - a) (y - sqrt(a) m).
@@ -24,15 +25,15 @@ class LinearGuess(nn.Module):
         """Prepares the directions.
 
         Args:
-            components: of hands in the palm frame.
-            template_m: (V, 3) that meshes are offsets from.
-            unit_m: of the offsets.
+            components: principal components of hands in the palm frame.
+            template_m: (V, 3), reference of the offsets.
+            unit_m: unit of the offsets.
         """
         super().__init__()
         basis = torch.from_numpy(components.basis_m).flatten(1).double() / unit_m
         rest = (components.rest_std_m / unit_m) ** 2
         variances = basis.square().sum(1)
-        # Rounded as the exported file stores them: so rounding is part of the net and no difference between it and the file.
+        # Rounded to the precision of the exported file, so the network and the file agree.
         directions = (basis / variances.sqrt()[:, None]).half().float()
         mean = ((torch.from_numpy(components.mean_m) - template_m) / unit_m).half().float()
         self.register_buffer("directions", directions, persistent=False)
@@ -51,6 +52,6 @@ class LinearGuess(nn.Module):
 
 
 def alpha_bar_of(time: torch.Tensor) -> torch.Tensor:
-    """`core.noise.alpha_bar` of times (B,), in operations that can be exported."""
+    """Returns `core.noise.alpha_bar` of times (B,), with operations that torch can export."""
     angle = (time / TRAINING_STEPS + OFFSET) / (1 + OFFSET) * (math.pi / 2)
     return (angle.cos() / math.cos(OFFSET / (1 + OFFSET) * math.pi / 2)).square().clamp(0, 1)

@@ -1,8 +1,8 @@
-"""Mesh autoencoder: principal components, and graph convolutions over the coarsening hierarchy for what is not linear in a hand.
+"""Mesh autoencoder: principal components, and graph convolutions over the mesh hierarchy for the nonlinear part.
 
-The latent is flat and of unit variance. Meshes are in the palm frame (`core.decode.palm_from_hand`), so that no part of it is
-spent on where the hand points. The components are fixed before training and the rest starts as nothing: so the net starts as good
-as they are. Without them the same net, trained as long, errs five times as much.
+The latent is a vector with unit variance. Meshes are in the palm frame (`core.decode.palm_from_hand`), so the latent does not
+contain the hand's rotation. The components are fixed before training, and the other layers start at zero. The network thus starts
+with the accuracy of the components. Without the components, the error after equal training is five times as large.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from torch.nn import functional
 from hand_mesh_ros.core.hand.model import HandModel
 from models_train.nets.graph import ChebyshevConv, Resample
 
-# Vertices enter and leave the net as offsets from the template in this unit, which makes them about 1.
+# Unit of the vertex offsets from the template. In this unit the offsets are about 1.
 OFFSET_M = 0.03
 
 
@@ -27,13 +27,13 @@ class AutoencoderSize:
     channels: tuple[int, ...] = (8, 16, 32, 32)  # per level of the hierarchy, finest first
     hidden: int = 192  # between the coarsest level and the latent
     order: int = 3  # of the Chebyshev polynomials
-    latent_noise: float = 0.02  # on the latents in training: close latents must mean close meshes
+    latent_noise: float = 0.02  # on the latents in training, so that close latents give close meshes
 
 
 class UnitVariance(nn.Module):
-    """Moves and scales each latent (B, D) by the running mean and deviation of all that training has seen.
+    """Normalises each latent (B, D) by the running mean and deviation of all training latents.
 
-    Unlike a batch norm it does the same to a latent in whatever batch it comes.
+    Unlike a batch norm, this layer gives the same result for a latent in every batch.
     """
 
     def __init__(self, latent: int, momentum: float = 1e-3) -> None:
@@ -90,7 +90,7 @@ class Decoder(nn.Module):
         n_coarse = self.n_coarse * size.channels[-1]
         self.head = nn.Sequential(nn.Linear(size.latent, size.hidden), nn.SiLU(), nn.Linear(size.hidden, n_coarse))
         channels = size.channels[::-1]
-        # Channels are mixed before a signal is carried to more vertices, where everything costs more.
+        # The channel mixing comes before the step to more vertices, because fewer vertices cost less.
         self.mixes = nn.ModuleList(nn.Linear(n_in, n_out) for n_in, n_out in pairwise(channels))
         self.finer = nn.ModuleList(Resample(torch.from_numpy(matrix)) for matrix in hand.up[::-1])
         self.convolutions = nn.ModuleList(
@@ -111,7 +111,7 @@ class Decoder(nn.Module):
 
 
 class MeshAutoencoder(nn.Module):
-    """Encoder and decoder together; `forward` reconstructs meshes (B, V, 3), in training through slightly noisy latents."""
+    """Encoder and decoder. `forward` reconstructs meshes (B, V, 3); in training the latents have a little noise."""
 
     def __init__(self, hand: HandModel, size: AutoencoderSize) -> None:
         """Draws the weights.
@@ -132,7 +132,7 @@ class MeshAutoencoder(nn.Module):
         return self.decoder(latent)
 
     def start_from(self, vertices_m: torch.Tensor) -> None:
-        """Fixes the linear parts: the principal components of meshes (N, V, 3), N larger than the latent."""
+        """Sets the linear parts to the principal components of meshes (N, V, 3), with N larger than the latent."""
         offset = ((vertices_m - self.encoder.template_m) / OFFSET_M).flatten(1).double()
         mean = offset.mean(0)
         _, scale, components = torch.linalg.svd(offset - mean, full_matrices=False)

@@ -1,1 +1,1 @@
-"""What each model of training needs: batches, losses, validation and export. The training loop calls these."""
+"""The tasks of the training: batches, losses, validation and export of each model. The training loop calls the tasks."""

@@ -49,7 +49,7 @@ CONFIGS: dict[str, type[TrainConfig]] = {
 
 
 def config_of(values: dict[str, Any]) -> TrainConfig:
-    """The configuration of the task `values["task"]`.
+    """Returns the configuration of the task `values["task"]`.
 
     Settings that only other tasks have are ignored. Older checkpoints and the commands in older MANIFESTs contain them.
 

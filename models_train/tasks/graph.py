@@ -1,4 +1,4 @@
-"""Training of the graph diffusion: whole meshes from noise, under any part of a condition; HHMR (Li et al., CVPR 2024)."""
+"""Training of the graph diffusion: meshes from noise, with any part of the conditions; HHMR (Li et al., CVPR 2024)."""
 
 from dataclasses import asdict
 from functools import cached_property
@@ -29,21 +29,21 @@ from models_train.tasks.configs import GraphConfig
 from models_train.tasks.mesh import MeshLoss
 from models_train.tasks.task import Batch, Export, Task, TrainConfig
 
-# The task of the paper's ablation: self-attention in place of every graph convolution.
+# Task for the ablation of the paper: self-attention replaces every graph convolution.
 ABLATION = "graph_diffusion_only_attention"
 _VALIDATION_SEED, _N_VALIDATION, _STEPS, _GENERATION_STEPS = 30_000, 64, 5, 20
 _SHARE_STORED = 0.5
-# One token's error is spread over a whole mesh: what counts is the mesh, compared at 0.05 mm, fp16 storage included.
+# The error of one token spreads over a whole mesh. The important check is the mesh, with 0.05 mm, including fp16 storage.
 _TOKEN_TOLERANCE, _MESH_TOLERANCE = 2e-2, 5e-5 / UNIT_M
-# What is given in each of the validations: skeleton, keypoints, image.
+# Given conditions in each validation: skeleton, keypoints, image.
 _CASES = {"all": (1, 1, 1), "skeleton": (1, 0, 0), "keypoints": (0, 1, 0), "image": (0, 0, 1)}
 
 
 def make_task(config: GraphConfig) -> Task:
-    """The graph diffusion for the shipped hand model, with image features if `config.views` names stored views.
+    """Returns the task for the shipped hand model, with image features if `config.views` names stored views.
 
     Raises:
-        ValueError: if the folder holds no views.
+        ValueError: if the folder has no views.
     """
     hand = HandModel.load(default_models_dir() / hand_model.FILE_NAME)
     size = GraphSize(only_self_attention=config.task == ABLATION)
@@ -69,12 +69,12 @@ class GraphTask:
         """Draws the weights.
 
         Args:
-            config: of the training.
+            config: configuration of the training.
             hand: the hand model.
-            size: of the nets; None for the ones that are shipped.
-            stored: rendered hands to train on, half of all; None to train without images.
-            held_out: rendered hands to validate on; None for kinematic ones.
-            rates: how often parts of the condition are withheld.
+            size: sizes of the networks; None for the shipped sizes.
+            stored: rendered hands for half of the training; None to train without images.
+            held_out: rendered hands for the validation; None for kinematic hands.
+            rates: probabilities for the removal of conditions.
             trunk: as in `ImageTokens`; the features of `stored` are then images.
         """
         size, self._rates = size or GraphSize(), rates or MaskRates()
@@ -115,8 +115,8 @@ class GraphTask:
         noisy = noise.mix(clean, torch.randn_like(clean), kept)
         guess = self.net.denoiser(noisy, time.to(clean.device), self.net.condition(**condition))
         predicted_m = self._template_m + UNIT_M * guess
-        # Where the noise leaves many hands possible, the sampler needs their mean: the least squares, not the median of the
-        # paper's L1, and not what looks like a hand. The losses on the surface count as far as there is signal.
+        # At high noise many hands are possible, and the sampler needs their mean. Least squares gives the mean; the L1 of the
+        # paper gives the median. The mean is not a valid hand, so the share of signal weights the losses on the surface.
         data_loss = losses.squared_position(predicted_m, batch["vertices_m"]).mean()
         mesh_loss = self._mesh_loss(predicted_m, batch["vertices_m"])
         figures = {"data": data_loss.item(), "vertex_mm": losses.mean_distance_mm(predicted_m.detach(), batch["vertices_m"])}
@@ -130,7 +130,7 @@ class GraphTask:
             if given != (0, 0, 1) or has_image:
                 found_m = self._sampled(net, self._given(given), _STEPS)
                 figures[f"{name}_mm"] = losses.mean_distance_mm(found_m, truth_m)
-        # Diversity without any condition, relative to that of real hands: 1 if the model has learned all of them.
+        # Diversity without conditions, relative to real hands: 1 if the model has learned all hands.
         free_m = self._sampled(net, self._given((0, 0, 0)), _GENERATION_STEPS)
         figures["diversity"] = pairwise_distance_mm(free_m) / pairwise_distance_mm(truth_m)
         return {"score": sum(value for name, value in figures.items() if name.endswith("_mm")), **figures}
@@ -164,7 +164,7 @@ class GraphTask:
         ]
 
     def _sampled(self, net: GraphNet, condition: Batch, steps: int) -> torch.Tensor:
-        """Meshes (n, V, 3) in metres."""
+        """Returns meshes (n, V, 3) in metres."""
         tokens = net.condition(**condition)
         start = torch.randn(len(tokens), *self._template_m.shape, device=tokens.device)
 
@@ -184,7 +184,7 @@ class GraphTask:
         return self._batch(samples, Masks(everything, everything, np.ones((_N_VALIDATION, self._n_patches), np.float32)))
 
     def _given(self, parts: tuple[int, int, int]) -> Batch:
-        """The held-out condition with only some of skeleton, keypoints and image."""
+        """Returns the held-out condition with only some of skeleton, keypoints and image."""
         condition = {name: value for name, value in self._held_out.items() if name != "vertices_m"}
         masks = zip(("joints_given", "sight_given", "patches_given"), parts)
         return {**condition, **{name: part * condition[name] for name, part in masks}}
@@ -206,7 +206,7 @@ class GraphTask:
 
 
 def pairwise_distance_mm(vertices_m: torch.Tensor) -> float:
-    """Mean vertex distance over all pairs of meshes (n, V, 3), n at least 2: how much they differ."""
+    """Returns the mean vertex distance over all pairs of meshes (n, V, 3), n at least 2. This is their diversity."""
     n = len(vertices_m)
     distances = torch.stack([(vertices_m - other).norm(dim=-1).mean(1) for other in vertices_m])
     return 1000 * distances.sum().item() / (n * (n - 1))

@@ -1,4 +1,4 @@
-"""Training of the first stage: skeletons from what the detector reports."""
+"""Training of the first stage: skeletons from the cues of the detector."""
 
 from dataclasses import asdict
 from functools import cached_property
@@ -22,20 +22,20 @@ from models_train.nets.joint_denoiser import JointNet, JointSize
 from models_train.tasks.configs import JointConfig
 from models_train.tasks.task import Batch, Export, TrainConfig
 
-# Where there are stored views, this share is of hands that no image shows, with modelled errors: they never repeat.
+# Share of modelled views in a training with stored views. Modelled views have no image and never repeat.
 _SHARE_MODELLED = 0.4
 _VALIDATION_SEED, _N_VALIDATION = 40_000, 1000
 _HYPOTHESES, _STEPS = 8, 4
-# A view is embedded once and denoised from this many noisy skeletons: embedding and making it cost most.
+# Number of noisy skeletons per view. The view itself costs the most time, so the training uses each view several times.
 _TIMES_PER_VIEW = 2
 _VIEW_TOLERANCE, _JOINT_TOLERANCE = 2e-2, 1e-3  # fp16 storage included; joints in JOINT_UNIT_M: 0.05 mm
 
 
 def make_task(config: JointConfig) -> "JointTask":
-    """The joint stage: on modelled views alone, or on stored views too if `config` names their folder.
+    """Returns the task of the joint stage, with modelled views, and also stored views if `config` names their folder.
 
     Raises:
-        ValueError: if that folder is empty.
+        ValueError: if this folder is empty.
     """
     return JointTask(config, StoredViews(Path(config.views), "train") if config.views else None)
 
@@ -114,10 +114,10 @@ class JointTask:
 
 
 def load_joints(run: Path) -> JointNet:
-    """The best joint stage of a run, in evaluation mode, frozen.
+    """Returns the best joint stage of a run, in evaluation mode, with frozen weights.
 
     Raises:
-        CheckpointError: if there is none.
+        CheckpointError: if the run has no checkpoint.
     """
     checkpoint = Checkpoint.load(run / BEST)
     net = JointNet(JointSize(**checkpoint.facts["size"]))
@@ -126,7 +126,7 @@ def load_joints(run: Path) -> JointNet:
 
 
 def to_batch(seen: Views, features: np.ndarray | None = None) -> Batch:
-    """The nets' tensors of n views and, for nets that look at images, their image features (n, 192, 7, 7)."""
+    """Returns the input tensors of n views and, for networks with image input, the image features (n, 192, 7, 7)."""
     view = look_at_hand(seen.cues)
     relative = (seen.joints_m - seen.joints_m[:, :1]) @ np.swapaxes(view.virtual_from_camera, -1, -2) / JOINT_UNIT_M
     arrays = {"condition": view.condition, "joints": relative.astype(np.float32).reshape(len(relative), -1)}
@@ -136,7 +136,7 @@ def to_batch(seen: Views, features: np.ndarray | None = None) -> Batch:
 
 
 def sample_joints(net: JointNet, condition: torch.Tensor, features: torch.Tensor | None, count: int, steps: int) -> np.ndarray:
-    """Skeletons (n, count, 21, 3) metres in the virtual camera of `n` views, as run time draws them."""
+    """Returns skeletons (n, count, 21, 3) in metres in the virtual camera of `n` views, sampled as at run time."""
     with torch.no_grad():
         view = net.encoder(condition, features).repeat_interleave(count, 0)
         start = torch.randn(len(view), 3 * N_JOINTS, device=view.device)
@@ -145,7 +145,7 @@ def sample_joints(net: JointNet, condition: torch.Tensor, features: torch.Tensor
 
 
 def view_space(net: JointNet) -> str:
-    """Short digest of the encoder's weights: a denoiser understands no other encoder's views."""
+    """Returns a short digest of the encoder's weights. A denoiser works only with the embeddings of its own encoder."""
     return weights_digest(net.encoder)
 
 

@@ -1,4 +1,4 @@
-"""The two trainings of the mesh stage: the autoencoder, then the latent denoiser on top of it."""
+"""The two trainings of the mesh stage: first the autoencoder, then the latent denoiser."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -27,19 +27,19 @@ from models_train.tasks.skeleton_pairs import MixedPairs, NoisyTruthPairs, Pairs
 from models_train.tasks.task import Batch, Export, Task, TrainConfig
 
 _VALIDATION_SEED, _N_VALIDATION = 20_000, 512
-_START_SEED, _N_START = 30_000, 2000  # of the hands whose principal components the autoencoder starts from
+_START_SEED, _N_START = 30_000, 2000  # of the hands for the principal components of the autoencoder
 _EXPORT_TOLERANCE_M = 5e-5  # fp16 storage included
-# Half of the latents start from pure noise, where the one step of run time starts; the rest from anywhere.
+# Share of latents that start from pure noise, like the single step at run time. The other latents start at a random time.
 _SHARE_FROM_NOISE = 0.5
 _SHARES_WITHHELD = torch.tensor([0.1, 0.25])  # of skeletons and of views
-_LATENT_WEIGHT = 0.2  # small: most of the latent's numbers move hardly any vertex
+_LATENT_WEIGHT = 0.2  # small, because most latent components have little effect on the vertices
 
 
 def make_task(config: AutoencoderConfig | LatentConfig) -> Task:
-    """The mesh task that `config` names, for the shipped hand model.
+    """Returns the mesh task of `config`, for the shipped hand model.
 
     Raises:
-        ValueError: if a run that it builds on is not named.
+        ValueError: if `config` does not name a required run.
     """
     hand = HandModel.load(default_models_dir() / hand_model.FILE_NAME)
     if isinstance(config, AutoencoderConfig):
@@ -56,16 +56,16 @@ def make_task(config: AutoencoderConfig | LatentConfig) -> Task:
 
 
 def load_autoencoder(run: Path, hand: HandModel) -> MeshAutoencoder:
-    """The best autoencoder of a run, in evaluation mode, frozen.
+    """Returns the best autoencoder of a run, in evaluation mode, with frozen weights.
 
     Raises:
-        CheckpointError: if there is none.
-        ValueError: if it was trained for another mesh.
+        CheckpointError: if the run has no checkpoint.
+        ValueError: if the training used another mesh.
     """
     checkpoint = Checkpoint.load(run / BEST)
     if checkpoint.facts["topology"] != hand.digest:
         raise ValueError(
-            f"{run} was trained for mesh {checkpoint.facts['topology']}, the hand model is {hand.digest}; train again"
+            f"{run} was trained for mesh {checkpoint.facts['topology']}, but the hand model is {hand.digest}; train again"
         )
     net = MeshAutoencoder(hand, AutoencoderSize(**checkpoint.facts["size"]))
     net.load_state_dict(checkpoint.averaged)
@@ -73,12 +73,12 @@ def load_autoencoder(run: Path, hand: HandModel) -> MeshAutoencoder:
 
 
 def latent_space(decoder: Decoder) -> str:
-    """Short digest of a decoder's weights: latents mean something to this decoder only."""
+    """Returns a short digest of a decoder's weights. Latents are valid only for their own decoder."""
     return weights_digest(decoder)
 
 
 def to_palm(points_m: np.ndarray, joints_m: np.ndarray, hand: HandModel) -> torch.Tensor:
-    """Points (n, P, 3) of hands with skeletons (n, 21, 3), as float32 in the palm frame of each."""
+    """Transforms points (n, P, 3) of hands with skeletons (n, 21, 3) to the palm frame of each hand, as float32."""
     return torch.from_numpy(rigid.transform(points_m, *palm_from_hand(joints_m, hand)).astype(np.float32))
 
 
@@ -133,7 +133,7 @@ class AutoencoderTask:
         inputs = {"latent": torch.randn(3, size)}
         metadata = {"kind": "mesh_decoder", **_identity(self.hand), **facts}
         tolerance = _EXPORT_TOLERANCE_M
-        # Rounded to half precision the decoder alone would use up the tolerance: it is stored as it is.
+        # Half precision in the decoder would use the whole tolerance, so the file stores the decoder in float32.
         exact = tuple(net.decoder.state_dict()) + tuple(name for name, _ in net.decoder.named_buffers())
         return [Export(DECODER_FILE, net.decoder, inputs, ("vertices_m",), metadata, tolerance, exact)]
 
@@ -148,7 +148,7 @@ class AutoencoderTask:
 
 
 class LatentTask:
-    """Latents of true meshes from noise, a skeleton that is only nearly true, and the view that it was sampled from."""
+    """Latents of true meshes from noise, an inexact skeleton, and the view of this skeleton."""
 
     def __init__(self, config: TrainConfig, hand: HandModel, autoencoder: MeshAutoencoder, pairs: PairSource) -> None:
         self.config, self.hand = config, hand
@@ -207,7 +207,7 @@ class LatentTask:
         return [Export(DENOISER_FILE, net, inputs, ("latent",), metadata, tolerance=2e-2)]
 
     def _error_mm(self, net: LatentDenoiser, joints_m: torch.Tensor, with_view: bool) -> float:
-        """Mean vertex error in the palm frame of meshes sampled in one step."""
+        """Returns the mean vertex error in the palm frame, for meshes from one sampling step."""
         given = torch.ones(len(joints_m), 2, device=joints_m.device)
         given[:, 1] = float(with_view)
         view = self._held_out["view"]

@@ -1,4 +1,4 @@
-"""Skeletons as run time may see them with the true surfaces: what the mesh stage is trained on."""
+"""Training data of the mesh stage: inexact skeletons, as at run time, with the true surfaces."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,12 +20,12 @@ _HELD_OUT_SEED = 50_000
 
 @dataclass(frozen=True)
 class Pairs:
-    """Right hands; each in one frame of its own, which for those with a view is the virtual camera."""
+    """Right hands, each in its own frame. For hands with a view, the frame is the virtual camera."""
 
     joints_m: np.ndarray  # (n, 21, 3) of average adult size
     vertices_m: np.ndarray  # (n, V, 3)
-    embedding: np.ndarray  # (n, W) of the view, zero where there is none
-    seen: np.ndarray  # (n,) 1 where there is a view
+    embedding: np.ndarray  # (n, W) of the view, zero without a view
+    seen: np.ndarray  # (n,) 1 for a hand with a view
 
 
 class PairSource(Protocol):
@@ -36,11 +36,11 @@ class PairSource(Protocol):
     view_space: str  # of the encoder that made the embeddings
 
     def sample(self, rng: np.random.Generator, n: int) -> Pairs:
-        """`n` random pairs of training."""
+        """Returns `n` random pairs of the training set."""
         ...
 
     def held_out(self, n: int) -> Pairs:
-        """The first `n` pairs that are kept from training."""
+        """Returns the first `n` pairs of the held-out set."""
         ...
 
 
@@ -51,8 +51,8 @@ class StageOnePairs:
         """Loads the joint stage.
 
         Args:
-            run: of the joint stage.
-            natural_share: of recorded poses; above 0 the views are natural too.
+            run: run folder of the joint stage.
+            natural_share: share of recorded poses; above 0 the views are also natural.
         """
         self._net, self.natural_share = load_joints(run), natural_share
         self._bone_sum_m = shipped_hand().bone_lengths_m.sum()
@@ -83,7 +83,7 @@ class StageOnePairs:
 
 
 class NoisyTruthPairs:
-    """True skeletons with modelled errors, for training without a joint stage and for comparison; held out are those of views."""
+    """True skeletons with modelled errors, for a training without a joint stage. The held-out set comes from views."""
 
     def __init__(self, other: StageOnePairs) -> None:
         self._other = other
@@ -99,7 +99,7 @@ class NoisyTruthPairs:
 
 
 class MixedPairs:
-    """Half of either: the mesh must make the best of what is sampled, and lie on a skeleton that is right."""
+    """Half of each kind. The mesh must handle sampled skeletons and must fit correct skeletons."""
 
     def __init__(self, sampled: StageOnePairs) -> None:
         self._halves: tuple[PairSource, PairSource] = (sampled, NoisyTruthPairs(sampled))

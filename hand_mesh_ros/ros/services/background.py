@@ -1,4 +1,4 @@
-"""Jobs that take seconds, beside callbacks that must not wait for them: one thread, one job after the other."""
+"""Runs long jobs in one background thread, in order, so that callbacks of the node do not block."""
 
 import queue
 import threading
@@ -11,23 +11,23 @@ from rclpy.task import Future
 
 Outcome = TypeVar("Outcome")
 
-# Jobs that wait for the one at hand; further ones are refused.
+# Largest number of waiting jobs. Further jobs are refused.
 _MOST_WAITING = 4
 
 
 class Busy(RuntimeError):
-    """Too many jobs wait already."""
+    """Too many jobs are waiting."""
 
 
 class Background:
-    """Does jobs in the order they come. To be used by the callbacks of one node."""
+    """Runs jobs in order of arrival, for the callbacks of one node."""
 
     def __init__(self, node: Node, name: str) -> None:
         """Starts the thread.
 
         Args:
-            node: whose executor is to go on with a callback that awaits a job.
-            name: of the thread.
+            node: its executor resumes the callback that awaits a job.
+            name: name of the thread.
         """
         self._node = node
         self._jobs: queue.SimpleQueue[tuple[Callable[[], object], Future] | None] = queue.SimpleQueue()
@@ -36,10 +36,10 @@ class Background:
         self._thread.start()
 
     def submit(self, job: Callable[[], Outcome]) -> Future:
-        """What the job will return or raise, to be awaited in a callback.
+        """Queues a job. A callback can await the returned future, which has the result or the exception of the job.
 
         Raises:
-            Busy: if too many jobs wait.
+            Busy: if too many jobs are waiting.
         """
         if self._jobs.qsize() >= _MOST_WAITING:
             raise Busy(f"{_MOST_WAITING} requests wait already; ask again when one of them is answered")
@@ -48,10 +48,10 @@ class Background:
         return future
 
     def close(self, end_job: Callable[[], None]) -> None:
-        """Ends the thread; jobs that wait are never done, and nobody hears of the one at hand.
+        """Stops the thread. Waiting jobs never run, and the result of the current job is dropped.
 
         Args:
-            end_job: makes the job at hand end.
+            end_job: stops the current job.
         """
         self._closing.set()
         end_job()
@@ -63,11 +63,11 @@ class Background:
             job, future = taken
             try:
                 complete = partial(future.set_result, job())
-            except Exception as error:  # whoever awaits the job deals with it
+            except Exception as error:  # the awaiting callback handles the exception
                 complete = partial(future.set_exception, error)
             if self._closing.is_set():
                 return
             complete()
-            # An executor does not hear of a future that another thread completes.
+            # An executor does not notice a future that another thread completes.
             if executor := self._node.executor:
                 executor.wake()

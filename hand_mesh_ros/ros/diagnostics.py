@@ -1,6 +1,6 @@
-"""What /diagnostics tells: counters that any thread may feed, and their summary once a second.
+"""The content of /diagnostics: counters that any thread may increment, and their summary once a second.
 
-Knows neither topics' contents nor the core; a number that somebody needs to find out why no hand comes belongs here.
+This module does not depend on message contents or on the core. Numbers that help to find out why no hand arrives belong here.
 """
 
 import math
@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-# Silence on the image topic for longer than this is an error, a refused image counts as a present error for as long [s].
+# No image for longer than this is an error. A refused image stays a current error for the same time [s].
 SILENCE_S = 2.0
-# Ages beyond this belong to stamps of another clock: a bag played without sim time, a camera with its own clock [s].
+# A larger age means that the stamp is from another clock: a bag played without sim time, a camera with its own clock [s].
 FOREIGN_CLOCK_S = 10.0
 _WINDOW = 150
 
@@ -29,7 +29,7 @@ def age_s(now_ns: int, stamp_ns: int) -> float:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that went wrong, and when."""
+    """An error or a warning, and its time."""
 
     text: str
     at_s: float = field(default_factory=time.monotonic)
@@ -40,7 +40,7 @@ class Problem:
 
 
 def resident_mb() -> float:
-    """Memory of this process, without what is swapped out; NaN where the system does not tell."""
+    """Resident memory of this process, without swapped-out pages; NaN where the system does not report this number."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:
@@ -49,7 +49,7 @@ def resident_mb() -> float:
 
 
 class Health:
-    """Thread-safe record of how the node is doing."""
+    """Thread-safe record of the state of the node."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -60,13 +60,13 @@ class Health:
         self._last_image_s = time.monotonic()
         self._error: Problem | None = None
         self._warning: Problem | None = None
-        self.failure = ""  # why the node cannot work at all
-        self.rest = ""  # why it is not at work, where nothing is wrong with that
-        self.facts: dict[str, str] = {}  # what does not change: model, licence, device
+        self.failure = ""  # why the node cannot work
+        self.rest = ""  # why the node is not active, where this is no error
+        self.facts: dict[str, str] = {}  # constant values: model, licence, device
         self.refused = self.stale = 0
 
     def begin(self) -> None:
-        """Images are asked for from now on: what was measured before does not count."""
+        """Starts a new measurement when the node starts to receive images: drops all earlier measurements."""
         with self._lock:
             self._last_image_s = time.monotonic()
             self._latencies_s.clear()
@@ -88,19 +88,19 @@ class Health:
                 self._stages_ms.setdefault(stage, deque(maxlen=_WINDOW)).append(duration)
 
     def refuse(self, text: str) -> None:
-        """Records an input that could not be used."""
+        """Records an unusable input."""
         with self._lock:
             self.refused += 1
             self._error = Problem(text)
 
     def drop_stale(self, text: str) -> None:
-        """Records an image that was too old to be looked at."""
+        """Records an image that was dropped because of its age."""
         with self._lock:
             self.stale += 1
             self._warning = Problem(text)
 
     def warn(self, text: str) -> None:
-        """Records something that makes results worse than they could be."""
+        """Records a condition that makes the results worse."""
         with self._lock:
             self._warning = Problem(text)
 
@@ -113,8 +113,8 @@ class Health:
         """Level, one line and values of the last second.
 
         Args:
-            silence: why no image arrives, as far as known.
-            counters: further values to show.
+            silence: the likely reason why no image arrives.
+            counters: additional values.
         """
         with self._lock:
             level, message = self._verdict(silence)
@@ -153,7 +153,7 @@ class Health:
 
 
 def to_message(stamp: object, name: str, level: bytes, message: str, values: dict[str, object]) -> DiagnosticArray:
-    """One status as the array that /diagnostics carries."""
+    """One status as a message for /diagnostics."""
     status = DiagnosticStatus(level=level, name=name, message=message, hardware_id="hand_mesh_ros")
     status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
     array = DiagnosticArray(status=[status])

@@ -1,7 +1,7 @@
-"""What a node has in the graph for a while: publishers, subscriptions and services that are made one by one and go together.
+"""Publishers, subscriptions, services and timers of a node that exist for a limited time and are destroyed together.
 
-They are destroyed, not silenced as rclpy's lifecycle publishers are: a topic that nobody feeds is not there, the latched topology
-of a node that does not work is sent to nobody, and subscribers count publishers that really publish.
+Endpoints are destroyed, not disabled like lifecycle publishers of rclpy. So an inactive node has no topics, does not send its
+latched topology, and does not count as a publisher.
 """
 
 from collections.abc import Callable
@@ -25,22 +25,22 @@ Endpoint = TypeVar("Endpoint")
 
 
 class QosOverrideError(ValueError):
-    """A parameter `qos_overrides...` has a value that cannot be."""
+    """A parameter `qos_overrides...` has an invalid value."""
 
 
 class Endpoints:
-    """Makes endpoints of a node, and takes them away again."""
+    """Creates and destroys endpoints of a node."""
 
     def __init__(self, node: Node) -> None:
-        """Begins with none."""
+        """Starts without endpoints."""
         self.node = node
         self._made = ExitStack()
 
     def publisher(self, kind: type, topic: str, profile: QoSProfile) -> Publisher:
-        """A publisher with this profile, as far as parameters `qos_overrides.<topic>.publisher...` say nothing else.
+        """Creates a publisher with this profile. Parameters `qos_overrides.<topic>.publisher...` override the profile.
 
         Raises:
-            QosOverrideError: naming the topic and what is allowed.
+            QosOverrideError: with the topic and the allowed values.
         """
 
         def create(own: QoSProfile) -> Publisher:
@@ -58,10 +58,10 @@ class Endpoints:
         profile: QoSProfile,
         events: qos.SubscriptionEventCallbacks | None = None,
     ) -> Subscription:
-        """A subscription with this profile, as far as parameters `qos_overrides.<topic>.subscription...` say nothing else.
+        """Creates a subscription with this profile. Parameters `qos_overrides.<topic>.subscription...` override the profile.
 
         Raises:
-            QosOverrideError: naming the topic and what is allowed.
+            QosOverrideError: with the topic and the allowed values.
         """
 
         def create(own: QoSProfile) -> Subscription:
@@ -75,23 +75,23 @@ class Endpoints:
         return subscription
 
     def service(self, kind: type, name: str, callback: Callable) -> Service:
-        """A service. Its callback must not await: rclpy ends with an exception if the service is gone when the answer comes."""
+        """Creates a service. Its callback must not await: rclpy raises if the service is destroyed before the answer."""
         service = self.node.create_service(kind, name, callback)
         self._made.callback(self.node.destroy_service, service)
         return service
 
     def timer(self, period_s: float, callback: Callable[[], None]) -> Timer:
-        """A timer of the machine's steady clock, which runs on while simulated time stands still."""
+        """Creates a timer on the steady clock. The timer also runs while simulated time is paused."""
         timer = self.node.create_timer(period_s, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._made.callback(self.node.destroy_timer, timer)
         return timer
 
     def on_destroy(self, callback: Callable[[], None]) -> None:
-        """Has something else called with the rest."""
+        """Registers a callback that `destroy` calls, in reverse order of creation."""
         self._made.callback(callback)
 
     def destroy(self) -> None:
-        """Takes all away, the last one first."""
+        """Destroys all endpoints in reverse order of creation."""
         self._made.close()
 
     def _overridable(self, entity: str, topic: str, profile: QoSProfile, create: Callable[[QoSProfile], Endpoint]) -> Endpoint:

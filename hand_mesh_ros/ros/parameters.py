@@ -1,4 +1,4 @@
-"""ROS parameters derived from configuration dataclasses: the fields are the one list, this declares, reads and changes them."""
+"""ROS parameters from configuration dataclasses. Each field is one parameter. This module declares, reads and changes them."""
 
 from collections.abc import Iterable
 from dataclasses import Field, dataclass, fields, replace
@@ -20,10 +20,10 @@ Config = TypeVar("Config", bound=_Dataclass)
 
 @dataclass(frozen=True)
 class NodeConfig:
-    """Settings of `hand_mesh_node` beside those of the pipeline.
+    """Settings of `hand_mesh_node`, in addition to the settings of the pipeline.
 
     Raises:
-        ValueError: naming the field, its value and what is allowed.
+        ValueError: with the field, its value and the allowed values.
     """
 
     autostart: bool = option(True, "configure and activate the node at its start; false: wait for a lifecycle manager")
@@ -43,7 +43,7 @@ class NodeConfig:
     publish_tf: bool = option(True, "publish the wrists as frames left_hand and right_hand on /tf")
     tf_prefix: str = option("", "before the names of these frames; two cameras need different ones")
     output_frame: str = option("", "frame of TF that hands are published in; empty for the camera's")
-    # Transforms come at the rate of the robot, and the time of inference has gone by already.
+    # A short wait is enough: robots publish transforms at a high rate, and inference already took some time.
     tf_wait_ms: float = option(20.0, "how long an image waits for its transform into output_frame [ms]", (0.0, 1000.0))
 
     def __post_init__(self) -> None:
@@ -54,7 +54,7 @@ class NodeConfig:
 
 
 def declare(node: Node, config_class: type[Config]) -> Config:
-    """Declares one parameter per field of `config_class`, read-only unless the field is `live`; the configuration they hold.
+    """Declares one parameter per field of `config_class`, read-only unless the field is `live`. Returns the configuration.
 
     Raises:
         ValueError: if a value is outside the field's limits or choices.
@@ -68,10 +68,10 @@ def declare(node: Node, config_class: type[Config]) -> Config:
 
 
 def changed(config: Config, changes: Iterable[Parameter]) -> Config:
-    """A configuration with those of the changes that belong to its fields; the very same one if none does.
+    """Returns the configuration with the changes of its own fields; the same object if no change belongs to a field.
 
     Raises:
-        ValueError: naming the field, its value and what is allowed.
+        ValueError: with the field, its value and the allowed values.
     """
     by_name = {item.name: item for item in fields(config)}
     values = {change.name: _typed(by_name[change.name], change.value) for change in changes if change.name in by_name}
@@ -90,8 +90,8 @@ def _typed(item: Field[Any], value: Any) -> Any:
 def _descriptor(item: Field[Any]) -> ParameterDescriptor:
     limits, choices = item.metadata["limits"], item.metadata["choices"]
     descriptor = ParameterDescriptor(description=item.metadata["doc"], read_only=not item.metadata["live"])
-    # Whole numbers are fine for a float: launch files and YAML write `markers_hz: 10`. For the others that may change, it is left
-    # to `changed` to refuse a wrong type: rclpy would not name the parameter.
+    # A float accepts integers: launch files and YAML write `markers_hz: 10`. For other live parameters, `changed` rejects a
+    # wrong type: the message of rclpy would not contain the parameter name.
     descriptor.dynamic_typing = isinstance(item.default, float) or item.metadata["live"]
     if choices:
         descriptor.additional_constraints = "one of " + ", ".join(choices)

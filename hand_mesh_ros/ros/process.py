@@ -1,4 +1,4 @@
-"""Life of a node's process: quiet on SIGINT and SIGTERM however often they come, a clear line on parameters that do not fit."""
+"""Runs a node as a process. Handles repeated SIGINT and SIGTERM without a traceback. Logs one line for invalid parameters."""
 
 import signal
 from collections.abc import Callable
@@ -13,25 +13,25 @@ from rclpy.node import Node
 def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     """Spins a node until the process is told to end; returns the exit code.
 
-    A node with a method `close` is closed before it is destroyed.
+    If the node has a method `close`, this function calls `close` before it destroys the node.
     """
-    # rclpy's own handlers end the spinning. Python's would raise KeyboardInterrupt anywhere, also in the clean-up: Ctrl-C under
-    # `ros2 launch` arrives twice.
+    # The handlers of rclpy stop the executor. The default handler of Python would raise KeyboardInterrupt anywhere, even during
+    # clean-up: under `ros2 launch`, Ctrl-C arrives twice.
     _handle_signals(lambda *_: None)
     rclpy.init(args=args)
     try:
-        # Made first: an executor that is made after the signal has come fails, and rclpy's prints a traceback of its own then.
+        # Create the executor first: after a signal its creation fails, and the default executor of rclpy prints a traceback.
         return _live(make_node, SingleThreadedExecutor())
     except ExternalShutdownException:
         return 0
     except Exception:
-        # Once told to end, whatever still wants to publish fails, for example a node that was loading its models.
+        # After shutdown every publish call fails, for example in a node that was still loading its models.
         if rclpy.ok():
             raise
         return 0
     finally:
         rclpy.try_shutdown()
-        # Python puts handlers of its own back to "kill" before it ends, but leaves ignored signals ignored.
+        # At exit, Python resets its handlers to the default (kill), but keeps ignored signals ignored.
         _handle_signals(signal.SIG_IGN)
 
 

@@ -1,4 +1,4 @@
-"""Quality of service of every topic, and the one place that knows where rclpy keeps its event callbacks."""
+"""QoS profiles of all topics, and the import of rclpy's event callbacks, which depends on the ROS version."""
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
@@ -31,13 +31,13 @@ def _profile(
     return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability, durability=durability)
 
 
-# Reliable serves subscribers of either kind; one message of history, since an old hand pose is worth nothing.
+# Reliable matches reliable and best-effort subscribers. The history holds one message, since an old hand pose is useless.
 RESULT = _profile(ReliabilityPolicy.RELIABLE)
-# One message a hand, sent at once: room for all hands of one image (the limit of max_hands).
+# One message per hand, all sent together. The depth holds all hands of one image (the limit of max_hands).
 HYPOTHESES = _profile(ReliabilityPolicy.RELIABLE, depth=8)
 LATCHED = _profile(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
 DIAGNOSTICS = _profile(ReliabilityPolicy.RELIABLE, depth=10)
-# As tf2_ros has them.
+# Same as in tf2_ros.
 TF = _profile(ReliabilityPolicy.RELIABLE, depth=100)
 TF_STATIC = _profile(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL, depth=100)
 
@@ -57,7 +57,7 @@ def _check_override(profile: QoSProfile) -> SetParametersResult:
     )
 
 
-# Not durability: a late subscriber must not get an old pose, nor miss the topology.
+# Durability cannot be overridden: a late subscriber must not get an old pose, and must not miss the topology.
 OVERRIDING = QoSOverridingOptions.with_default_policies(callback=_check_override)
 
 
@@ -65,8 +65,8 @@ def image_intake(name: str) -> QoSProfile:
     """Profile of the image subscriptions.
 
     Args:
-        name: "sensor_data" (best effort: matches every driver, never queues) or "reliable" (for drivers whose images exceed
-            their shared memory segment and would be lost otherwise).
+        name: "sensor_data" (best effort: matches every driver, never queues) or "reliable" (for drivers whose images are larger
+            than their shared memory segment and are lost with best effort).
     """
     return _profile({"sensor_data": ReliabilityPolicy.BEST_EFFORT, "reliable": ReliabilityPolicy.RELIABLE}[name])
 

@@ -1,4 +1,4 @@
-"""Subscriptions of the node. Callbacks store what came and return; what does not come can be explained."""
+"""Subscriptions of the node. Callbacks only store messages. If messages are missing, this module reports the likely reason."""
 
 import threading
 from collections.abc import Callable
@@ -71,7 +71,7 @@ class Inputs:
         return {name: self._node.count_publishers(self.topic(name)) for name in self._subscriptions}
 
     def why_no_image(self) -> str:
-        """The likeliest reason for silence on the image topic."""
+        """The most likely reason why no image arrives."""
         topic = self.topic("image")
         if not self._node.count_publishers(topic):
             hint = f", but {self._other_topic} has: set the parameter image_transport to {self._other_transport}"

@@ -1,6 +1,6 @@
-"""The seam to TF: where one frame was in another when an image was taken.
+"""TF lookup: the transform between two frames at the time of an image.
 
-Through tf2_ros where that is installed, else by a buffer of our own. Without tf2_msgs every answer is that there is no TF.
+Uses tf2_ros if installed, else an own buffer. Without tf2_msgs every lookup fails.
 """
 
 import time
@@ -41,7 +41,7 @@ class Transforms(Protocol):
         """
 
     def clear(self) -> None:
-        """Forgets all that moves, since time jumped back."""
+        """Drops all dynamic transforms after time jumped back."""
 
 
 def listen(endpoints: Endpoints) -> Transforms:

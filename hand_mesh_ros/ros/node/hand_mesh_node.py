@@ -1,4 +1,4 @@
-"""The node: its life from `configure` to `shutdown`, its parameters, its diagnostics. Its work while active is `Perception`."""
+"""The node: its lifecycle, its parameters, its diagnostics. `Perception` does the work while the node is active."""
 
 import traceback
 from collections.abc import Callable, Sequence
@@ -20,21 +20,21 @@ from hand_mesh_ros.ros.output import robot_outputs
 from hand_mesh_ros.ros.services.graph_services import GraphServices
 from hand_mesh_ros.ros.services.scale_service import ScaleService
 
-# Of which the text tells enough; others come with their traceback.
+# Expected errors: logged without a traceback.
 _EXPECTED = (ModelError, ValueError, OSError)
 
 
 class HandMeshNode(LifecycleNode):
-    """Configured it has loaded its models, active it answers images, deactivated it holds no weights.
+    """The lifecycle node. Configure loads the models. Active: the node processes images. Deactivate frees the model weights.
 
-    What goes wrong in a transition is in log and diagnostics, and the node lives on: it may be tried again.
+    A failed transition is reported in the log and in the diagnostics. The node stays alive, and the transition can be repeated.
     """
 
     def __init__(self) -> None:
         """Declares the parameters.
 
         Raises:
-            ValueError, rclpy.exceptions.ParameterException: for a parameter that does not fit.
+            ValueError, rclpy.exceptions.ParameterException: for an invalid parameter.
         """
         super().__init__("hand_mesh_node")
         self._config = parameters.declare(self, parameters.NodeConfig)
@@ -48,59 +48,59 @@ class HandMeshNode(LifecycleNode):
         self._health = diagnostics.Health()
         self._reach("unconfigured")
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
-        # A steady clock: silence must be reported also while simulated time stands still.
+        # A steady clock: missing images must be reported even while simulated time is paused.
         self.create_timer(1.0, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def start(self) -> None:
-        """Configures and activates, where `autostart` says so."""
+        """Configures and activates the node if `autostart` is true."""
         if self._config.autostart and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 
     def close(self) -> None:
-        """Ends all work and waits for the image at hand; safe to call in any state."""
-        # First, so that it does not try to answer requests that nobody will hear of.
+        """Stops all work and waits for the current image. Safe to call in any state."""
+        # The services stop first, so that they send no answers without a receiver.
         self._graph_services.destroy()
         self._release()
 
     def on_configure(self, _: LifecycleState) -> TransitionCallbackReturn:
-        """Loads the models; fails, and may be tried again, if a file is missing or damaged."""
-        advice = f"correct this and configure it again: ros2 lifecycle set {self.get_fully_qualified_name()} configure"
+        """Loads the models. Fails if a file is missing or damaged; the transition can be repeated."""
+        advice = f"correct this and configure the node again: ros2 lifecycle set {self.get_fully_qualified_name()} configure"
         trouble = "models or joint limits cannot be loaded"
         return self._attempt(self._configure, "inactive", trouble, advice)
 
     def on_activate(self, _: LifecycleState) -> TransitionCallbackReturn:
-        """Warms the models up, announces topics and answers images; fails without leaving anything of that."""
-        advice = "correct this, a parameter by a new start, and activate it again"
+        """Warms up the models, creates the topics and starts to process images. A failed activation leaves nothing behind."""
+        advice = "correct this (restart the node to change a read-only parameter) and activate the node again"
         return self._attempt(self._activate, "active", "the node cannot be activated", advice)
 
     def on_deactivate(self, _: LifecycleState) -> TransitionCallbackReturn:
-        """Answers the image at hand, then takes back the topics and lets the models go."""
+        """Finishes the current image, then removes the topics and frees the models."""
         return self._attempt(self._release, "inactive")
 
     def on_cleanup(self, _: LifecycleState) -> TransitionCallbackReturn:
-        """Forgets what was given and learnt since configure."""
+        """Drops the models and everything learned since configure."""
         return self._attempt(self._forget, "unconfigured")
 
     def on_shutdown(self, _: LifecycleState) -> TransitionCallbackReturn:
-        """Ends all work for good; the process goes on until it is told to end."""
+        """Stops all work permanently. The process runs until SIGINT or SIGTERM."""
         return self._attempt(self._forget, "finalized")
 
     def on_error(self, _: LifecycleState) -> TransitionCallbackReturn:
-        """Comes after a transition that neither succeeded nor left things as they were: begins anew."""
+        """Runs after an unexpected error in a transition: returns the node to unconfigured."""
         return self._attempt(self._forget, "unconfigured")
 
     def _attempt(self, step: Callable[[], None], reached: str, trouble: str = "", advice: str = "") -> TransitionCallbackReturn:
-        """A transition. Where its failure may be expected, `trouble` and `advice` are what to say of it.
+        """Runs a transition. `trouble` and `advice` are the message for a transition with expected failures.
 
-        rclpy says nothing of what a transition raises.
+        The exception is logged here, because rclpy does not report exceptions of transitions.
         """
         try:
             step()
         except Exception as error:
-            if not self.context.ok():  # told to end in the middle of it: nothing can be made or announced any more
+            if not self.context.ok():  # shutdown during the transition: no endpoint can be created any more
                 return TransitionCallbackReturn.FAILURE
-            self._health.failure = f"{trouble or 'an error on the way to ' + reached}: {error}"
-            self.get_logger().fatal(f"{self._health.failure}\nThe node stays alive without work; {advice or 'it begins anew'}")
+            self._health.failure = f"{trouble or 'error in the transition to ' + reached}: {error}"
+            self.get_logger().fatal(f"{self._health.failure}\nThe node stays alive but idle; {advice or 'its state is reset'}")
             if not isinstance(error, _EXPECTED):
                 self.get_logger().fatal(traceback.format_exc())
             return TransitionCallbackReturn.FAILURE if trouble else TransitionCallbackReturn.ERROR
@@ -122,7 +122,7 @@ class HandMeshNode(LifecycleNode):
         if pipeline is None or limits is None:
             raise RuntimeError("there are no models before `configure`")
         try:
-            # The first time they are still there from configure.
+            # At the first activation the models are still loaded from configure.
             if not pipeline.is_loaded:
                 pipeline.load()
             pipeline.reconfigure(self._pipeline_config)
@@ -143,7 +143,7 @@ class HandMeshNode(LifecycleNode):
         }
 
     def _release(self) -> None:
-        """Ends what `_activate` began, as far as it came."""
+        """Reverses `_activate`, even after a partial activation."""
         perception, self._perception = self._perception, None
         if perception is not None:
             perception.destroy()
@@ -159,7 +159,7 @@ class HandMeshNode(LifecycleNode):
         self._health.facts = {}
 
     def _change(self, changes: Sequence[Parameter]) -> SetParametersResult:
-        """Takes new values of parameters that are not read-only, all or none; rclpy asks this before it stores them."""
+        """Applies new values of writable parameters, all or none. rclpy calls this method before it stores the values."""
         try:
             config = parameters.changed(self._config, changes)
             pipeline_config = parameters.changed(self._pipeline_config, changes)
@@ -184,7 +184,7 @@ class HandMeshNode(LifecycleNode):
 
 
 def make_node() -> HandMeshNode:
-    """The node at work, or alive with the reason why it cannot work in its diagnostics, or waiting for a lifecycle manager."""
+    """Returns the node: active, or waiting for a lifecycle manager, or idle with the reason in its diagnostics."""
     node = HandMeshNode()
     node.start()
     return node

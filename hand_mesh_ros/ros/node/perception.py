@@ -1,4 +1,4 @@
-"""What is alive while the node is active: subscriptions store images, a worker thread answers them, publishers send it on."""
+"""The work of the active node: subscriptions store images, a worker thread processes them, publishers send the results."""
 
 import threading
 import time
@@ -27,12 +27,12 @@ from hand_mesh_ros.ros.output.tf_output import WristFrames
 from hand_mesh_ros.ros.parameters import NodeConfig
 from hand_mesh_ros.ros.stamp import stamp_ns
 
-# The first image waits this long for CameraInfo, before the camera is taken for one that nobody calibrated [s].
+# The first image waits this long for CameraInfo. After this time the camera counts as not calibrated [s].
 _CAMERA_INFO_PATIENCE_S = 1.0
 
 
 class Perception:
-    """From image to answer. Ends with `destroy`, and does not begin again: another one does."""
+    """Processes images from subscription to publication. After `destroy` the object cannot restart; create a new one."""
 
     def __init__(
         self,
@@ -43,18 +43,18 @@ class Perception:
         health: diagnostics.Health,
         on_answer: Callable[[], None],
     ) -> None:
-        """Announces the outputs, subscribes, and starts the worker.
+        """Creates the publishers and subscriptions, and starts the worker.
 
         Args:
-            node: that publishes and subscribes.
-            config: of the node.
-            pipeline: warm, and from now on the worker's alone, but for its `user_scale`.
-            limits: of the joint angles.
-            health: told of what happens.
+            node: the node that publishes and subscribes.
+            config: settings of the node.
+            pipeline: after warm-up. From now on only the worker uses the pipeline, except for its `user_scale`.
+            limits: limits of the joint angles.
+            health: receives all counters, errors and warnings.
             on_answer: called in the worker after each image.
 
         Raises:
-            QosOverrideError: if an override of a quality of service cannot be; nothing is left of the others then.
+            QosOverrideError: if a QoS override is invalid. All endpoints are removed in this case.
         """
         self._node, self._pipeline, self._health, self._on_answer = node, pipeline, health, on_answer
         self._camera_state = "no image yet"
@@ -72,7 +72,7 @@ class Perception:
             self._endpoints.destroy()
             raise
         self.tf_state = "off" if frames is None else frames.state  # for diagnostics
-        # Replaced as a whole by the executor's thread, taken between two images by the worker's.
+        # The executor thread replaces the whole tuple. The worker thread reads the tuple between two images.
         self._settings = config, pipeline.config
         self._applied: tuple[NodeConfig, PipelineConfig] | None = None
         self._worker = threading.Thread(target=self._work, name="inference", daemon=True)
@@ -80,18 +80,18 @@ class Perception:
         node.get_logger().info(f"waiting for images on {self._inputs.topic('image')} ({self._inputs.reliability('image')})")
 
     def reconfigure(self, config: NodeConfig, pipeline_config: PipelineConfig) -> None:
-        """Has images that are taken from now on answered with other settings, of which those that are not `live` are the same."""
+        """Applies new settings from the next image on. Settings that are not `live` must be unchanged."""
         self._settings = config, pipeline_config
 
     def destroy(self) -> None:
-        """Waits for the image at hand; then nothing is received or published any more."""
+        """Waits for the current image, then removes all subscriptions and publishers."""
         self._stopping.set()
         self._intake.close()
         self._worker.join()
         self._endpoints.destroy()
 
     def why_no_image(self) -> str:
-        """The likeliest reason for silence on the image topic."""
+        """The most likely reason why no image arrives."""
         return self._inputs.why_no_image()
 
     def counters(self) -> dict[str, object]:
@@ -109,7 +109,7 @@ class Perception:
             **{f"publishers of {name}": count for name, count in self._inputs.publishers().items()},
         }
 
-    # What follows runs in the worker, but for `_refuse`.
+    # The following methods run in the worker thread, except `_refuse`.
 
     def _work(self) -> None:
         while not self._stopping.is_set():
@@ -120,9 +120,9 @@ class Perception:
                     self._answer(*taken)
             except ConversionError as error:
                 self._refuse("image", str(error))
-            except Exception as error:  # the last line of defence: one image that breaks a model must not end the node
+            except Exception as error:  # a single bad image must not stop the node
                 if self._node.context.ok():
-                    self._refuse("image", f"{type(error).__name__} while working on it: {error}")
+                    self._refuse("image", f"{type(error).__name__} while processing this image: {error}")
                     self._node.get_logger().error(traceback.format_exc(), throttle_duration_sec=5.0)
 
     def _apply_settings(self) -> None:
@@ -139,7 +139,7 @@ class Perception:
         if is_restarted:
             self._pipeline.reset()
             self._output_frame.clear()
-            self._warn("stamps of image jumped back: all tracks are forgotten")
+            self._warn("stamps of image jumped back: all tracks are dropped")
         age_s = diagnostics.age_s(self._node.get_clock().now().nanoseconds, stamp_ns(image.header))
         if 0 < self._config.max_age_ms < 1e3 * age_s:
             self._health.drop_stale(f"image was {1e3 * age_s:.0f} ms old, max_age_ms is {self._config.max_age_ms:.0f}")
@@ -172,13 +172,13 @@ class Perception:
         if frame.is_calibrated:
             self._camera_state = f"calibrated, focal length {frame.camera_matrix[0, 0]:.1f} px"
         else:
-            reason = "there is no camera_info" if info is None else "camera_info holds an all-zero K"
+            reason = "no camera_info received" if info is None else "camera_info has an all-zero K"
             self._camera_state = f"not calibrated: {reason}"
-            self._warn(f"{reason}: hands are relative to their wrists, without position")
+            self._warn(f"{reason}: hands are relative to the wrist, without position")
         return frame
 
     def _depth_m(self, depth: Image | None, image: Image) -> np.ndarray | None:
-        """Metres, or None; depth that cannot be used costs the depth, not the hand."""
+        """Depth in metres, or None. With unusable depth, the image is processed without depth."""
         if depth is None:
             self._warn_of_unpaired()
             return None
@@ -193,7 +193,7 @@ class Perception:
         if unpaired:
             nearest_ms, slop_ms = 1e3 * self._intake.nearest_depth_s, self._config.depth_slop_ms
             self._warn(
-                f"depth arrives but not for this image: the nearest is {nearest_ms:.1f} ms off, depth_slop_ms is {slop_ms:g}"
+                f"no depth matches this image: the nearest stamp differs by {nearest_ms:.1f} ms, depth_slop_ms is {slop_ms:g}"
             )
 
     def _refuse(self, name: str, reason: str) -> None:

@@ -29,14 +29,14 @@ _PERIOD_S = 0.1
 _SILENCE_S = 0.5
 # When the node is deactivated, the removals get this long to reach the planners before their publisher is destroyed [s].
 _ACK_PATIENCE_S = 0.5
-# Of each joint's place, added to the skin: holds the joint 19 times of 20 in its worst direction.
+# Standard deviations of the joint position, added to the skin: contains the joint in 95 % of cases in its worst direction.
 K_SIGMA = 2.0
 
 
 class CollisionObjects:
-    """Publishes `collision_objects`: ADD replaces the hand of the last image, REMOVE follows when the hand is lost.
+    """Publishes `collision_objects`: ADD replaces the hand of the last image, REMOVE deletes a lost hand.
 
-    Predicted hands are included: a hand that is out of sight for a moment is still in the way.
+    Predicted hands are included: a hand that is hidden for a short time is still an obstacle.
     All hands are removed when no image is published for `_SILENCE_S`, and when the publisher is destroyed.
     """
 

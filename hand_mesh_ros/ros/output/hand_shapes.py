@@ -19,7 +19,7 @@ from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.output import convert_hands
 from hand_mesh_ros.srv import GetHandShape
 
-# An answer from an image that came longer ago would be an old pose [s].
+# Largest age of an image for an answer. The pose from an older image is outdated [s].
 _LONGEST_AGE_S = 0.5
 
 

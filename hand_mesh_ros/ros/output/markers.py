@@ -1,4 +1,4 @@
-"""RViz markers of the hands. Empty lists, zero scales and quaternions that are not unit upset RViz: none leave here.
+"""RViz markers of the hands. RViz rejects empty lists, zero scales and non-unit quaternions, so this module avoids all three.
 
 Per hand: the surface, the bones, one ellipsoid a joint (where it may be within the hand) and one at the wrist (where the hand may
 be as a whole); each holds `CONFIDENCE` of the probability.

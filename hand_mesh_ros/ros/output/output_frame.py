@@ -47,6 +47,6 @@ class OutputFrame:
         return [moved(hand, there[:3, :3], there[:3, 3]) for hand in estimates], Header(stamp=header.stamp, frame_id=self._name)
 
     def clear(self) -> None:
-        """Forgets what moves, since the stamps of the images jumped back."""
+        """Drops all dynamic transforms after image stamps jumped back."""
         if self._transforms is not None:
             self._transforms.clear()

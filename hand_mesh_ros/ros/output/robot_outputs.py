@@ -1,6 +1,6 @@
-"""Topics for robots, one set a side: a pose for the arm, joints for retargeting, angles, grasp cues; or silence (`robot_hands`).
+"""Topics for robots, one set per side: wrist pose, joints for retargeting, joint angles, grasp cues.
 
-Without a place in space (camera not calibrated) there is no wrist and no grasp; joints and angles need none.
+`RobotHands` selects the hands. If the camera is not calibrated, only `joints_operator` and `joint_states` are published.
 """
 
 from array import array

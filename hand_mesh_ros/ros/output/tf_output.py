@@ -1,4 +1,4 @@
-"""The wrists as frames on /tf: those of the topics `wrist`, at the stamps of their images, and silent when those are."""
+"""Publishes the wrists as frames on /tf: same poses and image stamps as the topics `wrist`, and under the same conditions."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Jobs that take seconds, beside callbacks that must not wait for them: one thread, one job after the other."""
+"""Runs long jobs in one background thread, in order, so that callbacks of the node do not block."""
 
 import concurrent.futures
 import threading
@@ -17,7 +17,7 @@ _MOST_WAITING = 4
 
 
 class Busy(RuntimeError):
-    """Too many jobs wait already."""
+    """Too many jobs are waiting."""
 
 
 class Background:
@@ -39,7 +39,7 @@ class Background:
         """The result or exception of the job, to be awaited in a callback.
 
         Raises:
-            Busy: if too many jobs wait.
+            Busy: if too many jobs are waiting.
         """
         self._tasks = [task for task in self._tasks if not task.done()]
         if sum(not task.running() for task in self._tasks) >= _MOST_WAITING:

@@ -1,6 +1,6 @@
-"""The seam between requests to the graph diffusion and the core: limits, given parts, and the answers.
+"""Converts requests for the graph diffusion to inputs of the core, and results of the core to responses.
 
-A left hand is the mirror image of a right one before and after; in its own wrist frame that turns y around.
+The core uses right hands only. A left hand is mirrored before and after; in the wrist frame, mirroring negates y.
 """
 
 from typing import TypeVar
@@ -19,12 +19,12 @@ from hand_mesh_ros.srv import GenerateHands, InpaintHand
 Drawn = TypeVar("Drawn", GenerateHands.Response, InpaintHand.Response)
 
 MOST_HANDS, MOST_STEPS = 64, 1000
-# No part of a hand is farther from its wrist [m]; a point that is comes in another frame or unit.
+# Every part of a hand is closer to its wrist than this [m]. A farther point has a wrong frame or unit.
 _REACH_M = 0.3
 
 
 def check_request(request: GenerateHands.Request | InpaintHand.Request | ReconstructHand.Goal) -> None:
-    """Raises ValueError, naming the field, the number and what is allowed, if one is out of range."""
+    """Raises ValueError if a field is out of range, with the field, its value and the allowed range."""
     for name, most in (("n", MOST_HANDS), ("steps", MOST_STEPS)):
         value = getattr(request, name)
         if not 1 <= value <= most:
@@ -55,7 +55,7 @@ def given_part(request: InpaintHand.Request, hand: HandModel) -> tuple[np.ndarra
         given, points_m = np.asarray(request.joints_given, bool), np.asarray(request.joints, np.float64).reshape(N_JOINTS, 3)
         names = [f"joint {name}" for name in JOINT_NAMES]
     distance = np.linalg.norm(points_m, axis=-1)
-    wrong = np.flatnonzero(given & ~(distance <= _REACH_M))  # so it is written because NaN is wrong too
+    wrong = np.flatnonzero(given & ~(distance <= _REACH_M))  # written with ~ so that NaN counts as wrong, too
     if wrong.size:
         first = wrong[0]
         raise ValueError(

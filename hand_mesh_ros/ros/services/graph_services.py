@@ -1,7 +1,7 @@
-"""The graph diffusion on request: hands drawn, completed, and reconstructed from single images, beside the stream of images.
+"""Graph diffusion on request: generates hands, completes hands, and reconstructs hands from single images.
 
-The work is done in a process of its own and shares nothing with the chain that answers the stream but the processor, of which it
-takes what is left. Callbacks await a thread that waits for that process, so that the executor goes on meanwhile.
+A separate process with low priority does the work, so the image stream keeps its speed. Callbacks await a thread that waits for
+this process, so the executor is not blocked.
 """
 
 import traceback
@@ -34,8 +34,8 @@ Answer = TypeVar("Answer", GenerateHands.Response, InpaintHand.Response, Reconst
 class GraphServices:
     """The services `~/generate` and `~/inpaint` and the action `~/reconstruct`.
 
-    They are there as long as the node, and answered while it is active: rclpy ends with an exception if a service is gone when
-    an answer that was awaited comes.
+    The services exist as long as the node, because rclpy raises if a service is destroyed before an awaited answer. Requests
+    are processed only while the node is active.
     """
 
     def __init__(self, node: Node, rectified: bool) -> None:
@@ -73,18 +73,18 @@ class GraphServices:
         self._process = GraphProcess(Path(config.models_dir) if config.models_dir else default_models_dir(), config)
 
     def reconfigure(self, config: PipelineConfig) -> None:
-        """Answers requests that come from now on with other settings, of which those that are not `live` are the same."""
+        """Applies new settings to later requests. Settings that are not `live` must be unchanged."""
         if self._process is not None:
             self._process.config = config
 
     def deactivate(self) -> None:
-        """Ends the process at once; requests are answered that the node is not active, also those at work."""
+        """Stops the process immediately. The current request and later requests fail because the node is not active."""
         process, self._process = self._process, None
         if process is not None:
             process.close()
 
     def destroy(self) -> None:
-        """Ends them with the node; a request at work stays unanswered."""
+        """Removes the services with the node. The current request gets no answer."""
         self._background.close(self.deactivate)
         self._action.destroy()
 
@@ -106,7 +106,7 @@ class GraphServices:
         return result
 
     async def _answer(self, request: Request, job: Callable[[GraphProcess], Answer], answer: Answer) -> Answer:
-        """The answer that the job fills in the background, or the reason why not. Never raises: that would end the node."""
+        """Returns the answer that the background job fills, or the failure reason. Never raises, to keep the node alive."""
         process = self._process
         try:
             convert_graph.check_request(request)

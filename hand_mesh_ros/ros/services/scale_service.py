@@ -1,4 +1,4 @@
-"""The service `~/calibrate_scale`: the size of the user's hands from a length, or from some seconds of depth."""
+"""The service `~/calibrate_scale`: hand size of the user, from a measured length or from several seconds of depth."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ _LENGTHS = {
     CalibrateScale.Request.PALM_WIDTH: PALM_WIDTH,
 }
 _SECONDS = (1.0, 60.0)
-# Fewer images could all be of one wrong shape.
+# With fewer images, all could have the same wrong hand shape.
 _LEAST_IMAGES = 5
 
 
@@ -98,7 +98,7 @@ class ScaleService:
 
 
 class _Watch:
-    """What the images of one calibration tell."""
+    """Collects the size measurements of one calibration."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

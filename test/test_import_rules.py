@@ -190,6 +190,18 @@ def test_data_and_nets_know_no_task(folder: str) -> None:
     assert not broken, "\n".join(broken)
 
 
+def test_no_room_of_the_benchmarks_imports_another() -> None:
+    """What two rooms need lies beside the rooms."""
+    rooms = {path.name for path in (ROOT / "benchmarks").iterdir() if (path / "__init__.py").is_file()}
+    broken = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in sources("benchmarks")
+        for name in imported_names(path)
+        if name.startswith("benchmarks.") and name.split(".")[1] in rooms - {path.parent.name}
+    ]
+    assert not broken, "\n".join(broken)
+
+
 def test_files_are_named_after_what_they_do() -> None:
     vague = [path for folder in FORBIDDEN for path in sources(folder) if path.stem in FORBIDDEN_NAMES]
     assert not vague

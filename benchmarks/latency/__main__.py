@@ -10,21 +10,18 @@ import argparse
 import json
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from benchmarks.report import say
+from benchmarks.videos import frame_rate_hz, read_video
 from hand_mesh_ros.core.geometry import camera
 from hand_mesh_ros.core.pipeline import STAGES, HandMeshPipeline
 from hand_mesh_ros.core.types import Frame
 
 # The report skips the first frames, because caches and clock rates need time to settle.
 _SETTLING = 10
-# Frame rate of a video file without this information.
-_COMMON_RATE_HZ = 30.0
 
 
 class MediaPipe:
@@ -95,28 +92,6 @@ def run(pipeline: HandMeshPipeline, video: Path, mediapipe_python: Path | None, 
     if mediapipe:
         mediapipe.close()
     return rows
-
-
-def frame_rate_hz(path: Path) -> float:
-    """Returns the frame rate from the video file. With wrong stamps the filters would restart at every image."""
-    return cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS) or _COMMON_RATE_HZ
-
-
-def read_video(path: Path) -> Iterator[np.ndarray]:
-    """Yields the frames of a video, (H, W, 3) uint8 rgb.
-
-    Raises:
-        SystemExit: if the video cannot be opened.
-    """
-    # One decoding thread, because more threads would decode the next frames during a measurement.
-    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-    if not video.isOpened():
-        raise SystemExit(f"cannot open {path}")
-    while True:
-        ok, bgr = video.read()
-        if not ok:
-            return
-        yield cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
 def report(rows: list[dict[str, float]], pipeline: HandMeshPipeline) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.latency.__main__ import read_video
+from benchmarks.videos import read_video
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.detect.detector import HandDetector, crop
 from hand_mesh_ros.core.geometry.camera import project

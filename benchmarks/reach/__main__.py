@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.latency.__main__ import read_video
 from benchmarks.reach import pastes, pictures, tables
 from benchmarks.reach.streams import Stream, false_hands, watch
+from benchmarks.videos import read_video
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.detect.detector import HandDetector
 from hand_mesh_ros.core.models.onnx_model import default_models_dir

@@ -1,4 +1,4 @@
-"""sensor_msgs/CameraInfo to the intrinsics of the image at hand: binning, region of interest, scaling, distortion."""
+"""Converts sensor_msgs/CameraInfo to image intrinsics. Handles binning, region of interest, scaling and distortion."""
 
 import numpy as np
 from sensor_msgs.msg import CameraInfo
@@ -6,24 +6,25 @@ from sensor_msgs.msg import CameraInfo
 from hand_mesh_ros.ros.input.convert_image import ConversionError
 
 _DISTORTION_LENGTHS = (4, 5, 8, 12, 14)
-# Width and height of a scaled image may be rounded to whole or even pixels; beyond this its shape is another one.
+# Scaling may round width and height to whole or even pixels. A larger difference means that the aspect ratio is wrong.
 _SHAPE_TOLERANCE = 0.02
 
 
 def intrinsics(info: CameraInfo, width: int, height: int, rectified: bool) -> tuple[np.ndarray, np.ndarray | None]:
-    """Camera matrix, (3, 3), and distortion coefficients (None for none) of an image of `width` x `height` px.
+    """Returns the camera matrix, (3, 3), and the distortion coefficients of an image of `width` x `height` px.
 
-    The matrix is all zero for a camera that nobody calibrated. CameraInfo describes the full sensor; the image may be a region of
-    it, binned, or resized by somebody who did not touch CameraInfo. Pixel centres are integers, so u + 1/2 scales, not u.
+    The coefficients are None if the image has no distortion. The matrix is all zero if the camera is not calibrated.
+    CameraInfo describes the full sensor. The image may be a region, binned, or resized without a change of CameraInfo.
+    Pixel centres are integers, so the scale factor applies to u + 1/2, not to u.
 
     Args:
-        info: of the camera that took the image.
-        width: of the image.
-        height: of the image.
-        rectified: take P, without distortion; else K with D.
+        info: calibration of the camera that took the image.
+        width: image width in px.
+        height: image height in px.
+        rectified: if true, uses P without distortion; else uses K with D.
 
     Raises:
-        ConversionError: if numbers are not finite, the image has another shape than the camera, or the lens model is unknown.
+        ConversionError: if numbers are not finite, the aspect ratio differs from the camera's, or the lens model is unknown.
     """
     matrix = np.asarray(info.k, float).reshape(3, 3).copy()
     if rectified and info.p[0] > 0:
@@ -47,12 +48,12 @@ def intrinsics(info: CameraInfo, width: int, height: int, rectified: bool) -> tu
 
 
 def _region(info: CameraInfo, width: int, height: int) -> tuple[int, int, int, int]:
-    """x, y, width, height, in full-resolution pixels, of what the image shows."""
+    """Returns x, y, width and height of the visible sensor region, in full-resolution pixels."""
     region = info.roi
     if region.width and region.height:
         return region.x_offset, region.y_offset, region.width, region.height
-    # Some drivers leave the size zero; then the matrix can only mean this image. Binning needs no reading: it is part of the
-    # ratio between the image's size and the region's.
+    # Some drivers set the size to zero. Then the matrix describes this image. The binning fields are not needed, because the
+    # ratio between image size and region size includes the binning.
     full_width = info.width or width * max(info.binning_x, 1)
     full_height = info.height or height * max(info.binning_y, 1)
     return 0, 0, full_width, full_height

@@ -1,7 +1,7 @@
-"""sensor_msgs/CompressedImage, as image_transport's "compressed" sends it, to sensor_msgs/Image: JPEG and PNG, by OpenCV.
+"""Converts sensor_msgs/CompressedImage (image_transport "compressed", JPEG or PNG) to sensor_msgs/Image with OpenCV.
 
-What a message claims is checked before anything is decoded: a few kilobytes may claim to hold an image that fills the memory, and
-a JPEG that breaks off would be decoded with grey where the rest is missing.
+This module checks the file header before it decodes. A small file can declare an image that fills the memory. OpenCV decodes a
+truncated JPEG and fills the missing part with grey.
 """
 
 import struct
@@ -13,22 +13,23 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from hand_mesh_ros.ros.input.convert_image import ConversionError
 
-# 8192 x 4320: more than cameras have, 106 MB as colours.
+# 8192 x 4320 px: larger than camera images. An rgb image of this size takes 106 MB.
 MOST_PIXELS = 8192 * 4320
-# What compressed_image_transport states as the encoding before compression, of images that are no colours.
+# Original encodings in the format field of compressed_image_transport that are not colour images.
 _NO_COLOURS = ("16UC1", "32FC1", "bayer_")
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _JPEG_END, _PNG_END = b"\xff\xd9", b"IEND"
-# Markers of JPEG: frames carry the size (of these codes three are tables), scans the pixels; some stand alone, without a length.
+# JPEG markers. Frame headers contain the size; three codes in their range are tables. Scans contain the pixels. Some markers have
+# no length field.
 _FRAMES, _TABLES, _SCAN = range(0xC0, 0xD0), (0xC4, 0xC8, 0xCC), 0xDA
 _ALONE = (0x01, *range(0xD0, 0xD9))
 
 
 def decompress(compressed: CompressedImage) -> Image:
-    """The image, bgr8, under the same header. A rotation that is noted in the file is not applied: the calibration knows of none.
+    """Returns the decoded bgr8 image with the same header. Ignores EXIF rotation, because the calibration does not include it.
 
     Raises:
-        ConversionError: for depth, raw sensor pixels, another format, an image that is empty, cut off, damaged or too large.
+        ConversionError: for depth, raw sensor pixels or an unknown format, or if the image is empty, truncated, damaged or too large.
     """
     _refuse_no_colours(compressed.format)
     data = bytes(compressed.data)
@@ -52,7 +53,7 @@ def _refuse_no_colours(format_: str) -> None:
 
 
 def _size_in_header(data: bytes, format_: str) -> tuple[int, int]:
-    """Width and height that a complete file claims."""
+    """Returns width and height from the header of a complete file."""
     if data.startswith(_JPEG):
         return _size_of_jpeg(data)
     if data.startswith(_PNG):
@@ -74,7 +75,7 @@ def _size_of_jpeg(data: bytes) -> tuple[int, int]:
         if code == _SCAN:
             break
         place += 2 + struct.unpack(">H", data[place + 2 : place + 4])[0]
-    # The end of a thumbnail comes before the first scan.
+    # The end marker of a thumbnail is before the first scan.
     if size is None or data.find(_JPEG_END, place) < 0:
         raise ConversionError(f"JPEG of {len(data)} bytes is cut off or damaged: it has no {'size' if size is None else 'end'}")
     return size

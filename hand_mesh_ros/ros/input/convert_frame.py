@@ -1,4 +1,4 @@
-"""From the messages of a camera to the record that the pipeline takes."""
+"""Converts camera messages to the `Frame` record of the pipeline."""
 
 import numpy as np
 from sensor_msgs.msg import CameraInfo, Image
@@ -10,10 +10,10 @@ from hand_mesh_ros.ros.stamp import stamp_ns
 
 
 def depth_of_image(depth: Image, image: Image) -> np.ndarray:
-    """Depth registered to the image, (H, W) float32 metres, 0 where nothing was measured.
+    """Returns depth registered to the image, (H, W) float32 in metres, 0 where depth is missing.
 
     Raises:
-        ConversionError: if the size is not that of the image or the encoding is unknown; the image is usable without depth then.
+        ConversionError: if the size differs from the image or the encoding is unknown. The image is still usable without depth.
     """
     if (depth.width, depth.height) != (image.width, image.height):
         raise ConversionError(
@@ -23,16 +23,16 @@ def depth_of_image(depth: Image, image: Image) -> np.ndarray:
 
 
 def to_frame(image: Image, info: CameraInfo | None, depth_m: np.ndarray | None, rectified: bool) -> Frame:
-    """The record that the pipeline takes.
+    """Returns the input record of the pipeline.
 
     Args:
         image: colours in any encoding of `decode_rgb`.
-        info: of the same camera, or None for a camera that is not calibrated.
+        info: calibration of the same camera, or None if the camera is not calibrated.
         depth_m: (H, W) float32 registered to the image, or None.
         rectified: as in `intrinsics`.
 
     Raises:
-        ConversionError: saying which number does not fit.
+        ConversionError: if a value is invalid. The text contains the value.
     """
     rgb = decode_rgb(image)
     height, width = rgb.shape[:2]

@@ -1,6 +1,7 @@
-"""sensor_msgs/Image to arrays: common encodings by numpy and OpenCV, aware of row padding and byte order, others by cv_bridge.
+"""Converts sensor_msgs/Image to arrays. Handles row padding and byte order.
 
-cv_bridge is not asked first because distributions ship builds of it that cannot be imported beside numpy 2.
+Uses numpy and OpenCV for common encodings and cv_bridge for others. cv_bridge is only the fallback, because some distributions
+ship builds that fail to import with numpy 2.
 """
 
 from collections.abc import Callable
@@ -11,12 +12,12 @@ from sensor_msgs.msg import Image
 
 try:
     from cv_bridge import CvBridge, CvBridgeError
-except (ImportError, AttributeError):  # AttributeError: built for another numpy
+except (ImportError, AttributeError):  # AttributeError: built for another numpy version
     CvBridge = None
 
 
 class ConversionError(ValueError):
-    """A message that cannot be used; the text says why, in its own numbers."""
+    """The message is unusable. The error text contains the reason and the values."""
 
 
 # encoding: (numpy type of a channel, channels in memory, conversion to rgb)
@@ -45,10 +46,10 @@ _DEPTH = {"16UC1": ("u2", 0.001), "mono16": ("u2", 0.001), "32FC1": ("f4", 1.0)}
 
 
 def decode_rgb(image: Image) -> np.ndarray:
-    """Colours, (H, W, 3) uint8 in rgb order; a view into the message where the layout allows.
+    """Returns colours, (H, W, 3) uint8 in rgb order. The result is a view into the message if the layout allows a view.
 
     Raises:
-        ConversionError: naming the encoding or the sizes that do not fit.
+        ConversionError: if the encoding or the sizes are invalid. The text contains the values.
     """
     if image.encoding not in _COLOUR:
         return _decode_by_cv_bridge(image)
@@ -59,10 +60,10 @@ def decode_rgb(image: Image) -> np.ndarray:
 
 
 def decode_depth(image: Image) -> np.ndarray:
-    """Depth along z, (H, W) float32 metres, 0 where nothing was measured (0, negative, NaN or infinite in the message).
+    """Returns depth along z, (H, W) float32 in metres. Invalid values (0, negative, NaN or infinite) become 0.
 
     Raises:
-        ConversionError: naming the encoding or the sizes that do not fit.
+        ConversionError: if the encoding or the sizes are invalid. The text contains the values.
     """
     if image.encoding not in _DEPTH:
         raise ConversionError(f"depth encoding '{image.encoding}' is not one of 16UC1 (millimetres), 32FC1 (metres)")
@@ -77,7 +78,7 @@ def _high_byte(image: np.ndarray) -> np.ndarray:
 
 
 def _pixels(image: Image, dtype: str, channels: int) -> np.ndarray:
-    """(H, W) or (H, W, channels) view of the message, without row padding, in the byte order of this machine."""
+    """Returns the pixels, (H, W) or (H, W, channels), without row padding, in the byte order of this machine."""
     bytes_per_row = image.width * channels * np.dtype(dtype).itemsize
     if not (image.width and image.height):
         raise ConversionError(f"image is empty: {image.width}x{image.height} px")

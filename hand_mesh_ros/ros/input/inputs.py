@@ -14,7 +14,7 @@ from hand_mesh_ros.ros.stamp import stamp_ns
 
 
 class Inputs:
-    """Image, calibration and depth as they arrive."""
+    """Subscribes to image, calibration and depth."""
 
     def __init__(
         self,
@@ -28,14 +28,14 @@ class Inputs:
         """Subscribes.
 
         Args:
-            endpoints: of the node that subscribes.
-            intake: where images and depth are handed over.
-            image_qos: as in `qos.image_intake`; parameters `qos_overrides...` come before it.
-            image_transport: "raw", or "compressed": then images are those of the topic below the (remapped) one of the raw ones.
-            on_image: called for each message on the image topic, good or bad.
-            refuse: called with the input's name and the reason for a message that is not handed over.
+            endpoints: endpoints of the node that subscribes.
+            intake: receives images and depth.
+            image_qos: as in `qos.image_intake`. Parameters `qos_overrides...` have priority.
+            image_transport: "raw" or "compressed". "compressed" uses the subtopic of the (remapped) raw image topic.
+            on_image: called for each message on the image topic, valid or invalid.
+            refuse: called with the input's name and the reason for each rejected message.
         """
-        self.camera_info: CameraInfo | None = None  # the newest
+        self.camera_info: CameraInfo | None = None  # newest message
         self._camera_info_came = threading.Event()
         self._node, self._intake, self._on_image, self._refuse = endpoints.node, intake, on_image, refuse
         self._conflicts: dict[str, str] = {}
@@ -44,7 +44,7 @@ class Inputs:
         kinds = {"raw": (Image, base), "compressed": (CompressedImage, f"{base}/compressed")}
         image_kind, image_topic = kinds.pop(image_transport)
         self._other_transport, (_, self._other_topic) = kinds.popitem()
-        # The image last: what belongs to it is matched, and of messages that wait together taken, before it.
+        # The image subscription is last. The executor then takes waiting calibration and depth messages before the image.
         for name, topic, kind, callback, profile in (
             ("camera_info", "camera_info", CameraInfo, self._info_came, "sensor_data"),
             ("depth", "depth", Image, self._depth_came, image_qos),
@@ -55,23 +55,23 @@ class Inputs:
             self._subscriptions[name] = subscription
 
     def topic(self, name: str) -> str:
-        """Full topic name of an input, after remapping."""
+        """Returns the full topic name of an input, after remapping."""
         return self._subscriptions[name].topic_name
 
     def reliability(self, name: str) -> str:
-        """What an input asks of its publishers, for example "best_effort"."""
+        """Returns the reliability that an input requests, for example "best_effort"."""
         return self._subscriptions[name].qos_profile.reliability.name.lower()
 
     def wait_for_camera_info(self, timeout_s: float) -> None:
-        """Returns as soon as there has been a CameraInfo."""
+        """Waits up to `timeout_s` for the first CameraInfo."""
         self._camera_info_came.wait(timeout_s)
 
     def publishers(self) -> dict[str, int]:
-        """How many publishers each input has."""
+        """Returns the number of publishers of each input."""
         return {name: self._node.count_publishers(self.topic(name)) for name in self._subscriptions}
 
     def why_no_image(self) -> str:
-        """The most likely reason why no image arrives."""
+        """Returns the most likely reason why no image arrives."""
         topic = self.topic("image")
         if not self._node.count_publishers(topic):
             hint = f", but {self._other_topic} has: set the parameter image_transport to {self._other_transport}"

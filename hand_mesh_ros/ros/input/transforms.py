@@ -1,6 +1,6 @@
 """TF lookup: the transform between two frames at the time of an image.
 
-Uses tf2_ros if installed, else an own buffer. Without tf2_msgs every lookup fails.
+Uses tf2_ros if installed, else `OwnTransforms`. Without tf2_msgs every lookup fails.
 """
 
 import time
@@ -26,18 +26,18 @@ except ImportError:
     tf2_ros = None
 
 NO_TF = "tf2_msgs is not installed: run make setup, or install it with your ROS"
-# While waiting for a transform, it is looked for this often [s].
+# Interval between two lookups while `wait_for` waits for a transform [s].
 _POLL_S = 0.002
 
 
 class Transforms(Protocol):
-    """Transforms as the node's executor receives them; may be asked from another thread."""
+    """Stores the transforms that the node's executor receives. All methods are safe to call from other threads."""
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> np.ndarray:
-        """target_from_source, (4, 4), as it was at a time.
+        """Returns target_from_source, (4, 4), at the time `stamp_ns`.
 
         Raises:
-            TransformError: if it is not known.
+            TransformError: if the transform is unknown.
         """
 
     def clear(self) -> None:
@@ -45,19 +45,19 @@ class Transforms(Protocol):
 
 
 def listen(endpoints: Endpoints) -> Transforms:
-    """Subscribes to /tf and /tf_static by the best means that are installed."""
+    """Subscribes to /tf and /tf_static with the best installed library."""
     if TFMessage is None:
         return NoTransforms()
     return OwnTransforms(endpoints) if tf2_ros is None else Tf2Transforms(endpoints)
 
 
 def wait_for(transforms: Transforms, target: str, source: str, stamp_ns: int, patience_s: float) -> np.ndarray:
-    """As `lookup`, for a transform that may be about to come.
+    """Like `lookup`, but waits up to `patience_s` for the transform.
 
-    The time is that of the machine: simulated time may stand still.
+    The timeout uses the machine's clock, because simulated time may be paused.
 
     Raises:
-        TransformError: if it is not known after `patience_s`.
+        TransformError: if the transform is still unknown after `patience_s`.
     """
     deadline = time.monotonic() + patience_s
     while True:
@@ -70,21 +70,21 @@ def wait_for(transforms: Transforms, target: str, source: str, stamp_ns: int, pa
 
 
 class NoTransforms:
-    """Where there is no TF."""
+    """Used if TF is not available."""
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> np.ndarray:
         """Raises TransformError."""
         raise TransformError(NO_TF)
 
     def clear(self) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
 
 class Tf2Transforms:
-    """By tf2_ros."""
+    """Uses tf2_ros."""
 
     def __init__(self, endpoints: Endpoints) -> None:
-        # Without the node: with one, it offers a service that nobody needs, and some versions fail when simulated time jumps.
+        # The buffer gets no node. With a node, the buffer adds an unused service, and some versions fail when simulated time jumps.
         self._buffer = tf2_ros.Buffer(Duration(nanoseconds=HISTORY_NS))
         self._listener = tf2_ros.TransformListener(self._buffer, endpoints.node)
         endpoints.on_destroy(self._listener.unregister)
@@ -92,7 +92,7 @@ class Tf2Transforms:
     def lookup(self, target: str, source: str, stamp_ns: int) -> np.ndarray:
         """As `Transforms.lookup`."""
         try:
-            # Its own waiting looks 50 times a second; without a time-out it answers at once.
+            # No timeout, so the call returns at once. The wait of tf2_ros polls only 50 times a second.
             found = self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp_ns))
         except tf2_ros.TransformException as error:
             raise TransformError(str(error)) from error
@@ -104,7 +104,7 @@ class Tf2Transforms:
 
 
 class OwnTransforms:
-    """By a buffer of our own."""
+    """Uses the transform buffer of this package."""
 
     def __init__(self, endpoints: Endpoints) -> None:
         self._node, self._buffer = endpoints.node, TransformBuffer()
@@ -122,6 +122,6 @@ class OwnTransforms:
 
 
 def _numbers(transform: TransformStamped) -> tuple[np.ndarray, np.ndarray]:
-    """Translation (3,) and quaternion (4,) x, y, z, w."""
+    """Returns the translation (3,) and the quaternion (4,) as x, y, z, w."""
     moved, turned = transform.transform.translation, transform.transform.rotation
     return np.array([moved.x, moved.y, moved.z]), np.array([turned.x, turned.y, turned.z, turned.w])

@@ -29,7 +29,7 @@ def decompress(compressed: CompressedImage) -> Image:
     """Returns the decoded bgr8 image with the same header. Ignores EXIF rotation, because the calibration does not include it.
 
     Raises:
-        ConversionError: for depth, raw sensor pixels or an unknown format, or if the image is empty, truncated, damaged or too large.
+        ConversionError: for depth, raw sensor pixels, an unknown format, or an empty, truncated, damaged or too large image.
     """
     _refuse_no_colours(compressed.format)
     data = bytes(compressed.data)

@@ -44,7 +44,7 @@ class Inputs:
         kinds = {"raw": (Image, base), "compressed": (CompressedImage, f"{base}/compressed")}
         image_kind, image_topic = kinds.pop(image_transport)
         self._other_transport, (_, self._other_topic) = kinds.popitem()
-        # The image subscription is last. The executor then takes waiting calibration and depth messages before the image.
+        # The image subscription is last. Calibration and depth then connect first, and the executor takes their messages first.
         for name, topic, kind, callback, profile in (
             ("camera_info", "camera_info", CameraInfo, self._info_came, "sensor_data"),
             ("depth", "depth", Image, self._depth_came, image_qos),

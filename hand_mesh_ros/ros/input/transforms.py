@@ -31,7 +31,7 @@ _POLL_S = 0.002
 
 
 class Transforms(Protocol):
-    """Stores the transforms that the node's executor receives. All methods are safe to call from other threads."""
+    """Stores the transforms that the node's executor receives. Other threads may call `lookup`."""
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> np.ndarray:
         """Returns target_from_source, (4, 4), at the time `stamp_ns`.
@@ -84,7 +84,7 @@ class Tf2Transforms:
     """Uses tf2_ros."""
 
     def __init__(self, endpoints: Endpoints) -> None:
-        # The buffer gets no node. With a node, the buffer adds an unused service, and some versions fail when simulated time jumps.
+        # The buffer gets no node. With a node, it adds an unused service, and some versions fail when simulated time jumps.
         self._buffer = tf2_ros.Buffer(Duration(nanoseconds=HISTORY_NS))
         self._listener = tf2_ros.TransformListener(self._buffer, endpoints.node)
         endpoints.on_destroy(self._listener.unregister)

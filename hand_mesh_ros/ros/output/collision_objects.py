@@ -1,4 +1,4 @@
-"""The seam to MoveIt: hands as collision objects, where moveit_msgs is installed. Elsewhere there is `~/get_hand_shape`."""
+"""Publishes hands as MoveIt collision objects if moveit_msgs is installed. Otherwise planners can use `~/get_hand_shape`."""
 
 import threading
 import time
@@ -23,7 +23,7 @@ try:
 except ImportError:
     CollisionObject = None
 
-# Planning scenes copy what they get: ten times a second keeps up with a hand and leaves time to plan.
+# A planning scene copies each message. Ten messages a second are enough to follow a hand and leave time to plan.
 _PERIOD_S = 0.1
 # Without a published image for this long, all hands are removed: the camera is dead or there is no transform [s].
 _SILENCE_S = 0.5
@@ -41,9 +41,9 @@ class CollisionObjects:
     """
 
     def __init__(self, endpoints: Endpoints, model: HandModel) -> None:
-        """Creates the publisher, or says how planners get the hands without moveit_msgs."""
+        """Creates the publisher. Without moveit_msgs, logs how planners can get the hands."""
         self._capsules_of = HandCapsules(model)
-        # Images come from the worker's thread, silence is noticed in the executor's.
+        # The worker's thread publishes images. The executor's thread detects missing images.
         self._lock = threading.Lock()
         self._shown: dict[str, Header] = {}  # last header of each object in the planning scene, by id
         self._due_s = self._published_s = 0.0
@@ -58,7 +58,7 @@ class CollisionObjects:
             endpoints.timer(_PERIOD_S, partial(self._remove_when_silent, publisher))
 
     def publish(self, estimates: Sequence[HandEstimate], header: Header) -> None:
-        """Publishes the hands of one image, as far as somebody subscribes; removals at once, the rest at most every 0.1 s."""
+        """Publishes the hands of one image to subscribers. Sends removals at once and other hands at most every 0.1 s."""
         publisher = self._publisher
         if publisher is None or not publisher.get_subscription_count():
             return

@@ -1,6 +1,6 @@
-"""From the records of the core to the messages of msg/ and PointCloud2.
+"""Converts records of the core to the messages of msg/ and to PointCloud2.
 
-Arrays enter messages as array.array from a buffer: assigning numpy to an unbounded field walks it element by element.
+Unbounded fields get an array.array made from a buffer. Assignment of a numpy array copies each element separately, which is slow.
 """
 
 from array import array
@@ -96,7 +96,7 @@ def to_meshes(estimates: Sequence[HandEstimate], header: Header, topology_id: st
 
 
 def to_topology(model: HandModel) -> MeshTopology:
-    """What never changes between meshes."""
+    """Returns the constant data of all meshes."""
     return MeshTopology(
         topology_id=model.digest,
         vertex_count=len(model.template_m),
@@ -149,9 +149,10 @@ def to_joint_cloud(estimates: Sequence[HandEstimate], header: Header) -> PointCl
 
 
 def quaternion(rotation: np.ndarray) -> Quaternion:
-    """The rotation, (3, 3), as a unit quaternion with w >= 0.
+    """Converts a rotation, (3, 3), to a unit quaternion with w >= 0.
 
-    The dominant eigenvector of Bar-Itzhack's symmetric matrix: no case distinction, and the nearest rotation if rounding bent it.
+    The quaternion is the dominant eigenvector of Bar-Itzhack's symmetric matrix. This method needs no case distinction. If
+    rounding errors affect the matrix, the result is the nearest rotation.
     """
     (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = np.asarray(rotation, float)
     symmetric = np.array(
@@ -168,7 +169,7 @@ def quaternion(rotation: np.ndarray) -> Quaternion:
 
 
 def to_pose(camera_from_wrist: np.ndarray, covariance: np.ndarray) -> PoseWithCovariance:
-    """A pose (4, 4) with its covariance (6, 6) in REP-103 order; what is NaN stays NaN."""
+    """Returns a pose (4, 4) with its covariance (6, 6) in REP-103 order. NaN values remain NaN."""
     message = PoseWithCovariance(covariance=np.ascontiguousarray(covariance, np.float64).ravel())
     x, y, z = map(float, camera_from_wrist[:3, 3])
     message.pose.position = Point(x=x, y=y, z=z)
@@ -182,10 +183,10 @@ def upper_triangles(covariances: np.ndarray) -> np.ndarray:
 
 
 def fixed(values: np.ndarray) -> np.ndarray:
-    """Flat float32 for a fixed-length field, which rclpy keeps as the numpy array that it is given."""
+    """Returns flat float32 values for a fixed-length field. rclpy stores the numpy array without a copy."""
     return np.ascontiguousarray(values, np.float32).ravel()
 
 
 def floats(values: np.ndarray) -> array:
-    """Flat float32 for a field of any length."""
+    """Returns flat float32 values for a field of variable length."""
     return array("f", np.ascontiguousarray(values, np.float32).tobytes())

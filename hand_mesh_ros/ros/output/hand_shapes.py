@@ -1,4 +1,4 @@
-"""Shapes of the last image's hands for motion planners, on request, and the primitives that planners know."""
+"""Serves the hand shapes of the last image to motion planners. Converts capsules to primitives for planners."""
 
 import time
 from array import array
@@ -27,15 +27,15 @@ class HandShapes:
     """The service `~/get_hand_shape`."""
 
     def __init__(self, endpoints: Endpoints, model: HandModel) -> None:
-        """Offers the service; until the first image it answers that there was none."""
+        """Creates the service. Before the first image, the response contains an error."""
         self._capsules_of = HandCapsules(model)
         self._triangles = {"right": _triangles(model.faces), "left": _triangles(mirror_faces(model.faces))}
-        # Replaced as a whole: requests are answered in another thread than images.
+        # Always replaced as a whole, because requests and images use different threads.
         self._last: tuple[float, Sequence[HandEstimate], Header] = (-np.inf, (), Header())
         endpoints.service(GetHandShape, "~/get_hand_shape", self._answer)
 
     def update(self, chosen: Sequence[HandEstimate], header: Header) -> None:
-        """Takes the hands that `RobotHands` chose from the newest image."""
+        """Stores the hands that `RobotHands` selected from the newest image."""
         self._last = (time.monotonic(), chosen, header)
 
     def _answer(self, request: GetHandShape.Request, response: GetHandShape.Response) -> GetHandShape.Response:
@@ -61,7 +61,10 @@ class HandShapes:
 
 
 def to_primitives(capsules: Capsules) -> tuple[list[SolidPrimitive], list[Pose]]:
-    """A cylinder per bone, then a sphere per joint as wide as its widest bone, since a capsule is no primitive of its own."""
+    """Returns one cylinder per bone, then one sphere per joint with the radius of the widest bone at the joint.
+
+    SolidPrimitive has no capsule type.
+    """
     axes = capsules.ends_m - capsules.starts_m
     lengths = np.linalg.norm(axes, axis=-1)
     cylinders = [
@@ -82,7 +85,7 @@ def to_primitives(capsules: Capsules) -> tuple[list[SolidPrimitive], list[Pose]]
 
 
 def _turn_of_z(axis: np.ndarray) -> np.ndarray:
-    """A rotation (3, 3) that brings z onto `axis`."""
+    """Returns a rotation (3, 3) that maps z to `axis`."""
     z = axis / max(float(np.linalg.norm(axis)), 1e-12)
     x = np.cross(np.eye(3)[np.argmin(np.abs(z))], z)
     x /= max(float(np.linalg.norm(x)), 1e-12)

@@ -1,7 +1,8 @@
 """RViz markers of the hands. RViz rejects empty lists, zero scales and non-unit quaternions, so this module avoids all three.
 
-Per hand: the surface, the bones, one ellipsoid a joint (where it may be within the hand) and one at the wrist (where the hand may
-be as a whole); each holds `CONFIDENCE` of the probability.
+Each hand has markers for the surface, the bones, one ellipsoid per joint and one ellipsoid at the wrist. A joint ellipsoid shows
+the position uncertainty within the hand. The wrist ellipsoid shows the position uncertainty of the whole hand. Each ellipsoid
+contains the probability `CONFIDENCE`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +27,7 @@ _COLOURS = {"left": (0.35, 0.62, 0.95), "right": (0.95, 0.66, 0.42)}
 
 
 class HandMarkers:
-    """Builds marker arrays; remembers what is on display, so that a hand that is gone is deleted."""
+    """Builds marker arrays. Stores the displayed markers to delete the markers of lost hands."""
 
     def __init__(self, faces: np.ndarray) -> None:
         """Takes the (F, 3) faces of a right hand."""
@@ -34,9 +35,9 @@ class HandMarkers:
         self._shown: set[tuple[str, int]] = set()
 
     def build(self, estimates: Sequence[HandEstimate], header: Header) -> MarkerArray | None:
-        """The markers of one image, with deletions of those that are gone; None where there is nothing to say.
+        """Returns the markers of one image and deletions of outdated markers, or None if there are no markers or deletions.
 
-        Hands with positions that are not finite are left out.
+        Skips hands with non-finite positions.
         """
         markers = [
             marker
@@ -71,11 +72,11 @@ class HandMarkers:
 def _ellipsoid(
     header: Header, namespace: str, number: int, centre_m: np.ndarray, covariance_m2: np.ndarray, rgb: dict[str, float]
 ) -> Iterator[Marker]:
-    """The ellipsoid as a scaled sphere; nothing where the covariance is unknown (NaN) or nil."""
+    """Returns the ellipsoid as a scaled sphere. Returns no marker if the covariance is unknown (NaN) or zero."""
     if not np.isfinite(covariance_m2).all() or not covariance_m2.any():
         return
     variances, axes = np.linalg.eigh(covariance_m2)
-    axes[:, 0] *= np.linalg.det(axes)  # a reflection is no rotation
+    axes[:, 0] *= np.linalg.det(axes)  # turns a reflection into a rotation
     diameters = np.maximum(2 * RADIUS_OF_90_PERCENT * np.sqrt(np.maximum(variances, 0)), _MIN_DIAMETER_M)
     sphere = _marker(header, namespace, number, Marker.SPHERE, ColorRGBA(**rgb, a=0.3))
     sphere.pose.position = _points(centre_m[None])[0]

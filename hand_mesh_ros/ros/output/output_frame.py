@@ -1,4 +1,4 @@
-"""The frame that hands are published in: their image's, or the parameter `output_frame` where it was when the image was taken."""
+"""Transforms hands from the image frame to the frame of the parameter `output_frame`, at the time of the image."""
 
 from collections.abc import Sequence
 
@@ -13,25 +13,25 @@ from hand_mesh_ros.ros.stamp import stamp_ns
 
 
 class OutputFrame:
-    """Moves the hands of an image into the frame that was asked for; all that follows an image stays in the camera's."""
+    """Transforms the hands of an image to the output frame. Tracking across images remains in the camera frame."""
 
     def __init__(self, endpoints: Endpoints, name: str, patience_s: float) -> None:
-        """Listens to TF if need be.
+        """Subscribes to TF if the frame name is not empty.
 
         Args:
-            endpoints: of the node that listens.
-            name: of the frame; empty for the image's.
-            patience_s: how long a transform that is not known is waited for.
+            endpoints: endpoints of the node that subscribes.
+            name: name of the output frame; empty for the image frame.
+            patience_s: maximum time to wait for an unknown transform.
         """
         self._name, self._patience_s = name, patience_s
         self._transforms = transforms.listen(endpoints) if name else None
         self.missed = 0  # images without a transform
 
     def of(self, estimates: Sequence[HandEstimate], header: Header) -> tuple[Sequence[HandEstimate], Header]:
-        """The hands of an image in this frame, and the header that says so; its stamp is the image's.
+        """Returns the hands of an image in the output frame and their header. The header has the stamp of the image.
 
         Raises:
-            TransformError: if it is not known where the camera was then, with both frames, the time and the reason.
+            TransformError: if the camera pose at that time is unknown. The text contains both frames, the time and the reason.
         """
         if self._transforms is None or header.frame_id == self._name:
             return estimates, header

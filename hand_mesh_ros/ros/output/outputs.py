@@ -27,12 +27,12 @@ from hand_mesh_ros.ros.stamp import stamp_ns
 
 
 class Outputs:
-    """What the node publishes per image, under one header: the image's own, or that of `OutputFrame`."""
+    """Publishes the results of each image with one header: the image header or the header from `OutputFrame`."""
 
     def __init__(
         self, endpoints: Endpoints, model: HandModel, model_id: str, limits: JointLimits, frames: WristFrames | None
     ) -> None:
-        """Creates the publishers, but for that of the wrist frames, which may be None, and sends the topology."""
+        """Creates the publishers and publishes the topology. The caller creates the publisher of wrist frames, or passes None."""
         self._clock, self._model_id, self._topology_id = endpoints.node.get_clock(), model_id, model.digest
         self._hands = endpoints.publisher(HandArray, "hands", qos.RESULT)
         self._meshes = endpoints.publisher(HandMeshArray, "meshes", qos.RESULT)
@@ -44,11 +44,11 @@ class Outputs:
         self._frames = frames
         self._shapes, self._collisions = HandShapes(endpoints, model), CollisionObjects(endpoints, model)
         self._build_markers = HandMarkers(model.faces)
-        self.markers_hz = 0.0  # at most; 0 for none
+        self.markers_hz = 0.0  # maximum rate; 0 disables markers
         self._markers_sent_s = -math.inf
 
     def publish(self, estimates: Sequence[HandEstimate], header: Header, sequence: int, dropped: int) -> float:
-        """Publishes all that is known of one image; returns the image's age at that time [s], NaN for a foreign clock."""
+        """Publishes all results of one image. Returns the image age at that time [s], or NaN if the stamp uses another clock."""
         hands = convert_hands.to_hands(estimates, header, self._model_id)
         hands.sequence, hands.dropped = sequence, dropped
         hands.latency = age_s(self._clock.now().nanoseconds, stamp_ns(header))

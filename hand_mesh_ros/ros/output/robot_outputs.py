@@ -37,7 +37,7 @@ class RobotOutputs:
     """Publishers of the topics `left/..` and `right/..`."""
 
     def __init__(self, endpoints: Endpoints, model: HandModel, limits: JointLimits) -> None:
-        """Creates the publishers; angles will stay within `limits`."""
+        """Creates the publishers. Published angles are within `limits`."""
         self._model, self._limits = model, limits
         self._publishers = {
             (side, name): endpoints.publisher(kind, f"{side}/{name}", qos.RESULT)
@@ -46,7 +46,7 @@ class RobotOutputs:
         }
 
     def publish(self, chosen: Sequence[HandEstimate], header: Header) -> None:
-        """Publishes the hands that `RobotHands` chose from one image, as far as somebody subscribes."""
+        """Publishes the hands that `RobotHands` selected from one image. Skips topics without subscribers."""
         for hand in chosen:
             if is_placed(hand):
                 self._publish(hand, "wrist", to_wrist, header)
@@ -61,12 +61,12 @@ class RobotOutputs:
 
 
 def to_wrist(estimate: HandEstimate, header: Header) -> PoseWithCovarianceStamped:
-    """The wrist in the camera's frame."""
+    """Returns the wrist pose in the frame of the header."""
     return PoseWithCovarianceStamped(header=header, pose=convert_hands.to_pose(estimate.wrist_pose, estimate.wrist_covariance))
 
 
 def to_operator_joints(estimate: HandEstimate, header: Header) -> PoseArray:
-    """The 21 joints in operator axes, the wrist in the origin; the frame is the hand's own: left_operator or right_operator."""
+    """Returns the 21 joints in operator axes, with the wrist at the origin. The frame is left_operator or right_operator."""
     side, unturned = estimate.handedness, Quaternion(w=1.0)
     joints = operator_joints(estimate.joints_m, side).tolist()
     poses = [Pose(position=Point(x=x, y=y, z=z), orientation=unturned) for x, y, z in joints]
@@ -74,14 +74,14 @@ def to_operator_joints(estimate: HandEstimate, header: Header) -> PoseArray:
 
 
 def to_joint_state(estimate: HandEstimate, header: Header, model: HandModel, limits: JointLimits) -> JointState:
-    """The 20 angles within their limits, radians; velocity and effort stay empty."""
+    """Returns the 20 joint angles within their limits, in radians. Velocity and effort are empty."""
     angles = limits.clamp(joint_angles(model, estimate.joints_m, estimate.handedness))
     names = [f"{estimate.handedness}_{name}" for name in ANGLE_NAMES]
     return JointState(header=header, name=names, position=array("d", angles.tobytes()))
 
 
 def to_grasp_cues(estimate: HandEstimate, header: Header) -> GraspCues:
-    """The cues of a hand whose place is known."""
+    """Returns the grasp cues of a hand with a known position."""
     cues = grasp_cues(estimate)
     return GraspCues(
         header=header,
@@ -101,11 +101,11 @@ def to_grasp_cues(estimate: HandEstimate, header: Header) -> GraspCues:
 
 
 def load_joint_limits() -> JointLimits:
-    """The limits of the package: `config/joint_limits.yaml` beside the sources, else in the installed share folder.
+    """Loads `config/joint_limits.yaml` from the source tree, else from the installed share folder.
 
     Raises:
         FileNotFoundError: if the file is missing.
-        ValueError: if its content does not fit.
+        ValueError: if the file content is invalid.
     """
     found = package_files.find(_LIMITS_FILE)
     if found is None:

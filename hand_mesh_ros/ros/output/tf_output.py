@@ -1,4 +1,4 @@
-"""Publishes the wrists as frames on /tf: same poses and image stamps as the topics `wrist`, and under the same conditions."""
+"""Publishes wrist frames on /tf. Poses, image stamps and conditions are the same as for the topics `wrist`."""
 
 from collections.abc import Sequence
 
@@ -14,10 +14,10 @@ from hand_mesh_ros.ros.output import convert_hands
 
 
 class WristFrames:
-    """Publishes `left_hand` and `right_hand`; where there is no TF it says so once, and nothing more."""
+    """Publishes the frames `left_hand` and `right_hand`. Without TF, logs one warning and publishes nothing."""
 
     def __init__(self, endpoints: Endpoints, prefix: str) -> None:
-        """Creates the publisher; `prefix` comes before the names of the frames."""
+        """Creates the publisher. `prefix` is the first part of each frame name."""
         self._node, self._prefix, self._publisher = endpoints.node, prefix, None
         if TFMessage is None:
             self._node.get_logger().warning(f"no wrist frames on /tf: {NO_TF}")
@@ -26,11 +26,11 @@ class WristFrames:
 
     @property
     def state(self) -> str:
-        """For diagnostics."""
+        """Returns the state for diagnostics."""
         return NO_TF if self._publisher is None else f"{self._prefix}left_hand, {self._prefix}right_hand"
 
     def publish(self, chosen: Sequence[HandEstimate], header: Header) -> None:
-        """Publishes the hands that `RobotHands` chose from one image, if somebody listens and it is known where they are."""
+        """Publishes the hands that `RobotHands` selected from one image, if /tf has subscribers and the positions are known."""
         placed = [hand for hand in chosen if is_placed(hand)]
         if self._publisher is None or not placed or not self._publisher.get_subscription_count():
             return
@@ -42,7 +42,7 @@ class WristFrames:
 
 
 def to_transform(hand: HandEstimate, header: Header, prefix: str) -> TransformStamped:
-    """The wrist frame of a hand whose place is known, in the frame of the header."""
+    """Returns the wrist frame of a hand with a known position, relative to the header frame."""
     transform = TransformStamped(header=header, child_frame_id=f"{prefix}{hand.handedness}_hand")
     transform.transform.translation = Vector3(**dict(zip("xyz", hand.wrist_pose[:3, 3].tolist())))
     transform.transform.rotation = convert_hands.quaternion(hand.wrist_pose[:3, :3])

@@ -183,7 +183,7 @@ def upper_triangles(covariances: np.ndarray) -> np.ndarray:
 
 
 def fixed(values: np.ndarray) -> np.ndarray:
-    """Returns flat float32 values for a fixed-length field. rclpy stores the numpy array without a copy."""
+    """Returns flat float32 values for a fixed-length field. rclpy stores this numpy array directly."""
     return np.ascontiguousarray(values, np.float32).ravel()
 
 

@@ -27,7 +27,7 @@ _LEAST_IMAGES = 5
 class ScaleService:
     """Sets the user scale of the pipeline at work. Requests are answered in the executor, images come from the worker's thread.
 
-    It is there as long as the node: rclpy ends with an exception if a service is gone when an answer that was awaited comes.
+    The service exists as long as the node. rclpy raises an exception if a service is destroyed before its pending response.
     """
 
     def __init__(self, node: Node) -> None:
@@ -73,10 +73,10 @@ class ScaleService:
         return response
 
     async def _seen_by_depth(self, seconds: float, pipeline: HandMeshPipeline) -> tuple[Scale, int]:
-        """What depth says in the coming seconds, and in how many images.
+        """Returns the scale from depth during the next `seconds`, and the number of measured images.
 
         Raises:
-            ValueError: if that is not possible, or if depth says too little.
+            ValueError: if calibration is not possible, or if depth gives too few measurements.
         """
         if not _SECONDS[0] <= seconds <= _SECONDS[1]:
             raise ValueError(f"seconds is {seconds:g}, {_SECONDS[0]:g} to {_SECONDS[1]:g} are possible")

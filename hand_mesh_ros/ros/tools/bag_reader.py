@@ -12,14 +12,14 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from hand_mesh_ros.ros.stamp import stamp_ns
 
-# So many images wait for a depth that does not come, and so many depth images are kept for images that come later.
+# Maximum number of images that wait for depth. Also the maximum number of depth images stored for later images.
 _LONGEST_QUEUE = 30
 _CLASSES = {f"sensor_msgs/msg/{kind.__name__}": kind for kind in (Image, CompressedImage, CameraInfo)}
 _KINDS = {"image": (Image, CompressedImage), "camera_info": (CameraInfo,), "depth": (Image,)}
 
 
 class BagError(ValueError):
-    """A bag that cannot be used: which, why, and what it holds."""
+    """The bag is unusable. The text contains the bag, the reason and the content of the bag."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Recorded:
 
     recorded_ns: int  # when the bag received it
     image: Image | CompressedImage
-    info: CameraInfo | None  # the newest one then; of the images before the first one that first one
+    info: CameraInfo | None  # newest at recording time; the first one for earlier images
     depth: Image | None
 
 
@@ -97,7 +97,7 @@ class BagReader:
             yield recorded_ns, name, deserialize_message(bytes(raw), _CLASSES[connection.msgtype])
 
     def _is_settled(self, recorded: Recorded, depths: deque[Image]) -> bool:
-        """Whether depth has come so far that no nearer one will come."""
+        """Returns whether no later depth image can be closer in time."""
         return any(stamp_ns(depth.header) >= stamp_ns(recorded.image.header) for depth in depths)
 
     def _with_depth(self, recorded: Recorded, depths: deque[Image]) -> Recorded:

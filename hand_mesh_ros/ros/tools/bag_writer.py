@@ -28,11 +28,11 @@ class ResultBag:
         """Makes the folder of the bag.
 
         Args:
-            path: of the folder; must not exist.
+            path: folder to create; must not exist.
             storage: a name of `STORAGES`.
-            namespace: before the topics, as that of a live node.
-            model: whose topology is written.
-            model_id: stated in each answer.
+            namespace: namespace of the topics, like the namespace of a live node.
+            model: hand model of the written topology.
+            model_id: model id in each result.
 
         Raises:
             rosbags.rosbag2.WriterError: if the folder exists.
@@ -53,7 +53,7 @@ class ResultBag:
         self._writer.close()
 
     def write(self, estimates: Sequence[HandEstimate], header: Header, recorded_ns: int) -> None:
-        """The answer to one image, at the time at which the image was recorded."""
+        """Writes the results of one image with the recording time of the image."""
         if not self._written:
             self._put("topology", convert_hands.to_topology(self._model), recorded_ns)
         self._written += 1

@@ -29,13 +29,13 @@ def to_image(pixels: np.ndarray, encoding: str, header: Header) -> Image:
         width=pixels.shape[1],
         encoding=encoding,
         step=pixels[0].nbytes,
-        # array.array from a buffer: a numpy array would be walked element by element.
+        # An array.array from a buffer is fast. rclpy copies a numpy array element by element.
         data=array("B", pixels.tobytes()),
     )
 
 
 def to_info(camera_matrix: np.ndarray, width: int, height: int, header: Header) -> CameraInfo:
-    """Calibration of a camera without distortion; an all-zero matrix (3, 3) says that nobody calibrated it."""
+    """Calibration of a camera without distortion; an all-zero matrix (3, 3) means "not calibrated"."""
     matrix = camera_matrix.astype(float)
     return CameraInfo(
         header=header,

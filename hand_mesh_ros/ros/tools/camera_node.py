@@ -23,10 +23,10 @@ _HAS_FAST_DDS_2 = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
 _PROFILE_VARIABLE = "FASTRTPS_DEFAULT_PROFILES_FILE" if _HAS_FAST_DDS_2 else "FASTDDS_DEFAULT_PROFILES_FILE"
 # Larger images need a larger shared memory segment than the shipped profile asks for.
 _SEGMENT_BYTES = 16 << 20
-# A node that loads its models answers nothing yet: until the first answer the first image is sent again and again [s].
+# A node sends no results while it loads its models. The camera repeats the first image until the first result arrives [s].
 _START_PATIENCE_S = 120.0
 _RESEND_S = 0.5
-# At the end, subscribers get this long to acknowledge the last images. A stopped process never does [s].
+# Maximum wait at the end for subscribers to acknowledge the last images. A stopped process never acknowledges [s].
 _ACK_PATIENCE_S = 2.0
 
 
@@ -53,7 +53,7 @@ class CameraConfig:
 
 
 class CameraNode(Node):
-    """A source on topics. `exit_code` says, once the node has ended by itself, whether it came to the source's end."""
+    """Publishes an image source. After the node ends by itself, `exit_code` is 0 if the source reached its end."""
 
     def __init__(self) -> None:
         """Opens the source.
@@ -88,7 +88,7 @@ class CameraNode(Node):
             self.get_logger().info(f"{self._name}: {rate_hz:g} images/s on {self._image.topic_name}")
             return
         self._shot: Shot | None = None
-        # Stamps of the image that waits for its answer: several where it had to be sent again.
+        # Stamps of the image that waits for its result. A repeated image has several stamps.
         self._waiting_for: list[Time] = []
         self._sent_s = 0.0
         self.create_subscription(HandArray, "hands", self._on_answer, qos.RESULT)
@@ -121,7 +121,7 @@ class CameraNode(Node):
         return shot
 
     def _publish(self, shot: Shot) -> Time:
-        """Sends an image with what belongs to it; its stamp."""
+        """Publishes an image and its related messages. Returns the stamp."""
         stamp = self.get_clock().now().to_msg() if self._config.stamps == "now" else to_stamp(shot.time_s + 1.0)
         header = Header(stamp=stamp, frame_id=self._config.frame_id)
         if self._sent == 0 and 2 * shot.rgb.nbytes > _SEGMENT_BYTES:
@@ -132,12 +132,12 @@ class CameraNode(Node):
         try:
             self._send(shot, header)
         except Exception:  # rclpy's own error is not public
-            if self.context.ok():  # else a signal ended the node between two lines
+            if self.context.ok():  # else a signal ended the node during this call
                 raise
         return stamp
 
     def _send(self, shot: Shot, header: Header) -> None:
-        # What an image needs comes before it.
+        # Publish related messages before the image.
         self._info.publish(to_info(shot.camera_matrix, shot.rgb.shape[1], shot.rgb.shape[0], header))
         if shot.truth is not None and self._truth is not None and self._truth.get_subscription_count():
             self._truth.publish(to_truth(shot.truth, shot.camera_matrix, self._side, header))
@@ -152,7 +152,7 @@ class CameraNode(Node):
             self._step()
 
     def _keep_going(self) -> None:
-        """Sends the first image as soon as there is somebody to answer, and goes on where an answer does not come."""
+        """Sends the first image when a hand node is present. Sends the next image if a result does not arrive."""
         if self._sent == 0:
             if self._image.get_subscription_count() and self.count_publishers("hands"):
                 self._step()
@@ -179,7 +179,7 @@ class CameraNode(Node):
         self._sent_s = time.monotonic()
 
     def _end(self, exit_code: int, reason: str) -> None:
-        """Says what was sent and ends the node when all of it has arrived."""
+        """Logs the number of sent images. Ends the node when all images have arrived."""
         self.exit_code = exit_code
         (self.get_logger().error if exit_code else self.get_logger().info)(reason)
         elapsed_s = time.monotonic() - self._started_s
@@ -193,14 +193,14 @@ class CameraNode(Node):
 
 
 def use_shipped_transport() -> None:
-    """Gives this process shared memory that holds images, unless the user chose a profile; call before rclpy.init."""
+    """Configures shared memory that is large enough for images, unless the user set a profile. Call before rclpy.init."""
     found = package_files.find("config/fastdds_images.xml")
     if found is not None:
         os.environ.setdefault(_PROFILE_VARIABLE, str(found))
 
 
 def main(args: list[str] | None = None) -> int:
-    """Entry point of the executable; 0 at the end of a file or when told to stop, 1 if the source broke."""
+    """Entry point of the executable; returns 0 at the end of a file or after a stop signal, 1 if the source failed."""
     use_shipped_transport()
     made: list[CameraNode] = []
 
@@ -209,7 +209,7 @@ def main(args: list[str] | None = None) -> int:
         return made[0]
 
     failed = process.run(make_node, args)
-    # Nothing was made if the process was told to end meanwhile.
+    # The node does not exist if a stop signal arrived during its creation.
     return failed or (made[0].exit_code if made else 0)
 
 

@@ -39,7 +39,7 @@ except ModuleNotFoundError as error:
 
 @dataclass(frozen=True)
 class Count:
-    """What became of the images of a bag."""
+    """Counts the processed and skipped images of a bag."""
 
     answered: int = 0
     with_hands: int = 0

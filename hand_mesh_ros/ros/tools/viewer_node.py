@@ -19,7 +19,7 @@ from hand_mesh_ros.ros.stamp import stamp_ns
 from hand_mesh_ros.ros.tools.viewer_messages import to_estimate
 from hand_mesh_ros.viewer.page import Snapshot, Viewer
 
-# Results lag behind images by the time of inference: images are kept this long, in images.
+# Results arrive later than images because of inference. The viewer stores this number of images.
 _HISTORY = 30
 # Without results for this long the bare image is shown [s].
 _SILENCE_S = 1.0
@@ -140,7 +140,7 @@ class ViewerNode(Node):
         return next((stamp_ns for stamp_ns in reversed(self._meshes) if stamp_ns in self._hands), None)
 
     def _own_facts(self) -> dict[str, str]:
-        """Rate and age as they are here and now; the diagnostics come once a second only."""
+        """Returns the current rate and age in the viewer. The diagnostics arrive only once a second."""
         facts = {}
         recent = [arrival_s for arrival_s in self._arrivals_s if time.monotonic() - arrival_s < 2.0]
         if len(recent) > 1:
@@ -163,7 +163,7 @@ def picture(image: Image, info: CameraInfo | None, config: ViewerConfig) -> tupl
 
 
 def _facts(values: dict[str, str]) -> dict[str, str]:
-    """The diagnostics of hand_mesh_node in a few lines; what is not there is left out."""
+    """Returns a short form of the diagnostics of hand_mesh_node. Skips missing values."""
     stages = [
         f"{key.removesuffix(' [ms]')} {value}" for key, value in values.items() if key.endswith("[ms]") and "age" not in key
     ]

@@ -31,12 +31,12 @@ class ScaleService:
     """
 
     def __init__(self, node: Node) -> None:
-        """Offers the service; without a pipeline it answers that there is none."""
+        """Creates the service. Without a pipeline, the response contains an error."""
         self._node = node
         self._pipeline: HandMeshPipeline | None = None
         self._watch: _Watch | None = None
         self._over: Future[None] = Future()  # done when the watch ends
-        # A group of its own: a request that waits for images must not keep other callbacks from running.
+        # The service has its own callback group. A request that waits for images must not block other callbacks.
         self._group = ReentrantCallbackGroup()
         node.create_service(CalibrateScale, "~/calibrate_scale", self._answer, callback_group=self._group)
 
@@ -47,7 +47,7 @@ class ScaleService:
 
     def image_answered(self) -> None:
         """Adds the sizes that depth measured in the last image to the calibration under way. Called by the worker's thread."""
-        # Read once each: the executor's thread may end the calibration or deactivate the node meanwhile.
+        # Read each attribute once. The executor's thread may end the calibration or deactivate the node at the same time.
         watch, pipeline = self._watch, self._pipeline
         if watch is not None and pipeline is not None:
             watch.step(pipeline.sizes_seen)

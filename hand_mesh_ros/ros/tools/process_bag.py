@@ -54,10 +54,10 @@ def process(images: "BagReader", results: "ResultBag", pipeline: HandMeshPipelin
     """Answers the images of a bag.
 
     Args:
-        images: what was recorded.
-        results: where the answers go.
-        pipeline: that has seen no image yet.
-        rectified: as the parameter of the live node.
+        images: reader of the recorded images.
+        results: receives the results.
+        pipeline: new pipeline without earlier images.
+        rectified: like the parameter of the live node.
     """
     count, newest_ns = Count(), 0
     for recorded in images:
@@ -87,7 +87,7 @@ def process(images: "BagReader", results: "ResultBag", pipeline: HandMeshPipelin
 
 
 def _depth_of(depth: Image | None, image: Image) -> tuple[np.ndarray | None, str]:
-    """Depth in metres, (H, W), or None; and why a recorded depth cannot be used, empty if it can."""
+    """Returns depth in metres, (H, W), or None, and the reason for unusable depth. The reason is empty if depth is usable."""
     if depth is None:
         return None, ""
     try:

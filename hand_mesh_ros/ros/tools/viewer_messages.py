@@ -15,7 +15,7 @@ _FULL = [0, 1, 2, 1, 3, 4, 2, 4, 5]
 
 
 def to_estimate(hand: Hand, mesh: HandMesh | None, hypotheses: HandHypotheses | None) -> HandEstimate:
-    """The hand as the pipeline knew it, in float32; without mesh or hypotheses those parts are empty."""
+    """Converts a hand to a pipeline estimate in float32. Without mesh or hypotheses, these parts are empty."""
     vertices = np.zeros((0, 3), np.float32) if mesh is None else np.asarray(mesh.vertices, np.float32).reshape(-1, 3)
     joints = np.zeros((0, N_JOINTS, 3), np.float32)
     weights, mode = np.zeros(0, np.float32), np.zeros(0, int)

@@ -152,7 +152,7 @@ class CameraNode(Node):
             self._step()
 
     def _keep_going(self) -> None:
-        """Sends the first image when a hand node is present, and repeats it until the first result. Later, skips a result that is late."""
+        """Sends the first image when a hand node is present and repeats it until a result arrives. Later, skips late results."""
         if self._sent == 0:
             if self._image.get_subscription_count() and self.count_publishers("hands"):
                 self._step()

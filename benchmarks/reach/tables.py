@@ -14,11 +14,11 @@ from benchmarks.reach.streams import RATE_HZ, Sight
 
 _TOP = """# Reach
 
-This page shows how small, dark or covered a hand can be for the detector to find it, how long this takes, and how often the detector
-reports a false hand. `python -m benchmarks.reach --data FOLDER --video FILE --out docs/reach.md` writes the page. Photographs of
-hands, which fill 256 px, are shrunk and put at random places into pictures without a hand, with soft borders. A still camera sees
-each picture 30 times with mild noise, at 30 Hz. Errors are mean distances of the keypoints, in root mean square radii of the hand.
-Times are processor times.
+This page shows how small, dark or covered a hand can be for the detector to find it, how long this takes, and how often the
+detector reports a false hand. `python -m benchmarks.reach --data FOLDER --video FILE --out docs/reach.md` writes the page.
+Photographs of hands, which fill 256 px, are shrunk and put at random places into pictures without a hand, with soft borders. A
+still camera sees each picture 30 times with mild noise, at 30 Hz. Errors are mean distances of the keypoints, in root mean
+square radii of the hand. Times are processor times.
 
 ![found share](images/reach.png)
 

@@ -66,10 +66,12 @@ class StoredHands:
         return features.mean((0, 2, 3))[:, None], features.std((0, 2, 3))[:, None]
 
 
-def sample_kinematic(rng: np.random.Generator, n: int, hand: HandModel, held_out: bool = False) -> GraphSamples:
-    """Returns `n` random hands without images."""
-    hands = sample_hands(rng, n, held_out)
-    placed = views.place(rng, hands.joints_m)
+def sample_kinematic(
+    rng: np.random.Generator, n: int, hand: HandModel, held_out: bool = False, natural_share: float = 0.0
+) -> GraphSamples:
+    """Returns `n` random hands without images. The arguments are those of `views.sample_views`."""
+    hands = sample_hands(rng, n, held_out, natural_share)
+    placed = views.place(rng, hands.joints_m, natural_share > 0)
     cues = views.observe(rng, placed)
     return _told(rng, hand, hands.vertices_m, placed, cues.rays, cues.confidence, None)
 

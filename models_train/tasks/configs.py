@@ -37,6 +37,7 @@ class GraphConfig(TrainConfig):
     """Settings of the graph diffusion."""
 
     views: str = option("", "folder of stored views by the real detector; empty to train without images")
+    natural_share: float = option(NATURAL_SHARE, "share of recorded poses in the hands without images", (0, 1))
 
 
 CONFIGS: dict[str, type[TrainConfig]] = {

@@ -48,9 +48,10 @@ def make_task(config: GraphConfig) -> Task:
     hand = HandModel.load(default_models_dir() / hand_model.FILE_NAME)
     size = GraphSize(only_self_attention=config.task == ABLATION)
     if not config.views:
-        return GraphTask(config, hand, size)
+        return GraphTask(config, hand, size, natural_share=config.natural_share)
     folder = Path(config.views)
-    return GraphTask(config, hand, size, StoredHands(folder, "train"), StoredHands(folder, "held_out"))
+    stored, held_out = StoredHands(folder, "train"), StoredHands(folder, "held_out")
+    return GraphTask(config, hand, size, stored, held_out, natural_share=config.natural_share)
 
 
 class GraphTask:
@@ -65,6 +66,7 @@ class GraphTask:
         held_out: StoredHands | None = None,
         rates: MaskRates | None = None,
         trunk: nn.Module | None = None,
+        natural_share: float = 0.0,
     ) -> None:
         """Draws the weights.
 
@@ -76,6 +78,7 @@ class GraphTask:
             held_out: rendered hands for the validation; None for kinematic hands.
             rates: probabilities for the removal of conditions.
             trunk: as in `ImageTokens`; the features of `stored` are then images.
+            natural_share: share of recorded poses in the hands without images; above 0 their views are also natural.
         """
         size, self._rates = size or GraphSize(), rates or MaskRates()
         self.config, self.hand = config, hand
@@ -85,10 +88,11 @@ class GraphTask:
             "data": graph_samples.STORED_RECIPE if stored else graph_samples.RECIPE,
             "topology": hand.digest,
             "components": components.digest,
+            "natural_share": natural_share,
             "masks": asdict(self._rates),
             "size": asdict(size),
         }
-        self._stored, self._stored_held_out = stored, held_out
+        self._stored, self._stored_held_out, self._natural_share = stored, held_out, natural_share
         tokens = size.tokens
         self._image_shape, self._n_patches = tokens.image_shape or tokens.map_shape, tokens.map_shape[1] * tokens.map_shape[2]
         self._mesh_loss = MeshLoss(hand, config.device)
@@ -101,7 +105,7 @@ class GraphTask:
         rng = np.random.default_rng((self.config.seed, step))
         n = self.config.batch_size
         n_stored = round(_SHARE_STORED * n) if self._stored else 0
-        parts = [graph_samples.sample_kinematic(rng, n - n_stored, self.hand)]
+        parts = [graph_samples.sample_kinematic(rng, n - n_stored, self.hand, natural_share=self._natural_share)]
         if n_stored:
             parts.append(self._stored.sample(rng, n_stored, step, self.hand))
         batches = [self._batch(part, draw_masks(rng, len(part.vertices_m), self._n_patches, self._rates)) for part in parts]
@@ -179,7 +183,7 @@ class GraphTask:
         if self._stored_held_out:
             samples = self._stored_held_out.sample(rng, _N_VALIDATION, 0, self.hand)
         else:
-            samples = graph_samples.sample_kinematic(rng, _N_VALIDATION, self.hand, held_out=True)
+            samples = graph_samples.sample_kinematic(rng, _N_VALIDATION, self.hand, True, self._natural_share)
         everything = np.ones((_N_VALIDATION, N_JOINTS), np.float32)
         return self._batch(samples, Masks(everything, everything, np.ones((_N_VALIDATION, self._n_patches), np.float32)))
 

@@ -200,6 +200,16 @@ def test_half_of_the_hands_come_from_shards_that_take_turns(hand, stored):
     assert [batch["image"][2:].mean().item() for batch in batches] == [0, 0, 1]
 
 
+def test_natural_hands_show_the_palm_or_the_back(hand):
+    def share_shown(natural_share: float) -> float:
+        samples = graph_samples.sample_kinematic(np.random.default_rng(1), 400, hand, natural_share=natural_share)
+        # The first axis of the palm frame is the normal of the palm.
+        return float((np.abs(samples.palm_from_camera[:, 0, 2]) > np.cos(np.deg2rad(50))).mean())
+
+    assert share_shown(0.0) < 0.5  # of random rotations 36 % are nearer than 50 degrees
+    assert share_shown(0.6) > 0.65
+
+
 def test_a_folder_without_shards_is_named(tmp_path):
     with pytest.raises(ValueError, match="held_out"):
         StoredHands(tmp_path, "held_out")

@@ -37,7 +37,7 @@ def to_onnx(export: Export) -> onnx.ModelProto:
         export.module.cpu().eval(),
         kwargs=export.inputs,
         output_names=list(export.outputs),
-        dynamic_shapes={name: {0: torch.export.Dim("batch")} for name in export.inputs},
+        dynamic_shapes={name: None if name in export.shared else {0: torch.export.Dim("batch")} for name in export.inputs},
         opset_version=OPSET,
         dynamo=True,
         verbose=False,
@@ -50,10 +50,10 @@ def to_onnx(export: Export) -> onnx.ModelProto:
 def largest_difference(export: Export, model: onnx.ModelProto) -> float:
     """Returns the largest absolute difference between the outputs of torch and ONNX Runtime, for two batch sizes."""
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    n_rows = len(next(iter(export.inputs.values())))
+    n_rows = max(len(value) for value in export.inputs.values())
     differences = []
     for rows in (torch.arange(n_rows), torch.arange(_N_OTHER_BATCH) % n_rows):
-        inputs = {name: value[rows] for name, value in export.inputs.items()}
+        inputs = {name: value if name in export.shared else value[rows] for name, value in export.inputs.items()}
         with torch.no_grad():
             expected = export.module(**inputs)
         expected = expected if isinstance(expected, tuple) else (expected,)

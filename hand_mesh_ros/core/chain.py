@@ -1,7 +1,7 @@
 """Computes the estimate of one detected hand. This module stores no state between images; `pipeline` does.
 
-`SeenHand` -> hypotheses -> meshes -> aggregate of a right hand -> mirrored back -> covariances -> place -> fit to depth
--> `HandEstimate`
+`SeenHand` -> hypotheses -> main mode -> its mesh -> aggregate of a right hand -> mirrored back -> covariances -> place
+-> fit to depth -> `HandEstimate`
 """
 
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hand_mesh_ros.core.cascade.aggregate import Aggregate, aggregate, weigh
+from hand_mesh_ros.core.cascade.aggregate import Aggregate, aggregate, main_mode, weigh
 from hand_mesh_ros.core.cascade.joint_stage import JointSampler
 from hand_mesh_ros.core.cascade.mesh_stage import MeshDecoder
 from hand_mesh_ros.core.config import PipelineConfig
@@ -60,6 +60,7 @@ class HandChain:
         """
         self.config = config
         self.hand_model = HandModel.load(models_dir / hand_model.FILE_NAME)
+        self._joint_shares = self.hand_model.joint_shares()
         self.sampler = JointSampler(models_dir, config)
         self.decoder = MeshDecoder(models_dir, config, self.sampler.metadata["view_space"])
         self.fitter = MeshFitter(models_dir, config) if config.fit_enabled else None
@@ -127,13 +128,15 @@ class HandChain:
         """The right hand at average size, computed from its hypotheses."""
         with timer.stage("joints"):
             hypotheses = self.sampler(seen)
-        with timer.stage("mesh"):
-            vertices_m = self.decoder(hypotheses.joints_m, hypotheses.view)
         with timer.stage("locate"):
             translations_m, residuals = translate_onto_rays(hypotheses.joints_m, seen.rays, seen.confidence)
         with timer.stage("aggregate"):
             weights = weigh(hypotheses.log_weight, residuals, ray_extent(seen.rays))
-            return aggregate(hypotheses, vertices_m, weights, translations_m)
+            main = main_mode(hypotheses.joints_m, weights)
+        with timer.stage("mesh"):
+            vertices_m = self.decoder.mean_mesh(hypotheses, main)
+        with timer.stage("aggregate"):
+            return aggregate(hypotheses, main, vertices_m, translations_m, self._joint_shares)
 
     def place(self, hand: Aggregate, covariances: HandCovariances, seen: SeenHand, frame: Frame, size: Scale) -> Location:
         """Position, size and rotation of the hand, left or right.

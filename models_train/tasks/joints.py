@@ -93,13 +93,22 @@ class JointTask:
         seen = {"condition": condition}
         if net.size.looks:
             seen["features"] = torch.randn(3, *FEATURES_SHAPE)
-        noisy = {"noisy_joints": torch.randn(3, 3 * N_JOINTS), "time": torch.tensor([1000.0, 500.0, 1.0])}
-        noisy["view_embedding"] = torch.randn(3, net.size.width)
+        # All hypotheses of one hand have the same time and the same view.
+        noisy = {"noisy_joints": torch.randn(3, 3 * N_JOINTS), "time": torch.tensor([500.0])}
+        noisy["view_embedding"] = torch.randn(1, net.size.width)
         encoder_facts = {"kind": "joint_encoder", "cues": cues, **common}
         denoiser_facts = {"kind": "joint_denoiser", "schedule": noise.SCHEDULE, **common}
         return [
             Export(ENCODER_FILE, net.encoder, seen, ("view_embedding",), encoder_facts, _VIEW_TOLERANCE),
-            Export(DENOISER_FILE, net.denoiser, noisy, ("joints",), denoiser_facts, _JOINT_TOLERANCE),
+            Export(
+                DENOISER_FILE,
+                net.denoiser,
+                noisy,
+                ("joints",),
+                denoiser_facts,
+                _JOINT_TOLERANCE,
+                shared=("time", "view_embedding"),
+            ),
         ]
 
     @cached_property

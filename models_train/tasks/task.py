@@ -46,11 +46,12 @@ class Export:
 
     file_name: str
     module: nn.Module  # takes the inputs by name, returns one tensor or a tuple
-    inputs: dict[str, torch.Tensor]  # examples; the first dimension is free in the file
+    inputs: dict[str, torch.Tensor]  # examples; the first dimension is free in the file, except for the inputs in `shared`
     outputs: tuple[str, ...]
     metadata: dict[str, str]  # facts for the check of the loader, at least `kind`
     tolerance: float  # largest allowed difference between torch and ONNX Runtime, in the unit of the output
     exact: tuple[str, ...] = ()  # names of parameters and buffers to store in float32
+    shared: tuple[str, ...] = ()  # names of inputs with one row for the whole batch
 
 
 class Task(Protocol):

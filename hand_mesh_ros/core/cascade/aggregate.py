@@ -30,7 +30,7 @@ class Spread:
     articulation_m2: np.ndarray  # (21, 3, 3) after similarity alignment of the hand
     relative_m2: np.ndarray  # (21, 3, 3) about the centre of the hand, including rotation and size
     rotation: np.ndarray  # (3, 3) rad^2 of the wrist frame, about the camera's axes
-    vertices_m2: np.ndarray  # (V,) per axis, after similarity alignment
+    vertices_m2: np.ndarray  # (V,) per axis, after similarity alignment; from the joints that move each vertex
 
     def mirrored(self) -> "Spread":
         """The spread of the mirrored hand."""
@@ -118,42 +118,52 @@ def find_modes(joints_m: np.ndarray, weights: np.ndarray, distance_m: float = MO
     return np.argsort(heaviest_first)[label]
 
 
-def aggregate(hypotheses: Hypotheses, vertices_m: np.ndarray, weights: np.ndarray, translations_m: np.ndarray) -> Aggregate:
-    """Mean and spread of the main mode.
+@dataclass(frozen=True)
+class MainMode:
+    """The modes of K hypotheses, and the mean skeleton of mode 0."""
+
+    weights: np.ndarray  # (K,) sum to 1
+    mode: np.ndarray  # (K,) int
+    share: np.ndarray  # (K,) weights of the hypotheses of mode 0, sum to 1; 0 for all other hypotheses
+    joints_m: np.ndarray  # (21, 3) mean skeleton, wrist in the origin
+
+
+def main_mode(joints_m: np.ndarray, weights: np.ndarray) -> MainMode:
+    """Finds the modes of skeletons (K, 21, 3) with weights (K,), and the mean of mode 0.
+
+    A plain mean of bones with different directions is too short. So each skeleton is first rotated onto the mean, which corrects
+    most of this. The scale corrects the remainder.
+    """
+    mode = find_modes(joints_m, weights)
+    share = np.where(mode == 0, weights, 0.0)
+    share /= share.sum()
+    skeletons = joints_m.astype(np.float64)
+    rotation, translation, _ = rigid.align(skeletons, np.tensordot(share, skeletons, axes=1))
+    mean = np.tensordot(share, rigid.transform(skeletons, rotation, translation), axes=1)
+    return MainMode(weights, mode, share, (mean - mean[WRIST]) * (share @ _size(skeletons) / _size(mean)))
+
+
+def aggregate(
+    hypotheses: Hypotheses, main: MainMode, vertices_m: np.ndarray, translations_m: np.ndarray, joint_shares: np.ndarray
+) -> Aggregate:
+    """Combines the main mode and its spread.
 
     Args:
         hypotheses: skeletons of one right hand; only the joints are used.
-        vertices_m: (K, V, 3) meshes of the hypotheses, same axes and origin.
-        weights: (K,) with sum 1.
+        main: their main mode.
+        vertices_m: (V, 3) the mesh of the mean skeleton.
         translations_m: (K, 3) of the hypotheses in the camera.
+        joint_shares: (V, 21) how much each joint moves each vertex, from `HandModel.joint_shares`.
     """
-    mode = find_modes(hypotheses.joints_m, weights)
-    main = mode == 0
-    share = weights[main] / weights[main].sum()
-    skeletons, meshes = hypotheses.joints_m[main].astype(np.float64), vertices_m[main]
-    joints, vertices = _mean(skeletons, meshes, share)
     return Aggregate(
-        joints_m=joints - joints[WRIST],
-        vertices_m=vertices - joints[WRIST],
-        wrist_rotation=wrist_rotation(joints),
-        spread=_spread(skeletons, meshes, joints, vertices, share),
-        weights=weights,
-        mode=mode,
+        joints_m=main.joints_m,
+        vertices_m=vertices_m,
+        wrist_rotation=wrist_rotation(main.joints_m),
+        spread=_spread(hypotheses.joints_m.astype(np.float64), main, joint_shares),
+        weights=main.weights,
+        mode=main.mode,
         hypotheses_m=hypotheses.joints_m + translations_m[:, None],
     )
-
-
-def _mean(skeletons: np.ndarray, meshes: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean skeleton (21, 3) and mesh (V, 3) of hypotheses. First the hypotheses are rotated onto their mean.
-
-    A plain mean of bones with different directions is too short. The rotation corrects most of this, the scale the remainder.
-    """
-    plain = np.tensordot(share, skeletons, axes=1)
-    rotation, translation, _ = rigid.align(skeletons, plain)
-    joints = np.tensordot(share, rigid.transform(skeletons, rotation, translation), axes=1)
-    vertices = np.tensordot(share, rigid.transform(meshes, rotation, translation), axes=1)
-    growth = share @ _size(skeletons) / _size(joints)
-    return joints * growth, vertices * growth
 
 
 def _size(joints: np.ndarray) -> np.ndarray:
@@ -161,21 +171,21 @@ def _size(joints: np.ndarray) -> np.ndarray:
     return np.linalg.norm(joints[..., BONES[:, 1], :] - joints[..., BONES[:, 0], :], axis=-1).sum(-1)
 
 
-def _spread(skeletons: np.ndarray, meshes: np.ndarray, joints: np.ndarray, vertices: np.ndarray, share: np.ndarray) -> Spread:
+def _spread(skeletons: np.ndarray, main: MainMode, joint_shares: np.ndarray) -> Spread:
+    joints, share = main.joints_m, main.share
     n_samples = 1 / np.sum(share**2)
     # The samples are nearer to their own mean than to the true mean.
     unbiased = n_samples / (n_samples - 1) if n_samples > 1.5 else 0.0
-    onto_mean = rigid.align(skeletons, joints, with_scale=True)
-    aligned = rigid.transform(skeletons, *onto_mean) - joints
+    aligned = rigid.transform(skeletons, *rigid.align(skeletons, joints, with_scale=True)) - joints
     relative = skeletons - skeletons.mean(1, keepdims=True) - (joints - joints.mean(0))
     turned = rotation_vectors(skeletons, joints)
-    vertex_variance = np.einsum("k,kvc->v", share, (rigid.transform(meshes, *onto_mean) - vertices) ** 2) / 3
+    articulation = unbiased * np.einsum("k,kjr,kjs->jrs", share, aligned, aligned)
     return Spread(
         n_samples=float(n_samples),
-        articulation_m2=unbiased * np.einsum("k,kjr,kjs->jrs", share, aligned, aligned),
+        articulation_m2=articulation,
         relative_m2=unbiased * np.einsum("k,kjr,kjs->jrs", share, relative, relative),
         rotation=unbiased * np.einsum("k,kr,ks->rs", share, turned, turned),
-        vertices_m2=unbiased * vertex_variance,
+        vertices_m2=joint_shares @ (np.trace(articulation, axis1=1, axis2=2) / 3),
     )
 
 

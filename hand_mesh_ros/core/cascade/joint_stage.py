@@ -44,7 +44,7 @@ class JointSampler:
         # Every image uses the same noise, so that the hypotheses move smoothly with the hand. Each noise vector is used with both
         # signs, so that the mean of few hypotheses is close to the mean of many hypotheses.
         half = np.random.default_rng(config.seed).standard_normal(((config.n_hypotheses + 1) // 2, 3 * N_JOINTS))
-        self._noise = np.concatenate([half, -half])[: config.n_hypotheses]
+        self._noise = np.concatenate([half, -half])[: config.n_hypotheses].astype(np.float32)
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -90,11 +90,10 @@ class JointSampler:
 
     def _sample(self, embedding: np.ndarray) -> np.ndarray:
         """Skeletons (K, 21, 3) in units of `JOINT_UNIT_M`, in the virtual camera, for one embedded view (1, W)."""
-        views = np.tile(embedding, (len(self._noise), 1))
 
         def denoise(noisy: np.ndarray, time: float) -> np.ndarray:
-            times = np.full(len(noisy), time, np.float32)
-            return self._denoiser(noisy_joints=noisy.astype(np.float32), time=times, view_embedding=views)["joints"]
+            times = np.full(1, time, np.float32)
+            return self._denoiser(noisy_joints=noisy, time=times, view_embedding=embedding)["joints"]
 
         return ddim(denoise, self._noise, self._steps).reshape(-1, N_JOINTS, 3)
 

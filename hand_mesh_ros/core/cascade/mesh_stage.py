@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hand_mesh_ros.core.cascade.aggregate import MainMode
 from hand_mesh_ros.core.config import MeshConfig
 from hand_mesh_ros.core.geometry import rigid
 from hand_mesh_ros.core.hand import model as hand_model
@@ -16,7 +17,7 @@ from hand_mesh_ros.core.models.noise import SCHEDULE
 from hand_mesh_ros.core.models.onnx_model import OnnxModel
 from hand_mesh_ros.core.models.sampler import ddim
 from hand_mesh_ros.core.topology import N_JOINTS, PALM_JOINTS, joint_order_digest
-from hand_mesh_ros.core.types import ViewEmbedding, require_shape
+from hand_mesh_ros.core.types import Hypotheses, ViewEmbedding, require_shape
 
 DENOISER_FILE, DECODER_FILE = "mesh_denoiser.onnx", "mesh_decoder.onnx"
 VIEW_ROTATION_SIZE = 6
@@ -65,10 +66,14 @@ class MeshDecoder:
 
     def reconfigure(self, config: MeshConfig) -> None:
         """Uses another number of steps from now on."""
-        self._steps, self._seed = config.mesh_steps, config.seed
+        self._steps, self._seed, self._noise = config.mesh_steps, config.seed, np.zeros((0, 0))
 
     def __call__(self, joints_m: np.ndarray, view: ViewEmbedding | None = None, noise: np.ndarray | None = None) -> np.ndarray:
-        """Vertices in the frame of the skeletons, (K, V, 3) float32 metres, in the order of the hand model.
+        """A mesh for each skeleton: vertices (K, V, 3) float32 metres in the frame of the skeletons. Arguments: see `latents`."""
+        return self.decode(self.latents(joints_m, view, noise), joints_m)
+
+    def latents(self, joints_m: np.ndarray, view: ViewEmbedding | None = None, noise: np.ndarray | None = None) -> np.ndarray:
+        """Sampled latents (K, latent_size) of the meshes of skeletons.
 
         Args:
             joints_m: (K, 21, 3) of right hands of average adult size, K at least 1.
@@ -82,7 +87,7 @@ class MeshDecoder:
         if not len(joints_m) or not np.all(np.isfinite(joints_m)):
             raise ValueError(f"joints_m has {len(joints_m)} skeletons: needs at least 1 skeleton and only finite numbers")
         if noise is None:
-            noise = np.random.default_rng(self._seed).standard_normal((len(joints_m), self.latent_size))
+            noise = self._noise_of(len(joints_m))
         require_shape("noise", noise, (len(joints_m), self.latent_size))
         rotation, translation = palm_from_hand(joints_m, self._hand)
         given = np.ones((len(joints_m), 2), np.float32)
@@ -91,11 +96,27 @@ class MeshDecoder:
         else:
             seen = view_of(view.embedding, rotation @ view.virtual_from_camera.T)
         in_palm = rigid.transform(joints_m, rotation, translation).astype(np.float32)
-        latent = self._sample({"joints_m": in_palm, "view": seen, "given": given}, noise.astype(np.float32))
-        vertices_m = self._decoder(latent=latent)["vertices_m"]
-        # The alignment by the palm is coarse. The alignment by all joints is more accurate for the final mesh.
+        return self._sample({"joints_m": in_palm, "view": seen, "given": given}, noise.astype(np.float32))
+
+    def decode(self, latents: np.ndarray, joints_m: np.ndarray) -> np.ndarray:
+        """Meshes (K, V, 3) float32 of latents (K, latent_size), each rigidly aligned with its skeleton (K, 21, 3)."""
+        vertices_m = self._decoder(latent=latents.astype(np.float32, copy=False))["vertices_m"]
+        # All joints give a more accurate alignment than the palm.
         rotation, translation, _ = rigid.align(self._hand.joint_regressor @ vertices_m, joints_m)
         return rigid.transform(vertices_m, rotation, translation).astype(np.float32)
+
+    def mean_mesh(self, hypotheses: Hypotheses, main: MainMode) -> np.ndarray:
+        """Mesh (V, 3) of the mean skeleton of the main mode.
+
+        The mean of the latents gives the mean of the meshes within 0.1 mm, and only one mesh is decoded.
+        """
+        latents = self.latents(hypotheses.joints_m, hypotheses.view)
+        return self.decode((main.share @ latents)[None], main.joints_m[None])[0]
+
+    def _noise_of(self, count: int) -> np.ndarray:
+        if len(self._noise) != count:
+            self._noise = np.random.default_rng(self._seed).standard_normal((count, self.latent_size))
+        return self._noise
 
     def _sample(self, condition: dict[str, np.ndarray], noise: np.ndarray) -> np.ndarray:
         def denoise(noisy_latent: np.ndarray, time: float) -> np.ndarray:

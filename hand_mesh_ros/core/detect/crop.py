@@ -4,6 +4,8 @@ A crop is described by `image_from_crop`, (2, 3): image pixel = A @ crop pixel +
 points up in it. For a left hand its x axis is mirrored, so that the model always sees a right hand; det A < 0 says so.
 """
 
+import math
+
 import cv2
 import numpy as np
 
@@ -63,12 +65,17 @@ def mirror(image_from_crop: np.ndarray) -> np.ndarray:
 
 def is_mirrored(image_from_crop: np.ndarray) -> bool:
     """Whether the crop shows its hand mirrored, as it does for left hands."""
-    return bool(np.linalg.det(image_from_crop[:, :2]) < 0)
+    return _determinant(image_from_crop) < 0
 
 
 def scale(image_from_crop: np.ndarray) -> float:
     """Image pixels per crop pixel."""
-    return float(np.sqrt(abs(np.linalg.det(image_from_crop[:, :2]))))
+    return math.sqrt(abs(_determinant(image_from_crop)))
+
+
+def _determinant(affine_map: np.ndarray) -> float:
+    (a, b), (c, d) = affine_map[:, :2].tolist()
+    return a * d - b * c
 
 
 def inverse(image_from_crop: np.ndarray) -> np.ndarray:

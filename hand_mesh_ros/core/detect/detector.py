@@ -95,23 +95,23 @@ class HandDetector:
         square = crop.around_keypoints(last.keypoints_px.astype(np.float64))
         mirrored = crop.is_mirrored(last.image_from_crop)
         seen = self._look(rgb, crop.mirror(square) if mirrored else square)
-        if not seen.is_usable or not self._is_there(seen, last):
+        if (score := self._followed_score(seen, last)) is None:
             return None
         # Both sides appear as right hands in their crops.
         side_prob = (1 - SIDE_RATE) * last.handedness_prob + SIDE_RATE * seen.right_prob
         if side_prob < _SIDE_FLIP:
             seen, side_prob = self._look(rgb, crop.mirror(seen.image_from_crop)), 1 - side_prob
-            if not seen.is_usable or not self._is_there(seen, last):
+            if (score := self._followed_score(seen, last)) is None:
                 return None
-        score = self._score(last, seen)
         return replace(to_detection(seen, rgb, side_prob, score), track_id=last.track_id)
 
-    def _score(self, last: HandDetection, seen: Look) -> float:
+    def _followed_score(self, seen: Look, last: HandDetection) -> float | None:
+        """Probability of a followed hand. None if the look does not show the hand."""
+        if not seen.is_usable or seen.presence < self.config.min_score:
+            return None
         features = verify.followed_features(last.keypoints_px, seen, self.bone_lengths_m)
-        return verify.followed_probability(last.score, features)
-
-    def _is_there(self, seen: Look, last: HandDetection) -> bool:
-        return seen.presence >= self.config.min_score and self._score(last, seen) >= self.config.min_score
+        score = verify.followed_probability(last.score, features)
+        return score if score >= self.config.min_score else None
 
     def _find(self, rgb: np.ndarray, known: Sequence[HandDetection], plan: Plan, started_s: float) -> list[HandDetection]:
         """New hands, from their palms in the tiles of the plan, as long as its time lasts."""

@@ -6,6 +6,7 @@ without hands, and on what is proposed there that is none.
 
 import numpy as np
 
+from hand_mesh_ros.core.detect import crop
 from hand_mesh_ros.core.detect.look import Look
 from hand_mesh_ros.core.detect.palm import KEYPOINT_JOINTS, Palm
 from hand_mesh_ros.core.geometry import rigid
@@ -73,15 +74,11 @@ def _shape(seen: Look, bone_lengths_m: np.ndarray) -> tuple[float, float]:
     ratios = np.log(np.maximum(bone_lengths(skeleton) / size, _LEAST_BONE) / bone_lengths_m)
     bones = np.abs(ratios - np.median(ratios)).mean()
     # In the axes of the crop, as the world landmarks are.
-    in_crop = np.column_stack([seen.keypoints_crop[:, :2], seen.depth_px / max(_scale(seen), 1e-9)])
+    in_crop = np.column_stack([seen.keypoints_crop[:, :2], seen.depth_px / max(crop.scale(seen.image_from_crop), 1e-9)])
     aligned = rigid.transform(seen.world_m, *rigid.align(seen.world_m, in_crop, with_scale=True))
     radius = np.sqrt(((in_crop - in_crop.mean(0)) ** 2).sum(-1).mean())
     guesses = np.linalg.norm(aligned - in_crop, axis=-1).mean() / max(radius, 1e-6)
     return float(bones), float(guesses)
-
-
-def _scale(seen: Look) -> float:
-    return float(np.sqrt(abs(np.linalg.det(seen.image_from_crop[:, :2]))))
 
 
 def _log_odds(probability: float) -> float:

@@ -20,21 +20,21 @@ def align(
     Returns:
         rotation (..., 3, 3), translation (..., 3), scale (...,): target ~ scale * source @ rotation.T + translation.
     """
-    weights = np.ones(source.shape[-2]) if weights is None else np.asarray(weights, float)
-    weights = (weights / weights.sum())[:, None]
-    source_mean = (weights * source).sum(-2, keepdims=True)
-    target_mean = (weights * target).sum(-2, keepdims=True)
-    source_centred, target_centred = source - source_mean, target - target_mean
-    covariance = np.swapaxes(weights * target_centred, -1, -2) @ source_centred
+    n = source.shape[-2]
+    share = np.full(n, 1 / n) if weights is None else np.asarray(weights, float) / np.sum(weights)
+    source_mean, target_mean = share @ source, share @ target
+    source_centred, target_centred = source - source_mean[..., None, :], target - target_mean[..., None, :]
+    covariance = np.swapaxes(target_centred, -1, -2) @ (share[:, None] * source_centred)
     u, singular, vt = np.linalg.svd(covariance)
-    sign = np.ones(singular.shape)
-    sign[..., -1] = np.sign(np.linalg.det(u) * np.linalg.det(vt))
-    rotation = (u * sign[..., None, :]) @ vt
-    scale = np.ones(rotation.shape[:-2])
+    # The reflection of the last axis makes an improper rotation proper.
+    sign = np.where(np.linalg.det(u @ vt) < 0, -1.0, 1.0)
+    u[..., -1] *= sign[..., None]
+    rotation = u @ vt
+    scale = np.ones(sign.shape)
     if with_scale:
-        variance = (weights * source_centred**2).sum((-1, -2))
-        scale = (singular * sign).sum(-1) / np.maximum(variance, 1e-12)
-    translation = target_mean[..., 0, :] - scale[..., None] * (rotation @ np.swapaxes(source_mean, -1, -2))[..., 0]
+        variance = share @ (source_centred**2).sum(-1)[..., None]
+        scale = (singular[..., :-1].sum(-1) + sign * singular[..., -1]) / np.maximum(variance[..., 0], 1e-12)
+    translation = target_mean - scale[..., None] * (rotation @ source_mean[..., None])[..., 0]
     return rotation, translation, scale
 
 

@@ -49,6 +49,19 @@ class HandModel:
         """(20,) in the order of topology.BONES."""
         return bone_lengths(self.joints_m)
 
+    def joint_shares(self) -> np.ndarray:
+        """How much each joint moves each vertex, (V, 21) with row sums 1, by skin weights and position along the bone.
+
+        A vertex of a bone gets shares of the two ends of the bone. A vertex of the palm gets equal shares of the palm joints.
+        """
+        start, end = self.joints_m[BONES[:, 0]], self.joints_m[BONES[:, 1]]
+        along = np.einsum("vbc,bc->vb", self.template_m[:, None] - start, end - start) / ((end - start) ** 2).sum(-1)
+        along = np.clip(along, 0, 1)
+        of_bones = self.skin_weights[:, BONES[:, 1]]
+        shares = (of_bones * (1 - along)) @ np.eye(N_JOINTS)[BONES[:, 0]] + (of_bones * along) @ np.eye(N_JOINTS)[BONES[:, 1]]
+        shares[:, PALM_JOINTS] += self.skin_weights[:, [WRIST]] / len(PALM_JOINTS)
+        return shares / shares.sum(1, keepdims=True)
+
     @classmethod
     def load(cls, path: Path) -> "HandModel":
         """Reads a hand model.

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import count, pairwise
 from typing import TypeVar
 
@@ -46,12 +47,18 @@ def ddim(denoise: Denoise, noise: Array, steps: int, start: float = schedule.TRA
         steps: number of calls of `denoise`.
         start: first time.
     """
-    sample, grid = noise, times(steps, start)
-    for now, after in pairwise(grid):
-        clean = denoise(sample, float(now))
-        direction = schedule.noise_of(sample, clean, float(schedule.alpha_bar(now)))
-        sample = schedule.mix(clean, direction, float(schedule.alpha_bar(after)))
+    sample = noise
+    for now, kept, kept_after in _grid(steps, start):
+        clean = denoise(sample, now)
+        sample = schedule.mix(clean, schedule.noise_of(sample, clean, kept), kept_after)
     return sample
+
+
+@lru_cache(maxsize=64)
+def _grid(steps: int, start: float) -> tuple[tuple[float, float, float], ...]:
+    """Per step: its time, and alpha_bar before and after the step."""
+    kept = schedule.alpha_bar(times(steps, start)).tolist()
+    return tuple(zip(times(steps, start).tolist(), kept, kept[1:]))
 
 
 def multistep(denoise: Denoise, noise: Array, steps: int, start: float = schedule.TRAINING_STEPS) -> Array:

@@ -36,9 +36,10 @@ def bone_sum(joints: np.ndarray) -> np.ndarray:
 
 
 def summed_up(joints: np.ndarray, weights: np.ndarray | None = None) -> agg.Aggregate:
-    """The aggregate of right hands whose meshes are their joints."""
+    """The aggregate of right hands whose mesh is their mean skeleton."""
     weights = np.full(len(joints), 1 / len(joints)) if weights is None else weights
-    return agg.aggregate(hypotheses(joints), joints, weights, np.zeros((len(joints), 3)))
+    main = agg.main_mode(joints, weights)
+    return agg.aggregate(hypotheses(joints), main, main.joints_m, np.zeros((len(joints), 3)), np.eye(21))
 
 
 def test_weights_follow_the_sampler_and_mildly_the_keypoints():
@@ -99,7 +100,11 @@ def test_the_mean_is_as_large_as_what_it_averages(rng):
     result = summed_up(hands, weights)
     assert result.mode.max() == 0
     assert bone_sum(result.joints_m) == pytest.approx(weights @ bone_sum(hands), rel=1e-6)
-    np.testing.assert_allclose(result.vertices_m, result.joints_m, atol=1e-6)
+
+
+def test_a_vertex_is_as_uncertain_as_the_joints_that_move_it(rng):
+    spread = summed_up(curled(0.4) + rng.normal(0, 0.004, (8, 21, 3))).spread
+    np.testing.assert_allclose(spread.vertices_m2, np.trace(spread.articulation_m2, axis1=1, axis2=2) / 3)
 
 
 def test_equal_hypotheses_aggregate_to_themselves():

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from hand_mesh_ros.core.cascade.aggregate import main_mode
 from hand_mesh_ros.core.cascade.joint_stage import ENCODER_FILE
 from hand_mesh_ros.core.cascade.mesh_stage import DECODER_FILE, DENOISER_FILE, MeshDecoder, palm_from_hand
 from hand_mesh_ros.core.config import PipelineConfig
@@ -13,7 +14,7 @@ from hand_mesh_ros.core.hand import kinematics
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.models.onnx_model import ModelError, OnnxModel, default_models_dir
 from hand_mesh_ros.core.topology import PALM_JOINTS
-from hand_mesh_ros.core.types import ViewEmbedding
+from hand_mesh_ros.core.types import Hypotheses, ViewEmbedding
 
 CONFIG = PipelineConfig(device="cpu", threads=1)
 VIEW_SPACE = OnnxModel(default_models_dir() / ENCODER_FILE, {}, "cpu").metadata["view_space"]
@@ -72,6 +73,16 @@ def test_a_turned_view_of_a_turned_skeleton_is_the_same_view(decoder, posed):
 def test_hypotheses_do_not_depend_on_each_other(decoder, posed):
     joints_m, _ = posed
     np.testing.assert_allclose(decoder(joints_m)[:2], decoder(joints_m[:2]), atol=1e-5)
+
+
+def test_the_mean_latent_gives_the_mean_mesh(decoder, posed):
+    rng = np.random.default_rng(3)
+    skeletons = (posed[0][3] + rng.normal(0, 0.003, (8, 21, 3))).astype(np.float32)
+    main = main_mode(skeletons, np.full(8, 1 / 8))
+    mesh_m = decoder.mean_mesh(Hypotheses(skeletons, np.zeros(8, np.float32)), main)
+    mean_m = decoder(skeletons).mean(0)
+    mean_m = rigid.transform(mean_m, *rigid.align(mean_m, mesh_m, with_scale=True))
+    assert np.linalg.norm(mesh_m - mean_m, axis=-1).mean() < 0.0003
 
 
 def test_the_same_noise_gives_the_same_mesh(decoder, posed):

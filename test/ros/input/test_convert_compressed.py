@@ -134,7 +134,7 @@ def test_an_image_that_would_fill_the_memory_is_refused_before_it_is_decoded(rgb
 def test_an_image_without_pixels_is_refused(rgb):
     jpeg = file_of(rgb)
     place = jpeg.index(b"\xff\xc0")
-    with pytest.raises(ConversionError, match="claims 0x0 px"):
+    with pytest.raises(ConversionError, match="declares 0x0 px"):
         decompress(message(jpeg[: place + 5] + bytes(4) + jpeg[place + 9 :]))
 
 

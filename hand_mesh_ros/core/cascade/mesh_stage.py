@@ -1,4 +1,4 @@
-"""From skeletons to meshes: latent diffusion conditioned on the skeleton, then the mesh decoder.
+"""Computes meshes from skeletons: latent diffusion conditioned on the skeleton, then the mesh decoder.
 
 Denoiser and decoder work in the palm frame. In the palm frame, the wrist and the finger bases are aligned with the rest pose. So
 a rotation of the skeleton gives exactly the same rotation of the mesh.
@@ -93,7 +93,7 @@ class MeshDecoder:
         in_palm = rigid.transform(joints_m, rotation, translation).astype(np.float32)
         latent = self._sample({"joints_m": in_palm, "view": seen, "given": given}, noise.astype(np.float32))
         vertices_m = self._decoder(latent=latent)["vertices_m"]
-        # The alignment by the palm is coarse. The alignment by all joints is more accurate for the final mesh.
+        # The alignment of the palm is coarse. For the final mesh, the alignment of all joints is more accurate.
         rotation, translation, _ = rigid.align(self._hand.joint_regressor @ vertices_m, joints_m)
         return rigid.transform(vertices_m, rotation, translation).astype(np.float32)
 

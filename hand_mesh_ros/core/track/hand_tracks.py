@@ -16,7 +16,7 @@ class HandTracks:
         """Starts without tracks."""
         self._config = config
         self._tracker = Tracker(config.max_hands, 1e-3 * config.predict_ms, config.one_per_side)
-        self._smoothers: dict[str, HandSmoother] = {}  # of the hands of the last image, by id
+        self._smoothers: dict[str, HandSmoother] = {}  # filters of the hands of the last image, by id
 
     def reconfigure(self, config: TrackConfig) -> None:
         """Uses other `live` settings from now on. The tracks stay."""
@@ -47,7 +47,7 @@ class HandTracks:
         """Estimates in the order of `hands`. Detected hands are smoothed, other hands are predicted, and duplicates are removed.
 
         Args:
-            hands: from `update`.
+            hands: result of `update`.
             seen: estimates of the detected hands.
             frame: the image of the hands.
         """

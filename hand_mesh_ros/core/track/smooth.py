@@ -49,7 +49,7 @@ class HandSmoother:
         errors little.
 
         Args:
-            estimate: of a detected hand.
+            estimate: estimate of a detected hand.
             frame: image of the hand. The filters restart if the stamp is equal to or before the previous stamp, or if the gap is
                 longer than 0.5 s.
         """

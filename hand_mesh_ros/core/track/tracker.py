@@ -161,7 +161,7 @@ def _expected(detection: HandDetection, missing: Iterable[_Track]) -> _Track | N
 
 
 def _contradicted(track: _Track, found: HandDetection) -> _Track:
-    """A predicted hand after a detection with the other side at its position: moved there, with a less probable side."""
+    """The predicted hand at the position of a detection with the other side. The probability of its side decreases."""
     known = track.detection
     probability = (1 - SIDE_RATE) * known.handedness_prob + SIDE_RATE * (1 - found.handedness_prob)
     # The crop of `known` is kept, because it determines the side that the detector searches.

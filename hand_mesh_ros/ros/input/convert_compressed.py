@@ -77,7 +77,7 @@ def _size_of_jpeg(data: bytes) -> tuple[int, int]:
         place += 2 + struct.unpack(">H", data[place + 2 : place + 4])[0]
     # The end marker of a thumbnail is before the first scan.
     if size is None or data.find(_JPEG_END, place) < 0:
-        raise ConversionError(f"JPEG of {len(data)} bytes is cut off or damaged: it has no {'size' if size is None else 'end'}")
+        raise ConversionError(f"JPEG of {len(data)} bytes is cut off or damaged: {'size' if size is None else 'end'} is missing")
     return size
 
 

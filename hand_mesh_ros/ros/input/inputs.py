@@ -89,7 +89,7 @@ class Inputs:
         if stamp := stamp_ns(image.header):
             self._intake.put_image(image, stamp)
         else:
-            self._refuse("image", "its stamp is zero; the driver must stamp its images")
+            self._refuse("image", "the stamp is zero; the driver must stamp its images")
 
     def _info_came(self, info: CameraInfo) -> None:
         self.camera_info = info
@@ -99,7 +99,7 @@ class Inputs:
         if stamp := stamp_ns(depth.header):
             self._intake.put_depth(depth, stamp)
         else:
-            self._refuse("depth", "its stamp is zero; it cannot be paired with an image")
+            self._refuse("depth", "the stamp is zero; depth without a stamp cannot be paired with an image")
 
     def _offered_another_qos(self, name: str, event: qos.QoSRequestedIncompatibleQoSInfo) -> None:
         self._conflicts[name] = qos.policy_name(event.last_policy_kind)

@@ -1,6 +1,6 @@
-"""Starts hand_mesh_node on a camera's topics, with its own camera and RViz on request.
+"""Starts hand_mesh_node for the topics of a camera. Can also start camera_node and RViz.
 
-Every parameter of the node is an argument too; `--show-args` lists them. An argument left empty keeps the value of params_file.
+Every parameter of the node is also an argument; `--show-args` lists them. An empty argument keeps the value of params_file.
 """
 
 from dataclasses import Field, fields
@@ -20,18 +20,18 @@ from hand_mesh_ros.ros.parameters import NodeConfig
 SHARE = Path(get_package_share_directory("hand_mesh_ros"))
 PARAMETERS = (*fields(NodeConfig), *fields(PipelineConfig))
 ARGUMENTS = {
-    "image": ("image", "topic of the camera's images"),
-    "camera_info": ("camera_info", "topic of its calibration"),
-    "depth": ("depth", "topic of depth registered to the images; used if it arrives"),
+    "image": ("image", "topic of the camera images"),
+    "camera_info": ("camera_info", "topic of the camera calibration"),
+    "depth": ("depth", "topic of depth registered to the images; optional"),
     "namespace": ("hand_mesh", "namespace of the nodes and their topics"),
     "params_file": (str(SHARE / "config/hand_mesh.yaml"), "parameters of the node"),
-    "camera": ("", "start camera_node with this source: synthetic, a video file or a camera index; empty for an own driver"),
+    "camera": ("", "start camera_node with this source: synthetic, a video file or a camera index; empty: use another driver"),
     "rviz": ("false", "start RViz"),
 }
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Arguments, then the nodes that they ask for."""
+    """Returns the arguments and the nodes."""
     arguments = [DeclareLaunchArgument(name, default_value=value, description=doc) for name, (value, doc) in ARGUMENTS.items()]
     parameters = [DeclareLaunchArgument(item.name, default_value="", description=item.metadata["doc"]) for item in PARAMETERS]
     return LaunchDescription([*arguments, *parameters, OpaqueFunction(function=_nodes)])
@@ -64,7 +64,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
 
 
 def _rviz(given: dict[str, str]) -> Node:
-    """RViz with the topics of its configuration, which stand in the default namespace, led to ours."""
+    """Starts RViz. Remaps the topics in its configuration from the default namespace to the topics of this launch."""
     renamed = {"image": given["image"], "markers": "markers", "joint_cloud": "joint_cloud"}
     return Node(
         package="rviz2",

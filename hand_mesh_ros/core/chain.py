@@ -53,7 +53,7 @@ class HandChain:
         Args:
             models_dir: folder of the model files.
             config: settings of the stages.
-            calibration: of the uncertainty; None for the file in the folder of the models.
+            calibration: calibration of the uncertainty; None for the file in the folder of the models.
 
         Raises:
             ModelError: if a file is missing, damaged, not a file of this package, or cannot run on `config.device`.
@@ -64,7 +64,7 @@ class HandChain:
         self.sampler = JointSampler(models_dir, config)
         self.decoder = MeshDecoder(models_dir, config, self.sampler.metadata["view_space"])
         self.fitter = MeshFitter(models_dir, config) if config.fit_enabled else None
-        # A folder of own models may lack the components: its hands keep their shape.
+        # A custom model folder may lack the components. Then depth does not change the shape of hands.
         has_components = (models_dir / hand_components.FILE_NAME).exists()
         self.skin_fitter = SkinFitter(models_dir, self.hand_model, config) if has_components else None
         self.model_id = model_id(models_dir, with_graph=config.fit_enabled)
@@ -94,8 +94,8 @@ class HandChain:
             detection: the hand.
             frame: camera and depth of the image.
             size: current estimate of the size of the user's hands; None for the setting `user_hand_scale`.
-            state: of the track of the hand.
-            timer: sums the time of each stage.
+            state: state of the track of the hand.
+            timer: adds the time of each stage.
         """
         timer = timer or StageTimer()
         with timer.stage("locate"):
@@ -114,7 +114,7 @@ class HandChain:
         """The hand, left or right, at average size, and the covariances of its errors."""
         hand = self.aggregate(seen, timer)
         with timer.stage("locate"):
-            # This is before the fit, because the calibration used hands without a fit. A fit makes every hand look consistent.
+            # The signs are computed before the fit, as in the calibration. After a fit, all hands look consistent.
             signs = error_signs.signs(seen, hand.joints_m)
         if self.fitter:
             with timer.stage("fit"):
@@ -142,8 +142,8 @@ class HandChain:
         """Position, size and rotation of the hand, left or right.
 
         Args:
-            hand: at average size.
-            covariances: of the errors of the hand.
+            hand: hand at average size.
+            covariances: covariances of the errors of the hand.
             seen: keypoints of the hand.
             frame: camera and depth.
             size: current estimate of the size of the user's hands.

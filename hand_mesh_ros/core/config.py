@@ -1,4 +1,4 @@
-"""All settings of the chain. ROS parameters and command-line options are made from these fields."""
+"""All settings of the chain. Each field becomes a ROS parameter and a command-line option."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -16,13 +16,13 @@ def option(
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """How models run.
+    """Settings for running the models.
 
     Raises:
-        ValueError: if a field has a value that is not allowed; all settings below raise the same error.
+        ValueError: if a field has a value that is not allowed. The other classes in this module raise the same error.
     """
 
-    device: str = option("auto", "where the models run", choices=("auto", "cpu", "cuda", "tensorrt"))
+    device: str = option("auto", "device that runs the models", choices=("auto", "cpu", "cuda", "tensorrt"))
     models_dir: str = option("", "folder of the model files; empty for the files shipped with the package")
     # The models are small: a second thread uses more processor time than it saves.
     threads: int = option(1, "processor threads per model; 0 for one per core", (0, 256))
@@ -36,7 +36,7 @@ class DetectorConfig(ModelConfig):
     """Settings of `detect.detector`."""
 
     max_hands: int = option(2, "hands followed at most", (1, 8))
-    # Low, since the landmark model judges what the palm model proposes.
+    # The default is low, because the landmark model checks every palm.
     min_palm_score: float = option(0.25, "palms with a lower score are ignored", (0.05, 1.0), live=True)
     min_score: float = option(0.5, "hands with a lower score are not reported", (0.05, 1.0), live=True)
     min_hand_px: float = option(
@@ -45,9 +45,9 @@ class DetectorConfig(ModelConfig):
         (20.0, 1000.0),
         live=True,
     )
-    # Two runs of the palm model on a processor. One part of the image is searched in any case.
+    # The default is the time of two runs of the palm model on a CPU. At least one part of the image is always searched.
     search_budget_ms: float = option(
-        24.0, "time per image for following and searching while no hand is in view [ms]", (0.0, 1000.0), live=True
+        24.0, "time per image to follow and find hands while no hand is in view [ms]", (0.0, 1000.0), live=True
     )
 
 
@@ -55,7 +55,7 @@ class DetectorConfig(ModelConfig):
 class SamplingConfig(ModelConfig):
     """Settings of all stages that sample."""
 
-    # Every image uses the same noise, so that a resting hand does not flicker.
+    # Every image uses the same noise, so that a hand at rest does not flicker.
     seed: int = option(0, "seed of the sampling noise", (0, 2**31 - 1))
 
 
@@ -63,7 +63,7 @@ class SamplingConfig(ModelConfig):
 class ImageConfig(SamplingConfig):
     """Settings of the stages that can use image features."""
 
-    image_features: bool = option(True, "use features of the image too, with models that were trained to")
+    image_features: bool = option(True, "also use image features, with models that were trained with them")
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class FitConfig(ImageConfig):
 class DepthFitConfig(ModelConfig):
     """Settings of `graph.skin_fit`."""
 
-    depth_fit: bool = option(True, "where depth arrives: bend hands until their skin lies on it", live=True)
+    depth_fit: bool = option(True, "if depth arrives, change the shape of hands to match it", live=True)
     depth_fit_ms: float = option(
         8.0,
         "time limit for the fit of a hand to depth: fewer steps or no fit if too short [ms]; 0: no limit",
@@ -123,9 +123,7 @@ class TrackConfig:
 
     max_hands: int = option(2, "hands followed at most", (1, 8))
     one_per_side: bool = option(True, "report at most one left and one right hand, the hands of one person")
-    predict_ms: float = option(
-        100.0, "how long a hand that is no longer seen is predicted [ms]; 0: never", (0.0, 500.0), live=True
-    )
+    predict_ms: float = option(100.0, "maximum prediction of a hand that is not detected [ms]; 0: none", (0.0, 500.0), live=True)
     smooth_cutoff_hz: float = option(
         1.5, "cutoff frequency of the smoothing for a hand at rest [Hz]; 0: no smoothing", (0.0, 100.0), live=True
     )

@@ -20,7 +20,7 @@ from hand_mesh_ros.core.track.hand_tracks import HandTracks
 from hand_mesh_ros.core.types import Frame, HandDetection, HandEstimate
 from hand_mesh_ros.core.uncertainty.calibration import Calibration
 
-# Stages of every result. The stage "fit" is added if the fit is enabled, "depth_fit" if depth bends the hand.
+# Stages of every result. The stage "fit" is added if the fit is enabled, "depth_fit" if depth changes the hand.
 STAGES = ("detect", "joints", "mesh", "locate", "aggregate", "track")
 # After a longer gap between images, a hand in the same place may be a different hand [s].
 _LONGEST_GAP_S = 2.0
@@ -34,14 +34,14 @@ class HandMeshPipeline:
 
         Args:
             config: settings of the chain.
-            calibration: of the uncertainty; None for the file in the folder of the models.
+            calibration: calibration of the uncertainty; None for the file in the folder of the models.
 
         Raises:
             ModelError: if a model is missing, not a model of this package, or cannot run on `config.device`.
         """
         self.config, self._own_calibration = config, calibration
         self.load()
-        self.timings_ms: dict[str, float] = {}  # of the last image, also if the image has no hand
+        self.timings_ms: dict[str, float] = {}  # stage times of the last image, also if the image has no hand
         self.sizes_seen: list[SizeMeasure] = []  # sizes from depth of the hands in the last image
         self.user_scale = UserScale(given_size(config.user_hand_scale))
         self._tracks = HandTracks(config)
@@ -142,14 +142,14 @@ class HandMeshPipeline:
     def estimate(self, frame: Frame, alone: bool = False) -> list[HandEstimate]:
         """The hands in the next image, at most `config.max_hands`, smoothed over the previous images.
 
-        A tracked hand that is not visible is "predicted" for `config.predict_ms`. Then the hand is lost, and the result does not
+        A tracked hand that is not detected is "predicted" for `config.predict_ms`. Then the hand is lost, and the result does not
         contain this hand any more. A new stream without tracks starts if the image is older than the last image, more than 2 s
         newer, or of another size.
 
         Args:
             frame: image and camera. With `config.mirrored_input` the image is mirrored first. Then the result is in the mirrored
                 image.
-            alone: no other image follows soon: this image is searched for hands of all sizes, however long the search takes.
+            alone: True if no other image follows soon. Then the image is searched for hands of all sizes without a time limit.
         """
         if self.config.mirrored_input:
             frame = frame.mirrored()

@@ -1,4 +1,4 @@
-"""Time of each stage of one image."""
+"""Measures the time of each stage for one image."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ class StageTimer:
     """Adds up the time that each stage takes."""
 
     def __init__(self, stages: Iterable[str] = ()) -> None:
-        """Starts with 0 ms for each of `stages`; a stage that is timed later is added."""
+        """Starts with 0 ms for each of `stages`. Other stages are added when they are measured."""
         self.ms: dict[str, float] = dict.fromkeys(stages, 0.0)
 
     @contextmanager

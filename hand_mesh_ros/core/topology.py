@@ -1,4 +1,4 @@
-"""Names and order of the 21 joints; every other module takes its indices and counts from here."""
+"""Names and order of the 21 joints. All other modules use the indices and counts of this module."""
 
 import hashlib
 
@@ -25,7 +25,7 @@ BONES = np.stack([PARENTS[1:], np.arange(1, N_JOINTS)], axis=1)
 
 
 def joint_order_digest() -> str:
-    """Short sha256 of the joint order; model files carry it, so loading a file with another order fails."""
+    """Short sha256 of the joint order. Model files contain this digest, so that loading a file with another order fails."""
     return hashlib.sha256("\n".join(JOINT_NAMES).encode()).hexdigest()[:12]
 
 

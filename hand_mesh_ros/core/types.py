@@ -180,7 +180,7 @@ class HandEstimate:
     score: float
     state: TrackState
     joints_m: np.ndarray  # (21, 3)
-    joint_covariance_m2: np.ndarray  # (21, 3, 3) of the absolute position, with root and articulation
+    joint_covariance_m2: np.ndarray  # (21, 3, 3) of the absolute position: position of the hand and articulation
     articulation_covariance_m2: np.ndarray  # (21, 3, 3) after similarity alignment of the hand
     joint_confidence: np.ndarray  # (21,) in 0..1
     joint_flags: np.ndarray  # (21,) uint8 of OBSERVED | DEPTH_ANCHORED | OCCLUDED | OUT_OF_IMAGE | FITTED

@@ -1,6 +1,6 @@
 """The content of /diagnostics: counters that any thread may increment, and their summary once a second.
 
-This module does not depend on message contents or on the core. Numbers that help to find out why no hand arrives belong here.
+This module does not depend on message contents or on the core. The numbers help to find out why no hand arrives.
 """
 
 import math
@@ -14,22 +14,22 @@ from pathlib import Path
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-# No image for longer than this is an error. A refused image stays a current error for the same time [s].
+# No image for this time is an error. After a refused image, the error stays in the diagnostics for the same time [s].
 SILENCE_S = 2.0
-# A larger age means that the stamp is from another clock: a bag played without sim time, a camera with its own clock [s].
+# A larger age means that the stamp is from another clock, for example of a camera or of a bag without simulated time [s].
 FOREIGN_CLOCK_S = 10.0
 _WINDOW = 150
 
 
 def age_s(now_ns: int, stamp_ns: int) -> float:
-    """Age of a stamp in seconds, NaN if the stamp is from another clock."""
+    """Returns the age of a stamp in seconds, NaN if the stamp is from another clock."""
     age = (now_ns - stamp_ns) * 1e-9
     return age if 0 <= age < FOREIGN_CLOCK_S else math.nan
 
 
 @dataclass(frozen=True)
 class Problem:
-    """An error or a warning, and its time."""
+    """Text and time of an error or a warning."""
 
     text: str
     at_s: float = field(default_factory=time.monotonic)
@@ -40,7 +40,7 @@ class Problem:
 
 
 def resident_mb() -> float:
-    """Resident memory of this process, without swapped-out pages; NaN where the system does not report this number."""
+    """Returns the resident memory of this process, without swapped-out pages; NaN if the system does not report this number."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:
@@ -60,8 +60,8 @@ class Health:
         self._last_image_s = time.monotonic()
         self._error: Problem | None = None
         self._warning: Problem | None = None
-        self.failure = ""  # why the node cannot work
-        self.rest = ""  # why the node is not active, where this is no error
+        self.failure = ""  # reason why the node cannot work, or empty
+        self.rest = ""  # reason why the node is inactive without an error, or empty
         self.facts: dict[str, str] = {}  # constant values: model, licence, device
         self.refused = self.stale = 0
 
@@ -106,11 +106,11 @@ class Health:
 
     @property
     def is_silent(self) -> bool:
-        """No image for `SILENCE_S`."""
+        """Returns whether no image has arrived for `SILENCE_S`."""
         return time.monotonic() - self._last_image_s > SILENCE_S
 
     def summary(self, silence: str, counters: dict[str, object]) -> tuple[bytes, str, dict[str, object]]:
-        """Level, one line and values of the last second.
+        """Returns the level, one line of text, and the values of the last second.
 
         Args:
             silence: the likely reason why no image arrives.
@@ -153,7 +153,7 @@ class Health:
 
 
 def to_message(stamp: object, name: str, level: bytes, message: str, values: dict[str, object]) -> DiagnosticArray:
-    """One status as a message for /diagnostics."""
+    """Returns one status as a message for /diagnostics."""
     status = DiagnosticStatus(level=level, name=name, message=message, hardware_id="hand_mesh_ros")
     status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
     array = DiagnosticArray(status=[status])

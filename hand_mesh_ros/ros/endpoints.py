@@ -1,7 +1,7 @@
 """Publishers, subscriptions, services and timers of a node that exist for a limited time and are destroyed together.
 
-Endpoints are destroyed, not disabled like lifecycle publishers of rclpy. So an inactive node has no topics, does not send its
-latched topology, and does not count as a publisher.
+Endpoints are destroyed, not disabled like lifecycle publishers of rclpy. Therefore an inactive node has no topics, does not send
+its latched topology, and does not count as a publisher.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ class Endpoints:
         """Creates a publisher with this profile. Parameters `qos_overrides.<topic>.publisher...` override the profile.
 
         Raises:
-            QosOverrideError: with the topic and the allowed values.
+            QosOverrideError: if an override is invalid. The text contains the topic and the allowed values.
         """
 
         def create(own: QoSProfile) -> Publisher:
@@ -61,7 +61,7 @@ class Endpoints:
         """Creates a subscription with this profile. Parameters `qos_overrides.<topic>.subscription...` override the profile.
 
         Raises:
-            QosOverrideError: with the topic and the allowed values.
+            QosOverrideError: if an override is invalid. The text contains the topic and the allowed values.
         """
 
         def create(own: QoSProfile) -> Subscription:
@@ -96,7 +96,7 @@ class Endpoints:
 
     def _overridable(self, entity: str, topic: str, profile: QoSProfile, create: Callable[[QoSProfile], Endpoint]) -> Endpoint:
         try:
-            # A copy, since rclpy writes the overrides into the profile.
+            # Pass a copy, because rclpy writes the overrides into the profile.
             return create(copy(profile))
         except (ParameterException, InvalidQosOverridesError, RuntimeError) as error:
             name = f"qos_overrides.{self.node.resolve_topic_name(topic)}.{entity}"

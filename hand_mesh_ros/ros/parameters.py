@@ -27,30 +27,32 @@ class NodeConfig:
     """
 
     autostart: bool = option(True, "configure and activate the node at its start; false: wait for a lifecycle manager")
-    image_qos: str = option("sensor_data", "reliability asked of image and depth", choices=("sensor_data", "reliable"))
+    image_qos: str = option(
+        "sensor_data", "QoS reliability of the subscriptions to image and depth", choices=("sensor_data", "reliable")
+    )
     image_transport: str = option(
         "raw",
-        "as image_transport names it: raw, or compressed (JPEG, PNG) from <image>/compressed",
+        "raw for images on <image>, or compressed for JPEG or PNG on <image>/compressed",
         choices=("raw", "compressed"),
     )
-    rectified: bool = option(False, "image is rectified (image_rect): use P of camera_info and no distortion")
-    max_age_ms: float = option(500.0, "older images are dropped before inference [ms]; 0 for never", (0.0, 10_000.0), live=True)
-    depth_slop_ms: float = option(15.0, "largest stamp difference of an image and its depth [ms]", (0.0, 200.0), live=True)
+    rectified: bool = option(False, "the image is rectified (image_rect): use P of camera_info without distortion")
+    max_age_ms: float = option(500.0, "older images are dropped before inference [ms]; 0: keep all", (0.0, 10_000.0), live=True)
+    depth_slop_ms: float = option(15.0, "largest stamp difference of image and depth [ms]", (0.0, 200.0), live=True)
     depth_wait_ms: float = option(
-        60.0, "how long an image waits for its depth while depth arrives [ms]", (0.0, 1000.0), live=True
+        60.0, "maximum time that an image waits for its depth [ms]; no wait if no depth arrives", (0.0, 1000.0), live=True
     )
-    markers_hz: float = option(10.0, "largest rate of markers [Hz]; 0 for none", (0.0, 120.0), live=True)
+    markers_hz: float = option(10.0, "maximum rate of markers [Hz]; 0: no markers", (0.0, 120.0), live=True)
     publish_tf: bool = option(True, "publish the wrists as frames left_hand and right_hand on /tf")
-    tf_prefix: str = option("", "before the names of these frames; two cameras need different ones")
-    output_frame: str = option("", "frame of TF that hands are published in; empty for the camera's")
+    tf_prefix: str = option("", "prefix of the frames left_hand and right_hand; each camera needs its own prefix")
+    output_frame: str = option("", "TF frame of the published hands; empty: the frame of the camera")
     # A short wait is enough: robots publish transforms at a high rate, and inference already took some time.
-    tf_wait_ms: float = option(20.0, "how long an image waits for its transform into output_frame [ms]", (0.0, 1000.0))
+    tf_wait_ms: float = option(20.0, "maximum time that an image waits for its transform to output_frame [ms]", (0.0, 1000.0))
 
     def __post_init__(self) -> None:
         check(self)
         for name in ("tf_prefix", "output_frame"):
             if getattr(self, name).startswith("/"):
-                raise ValueError(f"{name} is '{getattr(self, name)}': names of frames in TF do not begin with a slash")
+                raise ValueError(f"{name} is '{getattr(self, name)}': names of TF frames must not begin with a slash")
 
 
 def declare(node: Node, config_class: type[Config]) -> Config:

@@ -11,7 +11,7 @@ from rclpy.node import Node
 
 
 def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
-    """Spins a node until the process is told to end; returns the exit code.
+    """Spins a node until the process receives a stop signal. Returns the exit code.
 
     If the node has a method `close`, this function calls `close` before it destroys the node.
     """

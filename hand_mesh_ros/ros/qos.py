@@ -1,4 +1,4 @@
-"""QoS profiles of all topics, and the import of rclpy's event callbacks, which depends on the ROS version."""
+"""QoS profiles of all topics. Also imports the event callbacks of rclpy, because their module depends on the ROS version."""
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
@@ -31,7 +31,7 @@ def _profile(
     return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability, durability=durability)
 
 
-# Reliable matches reliable and best-effort subscribers. The history holds one message, since an old hand pose is useless.
+# A reliable publisher matches reliable and best-effort subscribers. The history holds one message: old hand poses are useless.
 RESULT = _profile(ReliabilityPolicy.RELIABLE)
 # One message per hand, all sent together. The depth holds all hands of one image (the limit of max_hands).
 HYPOTHESES = _profile(ReliabilityPolicy.RELIABLE, depth=8)
@@ -62,15 +62,15 @@ OVERRIDING = QoSOverridingOptions.with_default_policies(callback=_check_override
 
 
 def image_intake(name: str) -> QoSProfile:
-    """Profile of the image subscriptions.
+    """Returns the profile of the image subscriptions.
 
     Args:
-        name: "sensor_data" (best effort: matches every driver, never queues) or "reliable" (for drivers whose images are larger
-            than their shared memory segment and are lost with best effort).
+        name: "sensor_data" (best effort, matches every driver, no queue) or "reliable". Some drivers need "reliable": with best
+            effort, images that are larger than the shared memory segment of the driver are lost.
     """
     return _profile({"sensor_data": ReliabilityPolicy.BEST_EFFORT, "reliable": ReliabilityPolicy.RELIABLE}[name])
 
 
 def policy_name(kind: int) -> str:
-    """Name of the policy that an incompatible-QoS event reports, for example "RELIABILITY"."""
+    """Returns the name of the policy in an incompatible-QoS event, for example "RELIABILITY"."""
     return qos_policy_name_from_kind(kind)

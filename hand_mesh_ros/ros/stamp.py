@@ -1,8 +1,8 @@
-"""Stamps of messages as numbers."""
+"""Converts message stamps to numbers."""
 
 from std_msgs.msg import Header
 
 
 def stamp_ns(header: Header) -> int:
-    """The stamp in nanoseconds."""
+    """Returns the stamp in nanoseconds."""
     return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec

@@ -1,1 +1,1 @@
-"""From a detection to skeleton hypotheses, their meshes and one `Aggregate`. Size and position are still unknown."""
+"""Computes skeleton hypotheses of a detection, their meshes and one `Aggregate`. Size and position are still unknown."""

@@ -1,4 +1,4 @@
-"""From many hypotheses to one hand: weights, modes, and the mean and spread of the main mode.
+"""Combines many hypotheses to one hand: weights, modes, and the mean and spread of the main mode.
 
 A mean over two clearly different hypotheses is not a possible hand. So similar hypotheses are first grouped into modes. Only the
 mode with the largest weight, mode 0, is averaged. The spread is not the error. `calibration` converts the spread to the error.
@@ -15,7 +15,7 @@ from hand_mesh_ros.core.topology import BONES, WRIST
 from hand_mesh_ros.core.types import Hypotheses
 
 # If the mean joint distance of two hypotheses with the same centre and axes is larger than this, their modes are different [m].
-# Samples of one mode have distances of 5 to 15 mm. The depth flip of one finger alone adds 20 to 40 mm / 4 fingers' share.
+# Samples of one mode have distances of 5 to 15 mm. If one finger bends to the other side in depth, its joints move 20 to 40 mm.
 MODE_DISTANCE_M = 0.025
 # A residual of this share of the extent of the hand in the image reduces the log weight by one half. The influence is small,
 # because the samples were already conditioned on the keypoints.
@@ -81,7 +81,7 @@ def weigh(log_weight: np.ndarray, residual: np.ndarray, extent: float) -> np.nda
     Args:
         log_weight: (K,) from the sampler.
         residual: (K,) distance to the keypoints in the plane z = 1; inf excludes a hypothesis.
-        extent: of the hand in the plane z = 1, from `rays.ray_extent`.
+        extent: extent of the hand in the plane z = 1, from `rays.ray_extent`.
 
     Raises:
         ValueError: if every hypothesis is excluded.

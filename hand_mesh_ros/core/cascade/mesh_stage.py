@@ -1,4 +1,4 @@
-"""From skeletons to meshes: latent diffusion conditioned on the skeleton, then the mesh decoder.
+"""Computes meshes from skeletons: latent diffusion conditioned on the skeleton, then the mesh decoder.
 
 Denoiser and decoder work in the palm frame. In the palm frame, the wrist and the finger bases are aligned with the rest pose. So
 a rotation of the skeleton gives exactly the same rotation of the mesh.

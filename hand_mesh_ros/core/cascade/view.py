@@ -14,7 +14,7 @@ from hand_mesh_ros.core.topology import MIDDLE_MCP, N_JOINTS, WRIST
 JOINT_UNIT_M = 0.05
 # Rays, log of the extent of the rays, confidence, depths, world landmarks, positions in the crop, and which cues are given.
 CONDITION_SIZE = 2 * N_JOINTS + 1 + N_JOINTS + N_JOINTS + 3 * N_JOINTS + 2 * N_JOINTS + 3
-FEATURES_SHAPE = (192, 7, 7)  # of the feature map of the landmark model
+FEATURES_SHAPE = (192, 7, 7)  # shape of the feature map of the landmark model
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""A `Frame` comes in. `HandDetection` records go out: where each hand is in the image."""
+"""A `Frame` comes in. `HandDetection` records go out. They contain the position of each hand in the image."""

@@ -1,7 +1,8 @@
-"""The upright square that the landmark model looks at: where it lies, how it is cut out, how points come back.
+"""The upright square crop that is the input of the landmark model: its position, its pixels, and the conversion of points.
 
-A crop is described by `image_from_crop`, (2, 3): image pixel = A @ crop pixel + t, pixel centres at integers in both. The hand
-points up in it. For a left hand its x axis is mirrored, so that the model always sees a right hand; det A < 0 says so.
+`image_from_crop`, (2, 3), describes a crop: image pixel = A @ crop pixel + t. Pixel centres are at integers in image and crop.
+The hand points up in the crop. For a left hand, the x axis of the crop is mirrored (det A < 0), so that the model always gets a
+right hand.
 """
 
 import math
@@ -14,17 +15,17 @@ from hand_mesh_ros.core.detect.palm import Palm
 from hand_mesh_ros.core.topology import FINGER_BASES, MIDDLE_MCP, WRIST
 
 SIZE_PX = 224
-# Palm box -> hand: the fingers lie above the palm, so the square moves up by half a palm and grows (MediaPipe Hands).
+# From palm box to crop: the fingers are above the palm, so the square moves up by half a palm and grows (MediaPipe Hands).
 _PALM_SHIFT, _PALM_GROWTH = -0.5, 2.6
-# Landmarks of the last image -> hand: a square around the steady joints with room for the fingertips and for motion.
+# From the last landmarks to the crop: a square around the steady joints with space for fingertips and motion.
 _TRACK_SHIFT, _TRACK_GROWTH = -0.1, 2.0
-# Fingertips and the joints next to them move too fast to steer the crop.
+# Fingertips and the joints next to them are not used, because they move too fast.
 STEADY_JOINTS = np.array([0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18])
 _INDEX_MCP, _RING_MCP = FINGER_BASES[1], FINGER_BASES[3]
 
 
 def around_palm(palm: Palm) -> np.ndarray:
-    """image_from_crop, (2, 3), not mirrored, of the hand that a palm belongs to."""
+    """image_from_crop, (2, 3), not mirrored, of the hand with this palm."""
     up = palm.keypoints_px[palms.MIDDLE_MCP] - palm.keypoints_px[palms.WRIST]
     size = palm.box_px[2:]
     axes = axes_from_up(up)
@@ -33,7 +34,7 @@ def around_palm(palm: Palm) -> np.ndarray:
 
 
 def around_keypoints(keypoints_px: np.ndarray) -> np.ndarray:
-    """image_from_crop, (2, 3), not mirrored, of a hand whose 21 keypoints (21, 2) are known from the last image."""
+    """image_from_crop, (2, 3), not mirrored, of a hand with keypoints (21, 2) from the last image."""
     fingers = 0.25 * (keypoints_px[_INDEX_MCP] + keypoints_px[_RING_MCP]) + 0.5 * keypoints_px[MIDDLE_MCP]
     axes = axes_from_up(fingers - keypoints_px[WRIST])
     upright = keypoints_px[STEADY_JOINTS] @ axes
@@ -44,27 +45,27 @@ def around_keypoints(keypoints_px: np.ndarray) -> np.ndarray:
 
 
 def axes_from_up(up: np.ndarray) -> np.ndarray:
-    """Rotation, (2, 2), whose columns are the crop's x and y axes in the image, for a crop in which `up` (2,) points up."""
+    """Rotation, (2, 2), for a crop in which `up` (2,) points up. The columns are the x and y axes of the crop in the image."""
     length = np.linalg.norm(up)
     x, y = -up / length if length > 1e-6 else (0.0, 1.0)
     return np.array([[y, x], [-x, y]])
 
 
 def affine(centre_px: np.ndarray, axes: np.ndarray, side_px: float) -> np.ndarray:
-    """image_from_crop, (2, 3), of a square with this centre (2,), these axes (2, 2) and this side in image pixels."""
+    """image_from_crop, (2, 3), of a square with centre (2,), axes (2, 2) and side length in image pixels."""
     linear = axes * (side_px / SIZE_PX)
     middle = np.full(2, 0.5 * (SIZE_PX - 1))
     return np.column_stack([linear, centre_px - linear @ middle])
 
 
 def mirror(image_from_crop: np.ndarray) -> np.ndarray:
-    """The same square with its x axis reversed; its own inverse."""
+    """The same square with a reversed x axis. The function is its own inverse."""
     linear, origin = image_from_crop[:, :2], image_from_crop[:, 2]
     return np.column_stack([-linear[:, 0], linear[:, 1], origin + linear[:, 0] * (SIZE_PX - 1)])
 
 
 def is_mirrored(image_from_crop: np.ndarray) -> bool:
-    """Whether the crop shows its hand mirrored, as it does for left hands."""
+    """True if the crop shows a mirrored hand, as for left hands."""
     return _determinant(image_from_crop) < 0
 
 
@@ -85,20 +86,20 @@ def inverse(image_from_crop: np.ndarray) -> np.ndarray:
 
 
 def apply(affine_map: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Points (..., 2) through a (2, 3) map."""
+    """Points (..., 2) after an affine map (2, 3)."""
     return points @ affine_map[:, :2].T + affine_map[:, 2]
 
 
 def place_in(image_from_crop: np.ndarray, keypoints_px: np.ndarray) -> np.ndarray:
-    """Where keypoints (21, 2) of the image lie in the crop, -1..1 from border to border."""
+    """Positions in the crop of keypoints (21, 2) of the image, -1..1 from border to border."""
     return apply(inverse(image_from_crop), keypoints_px) / (0.5 * (SIZE_PX - 1)) - 1
 
 
 def cut(rgb: np.ndarray, image_from_crop: np.ndarray) -> np.ndarray:
-    """The crop, (224, 224, 3) uint8, bilinear; beyond the image its edge pixels go on.
+    """The crop, (224, 224, 3) uint8, bilinear. Outside the image, the crop repeats the edge pixels.
 
     Args:
-        rgb: (H, W, 3) uint8; only the part under the crop is read, so that a view of a huge image is not copied.
+        rgb: (H, W, 3) uint8; the function reads only the part under the crop, so that a large image is not copied.
         image_from_crop: (2, 3).
     """
     last = SIZE_PX - 1
@@ -113,6 +114,6 @@ def cut(rgb: np.ndarray, image_from_crop: np.ndarray) -> np.ndarray:
 
 
 def outside_px(points: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Distance, (...,), of points (..., 2) from the image; 0 within it."""
+    """Distance, (...,), of points (..., 2) from the image; 0 for points in the image."""
     beyond = np.maximum(np.maximum(-0.5 - points, points - (np.array([width, height]) - 0.5)), 0)
     return np.linalg.norm(beyond, axis=-1)

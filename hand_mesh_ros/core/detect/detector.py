@@ -1,7 +1,8 @@
-"""Image -> hands: palms where nothing is followed yet, then 21 landmarks in an upright crop around every hand.
+"""Detects hands in an image: finds the palms of new hands, then 21 landmarks in an upright crop around every hand.
 
-A hand of the last image is looked for around its last keypoints, which is both cheaper and steadier than finding its palm again.
-The detector keeps nothing between calls: what it knows of the past comes in with `previous`, where it looks next with `plan`.
+A hand of the last image is searched around its last keypoints. This is faster and more stable than a new search for its palm.
+The detector stores no state between calls. The caller passes the hands of the last image as `previous`, and the parts of the
+image to search as `plan`.
 """
 
 import time
@@ -22,16 +23,17 @@ from hand_mesh_ros.core.models.onnx_model import OnnxModel
 from hand_mesh_ros.core.topology import joint_order_digest
 from hand_mesh_ros.core.types import Frame, HandDetection
 
-# Weight of the newest image in the running probability of the side, and the value below which the side changes. Together they
-# let a side stand five contrary images in a row.
+# Weight of the newest image in the running probability of the side. The side changes if the probability is below the second
+# value. With these values, a side stays for five successive images that contradict it.
 SIDE_RATE, _SIDE_FLIP = 0.2, 0.35
-# Two sets of keypoints nearer than this, on average and in palm lengths, are on the same hand.
+# Two detections are the same hand if the mean distance of their keypoints is below this value [palm lengths].
 _SAME_HAND = 0.4
-# A hand of less than this share of another one's size, with more than that share of its box within the other's, is part of it.
+# A smaller detection is a part of a larger hand if its relative size is below the first value, and if the share of its keypoints
+# in the box of the larger hand is above the second value.
 _PART_SIZE, _PART_WITHIN = 0.7, 0.6
-# Share of `min_score` that the first look at a palm must reach for further looks.
+# The first look at a palm must reach this share of `min_score`. Otherwise there are no further looks.
 _WORTH_A_LOOK = 0.6
-# In an image alone, no second image confirms a hand that only a part of the image shows: it must be surer.
+# Minimum score of a hand that was found only in a part of a single image. No second image can confirm this hand.
 _SURE = 0.8
 
 
@@ -39,38 +41,38 @@ class HandDetector:
     """Finds and follows up to `config.max_hands` hands of either side."""
 
     def __init__(self, models_dir: Path, config: DetectorConfig) -> None:
-        """Loads the palm and the landmark model.
+        """Loads the palm model and the landmark model.
 
         Raises:
-            ModelError: if a file is missing, foreign or cannot run on `config.device`.
+            ModelError: if a file is missing, not a file of this package, or cannot run on `config.device`.
         """
         self.config = config
-        self.clock = time.perf_counter  # by which the time of a plan runs
+        self.clock = time.perf_counter  # clock for the time budget of a plan
         self.palms = PalmDetector(models_dir, config.device, config.threads)
         expected = {"kind": "hand_landmark", "joint_order": joint_order_digest()}
         self.landmarks = OnnxModel(models_dir / "hand_landmark.onnx", expected, config.device, config.threads)
         self.bone_lengths_m = HandModel.load(models_dir / FILE_NAME).bone_lengths_m
 
     def reconfigure(self, config: DetectorConfig) -> None:
-        """Goes on with other scores."""
+        """Uses other settings from now on."""
         self.config = config
 
     def detect(
         self, frame: Frame, previous: Sequence[HandDetection] = (), search: bool = True, plan: Plan | None = None
     ) -> list[HandDetection]:
-        """Hands in an image: first those of `previous` that are still there, in their order, then new ones.
+        """Hands in an image: first the hands of `previous` that are found again, in the same order, then new hands.
 
         Args:
-            frame: only its image is used.
-            previous: hands of the image before; each found again keeps its `track_id` and, barring lasting contrary evidence,
-                its side.
-            search: look for new hands too while fewer than `max_hands` are followed. False saves the palm model's time; with no
-                hand to follow the search takes place anyway.
-            plan: where to search, and for how long; what was done is noted in it. None searches the whole image, all sizes of
-                hands, however long it takes.
+            frame: only the image is used.
+            previous: hands of the last image. A hand that is found again keeps its `track_id`. Its side changes only if several
+                images contradict it.
+            search: True to search for new hands while the number of hands is below `max_hands`. False saves the time of the palm
+                model. Without a followed hand, the detector always searches.
+            plan: parts of the image to search, and the time budget. The detector stores the results of the search in the plan.
+                None to search the whole image for hands of all sizes without a time limit.
 
         Returns:
-            At most `max_hands` detections, no two on the same hand; new ones have an empty `track_id`.
+            At most `max_hands` detections, one per hand. New hands have an empty `track_id`.
         """
         started_s = self.clock()
         hands = self._follow(frame.rgb, previous)
@@ -81,7 +83,7 @@ class HandDetector:
         return hands
 
     def _follow(self, rgb: np.ndarray, previous: Sequence[HandDetection]) -> list[HandDetection]:
-        """Hands of `previous` that are still there. Where two ended up on one hand, the one that moved less stays."""
+        """Hands of `previous` that are found again. If two of them are on the same hand, the one with less motion stays."""
         candidates = previous[: self.config.max_hands]
         found = [(hand, last) for last in candidates if (hand := self._found_again(rgb, last)) is not None]
         motion = [float(np.abs(hand.keypoints_px - last.keypoints_px).mean()) for hand, last in found]
@@ -97,7 +99,7 @@ class HandDetector:
         seen = self._look(rgb, crop.mirror(square) if mirrored else square)
         if (score := self._followed_score(seen, last)) is None:
             return None
-        # Both sides appear as right hands in their crops.
+        # Left and right hands appear as right hands in their crops.
         side_prob = (1 - SIDE_RATE) * last.handedness_prob + SIDE_RATE * seen.right_prob
         if side_prob < _SIDE_FLIP:
             seen, side_prob = self._look(rgb, crop.mirror(seen.image_from_crop)), 1 - side_prob
@@ -114,7 +116,7 @@ class HandDetector:
         return score if score >= self.config.min_score else None
 
     def _find(self, rgb: np.ndarray, known: Sequence[HandDetection], plan: Plan, started_s: float) -> list[HandDetection]:
-        """New hands, from their palms in the tiles of the plan, as long as its time lasts."""
+        """New hands from palms in the tiles of the plan, until the time budget is used up."""
         wanted = self.config.max_hands - len(known)
         new: list[HandDetection] = []
         for tile in plan.tiles:
@@ -122,10 +124,10 @@ class HandDetector:
                 break
             palms = [palm for palm in self.propose(rgb, tile) if not is_known(palm, (*known, *new))]
             if palms and not plan.has_time(self.clock() - started_s):
-                # Its palms are looked at first thing in the next image.
+                # The next image starts with the palms of this tile.
                 plan.unfinished = tile
                 break
-            # Things that look like a palm and are none cost a landmark run each: do not go through many.
+            # Each false palm needs the time of a run of the landmark model, so the number of palms is limited.
             for palm in palms[: plan.most_looks or 2 * self.config.max_hands]:
                 hand = None if is_known(palm, new) else self._first_sight(rgb, palm)
                 if hand is None or (plan.is_alone and not tile.is_whole and hand.score < _SURE):
@@ -139,7 +141,7 @@ class HandDetector:
         return new[:wanted]
 
     def propose(self, rgb: np.ndarray, tile: Tile) -> list[Palm]:
-        """Palms in a part of an image, in pixels of the image, best first."""
+        """Palms in a part of an image, in pixels of the whole image, best first."""
         corner = np.array([tile.left, tile.top])
         return [
             Palm(palm.box_px + np.concatenate([corner, [0, 0]]), palm.keypoints_px + corner, palm.score)
@@ -155,14 +157,14 @@ class HandDetector:
         return to_detection(again, rgb, side_prob, score) if score >= self.config.min_score else None
 
     def examine(self, rgb: np.ndarray, palm: Palm, min_presence: float) -> tuple[Look, Look, float] | None:
-        """Three looks at the hand of a palm: one at the square above the palm, two at the square around what that one saw.
+        """Three looks at the hand of a palm: one at the crop around the palm, two at the crop around the keypoints found there.
 
-        Which view is the right hand's is not known yet, so one of the two is mirrored. The model answers a little differently to
-        them, so their mean is both better and the same for a hand and for its mirror image.
+        The side of the hand is not known yet, so one of the last two crops is mirrored. The two results differ slightly. Their
+        mean is more accurate, and is the same for a hand and its mirror image.
 
         Returns:
-            The first look; the mean of the other two, in the crop of the side that is likelier; that side's probability. None if
-            one of them does not show a hand.
+            The first look, the mean of the other two looks in the crop of the more likely side, and the probability of this
+            side. None if one of the looks does not show a hand.
         """
         first = self._look(rgb, crop.around_palm(palm))
         if not (first.is_usable and first.presence >= _WORTH_A_LOOK * min_presence):
@@ -183,7 +185,7 @@ class HandDetector:
 
 
 def _with(hands: list[HandDetection], new: HandDetection) -> list[HandDetection]:
-    """The hands and a new one; of those on the same hand the surest."""
+    """The list with a new hand. Of detections of the same hand, only the one with the highest score stays."""
     rivals = [hand for hand in hands if on_same_hand(hand, new)]
     if any(hand.score >= new.score for hand in rivals):
         return hands
@@ -191,7 +193,7 @@ def _with(hands: list[HandDetection], new: HandDetection) -> list[HandDetection]
 
 
 def is_known(palm: Palm, hands: Sequence[HandDetection]) -> bool:
-    """Whether a palm is that of one of the hands."""
+    """True if the palm belongs to one of the hands."""
     return any(
         np.linalg.norm(hand.keypoints_px[KEYPOINT_JOINTS] - palm.keypoints_px, axis=1).mean()
         < _SAME_HAND * palm_length(hand.keypoints_px)
@@ -200,7 +202,7 @@ def is_known(palm: Palm, hands: Sequence[HandDetection]) -> bool:
 
 
 def on_same_hand(one: HandDetection, other: HandDetection) -> bool:
-    """Whether two detections are of one hand: their keypoints lie together, or one is found on a part of the other."""
+    """True if two detections are the same hand: their keypoints are near, or one is on a part of the other."""
     sizes = palm_length(one.keypoints_px), palm_length(other.keypoints_px)
     distance = np.linalg.norm(one.keypoints_px - other.keypoints_px, axis=1).mean()
     if distance < _SAME_HAND * max(sizes):

@@ -1,4 +1,4 @@
-"""A made-up view of a hand, for running models before there is an image."""
+"""An artificial view of a hand, to run the models before the first image arrives."""
 
 import numpy as np
 
@@ -11,10 +11,10 @@ _FOCAL_PX, _SIZE_PX = 500.0, 480
 
 
 def example_view(hand: HandModel) -> tuple[Frame, HandDetection]:
-    """A black image, and the right hand that is said to be in it: half a metre away, its palm towards the camera, fingers up."""
+    """A black image, and a detection of a right hand: distance 0.5 m, palm towards the camera, fingers up."""
     centre_px = _SIZE_PX / 2
     camera_matrix = np.array([[_FOCAL_PX, 0, centre_px], [0, _FOCAL_PX, centre_px], [0, 0, 1.0]])
-    # The template has x out of the palm and z along the fingers.
+    # In the template, x is out of the palm and z is along the fingers.
     joints_m = np.stack([hand.joints_m[:, axis] * sign for axis, sign in ((1, 1), (2, -1), (0, -1))], -1)
     keypoints_px = camera.project(joints_m + np.array([0.0, 0.08, 0.5]), camera_matrix)
     detection = HandDetection(

@@ -1,4 +1,4 @@
-"""One look of the landmark model at one crop, and what follows from several looks at the same hand."""
+"""Runs the landmark model on one crop (a "look"), and combines several looks at the same hand."""
 
 from dataclasses import dataclass, replace
 
@@ -11,39 +11,39 @@ from hand_mesh_ros.core.models.onnx_model import OnnxModel
 from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import HandDetection
 
-# The landmark model's z is compressed: this brings it to the scale of its x and y (MediaPipe Hands, normalize_z).
+# The z output of the landmark model is compressed. The factor converts z to the scale of x and y (MediaPipe Hands, normalize_z).
 _DEPTH_PER_Z = 1 / 0.4
-# A keypoint just outside the image keeps this share of its confidence; a quarter of the crop farther out it has none left.
+# A keypoint just outside the image keeps this share of its confidence. A quarter of the crop farther out, its confidence is 0.
 _OUTSIDE_SHARE, _OUTSIDE_REACH = 0.5, 0.25
 _MIN_PALM_PX = 2.0
 
 
 @dataclass(frozen=True)
 class Look:
-    """What the landmark model says of one crop."""
+    """Output of the landmark model for one crop."""
 
-    # (21, 3) crop pixels counted from the corner of the first one; z not yet to scale.
+    # (21, 3) crop pixels, origin in the corner of the first pixel; z is not scaled yet.
     keypoints_crop: np.ndarray
-    world_m: np.ndarray  # (21, 3) in the axes of the crop
+    world_m: np.ndarray  # (21, 3) in crop axes
     presence: float
-    right_prob: float  # that the hand *in the crop* is a right one
+    right_prob: float  # probability that the hand *in the crop* is a right hand
     image_from_crop: np.ndarray
     features: np.ndarray  # (192, 7, 7) of the crop
 
     @property
     def keypoints_px(self) -> np.ndarray:
-        """(21, 2) pixels of the image; from pixel corners to pixel centres."""
+        """(21, 2) image pixels. Includes the shift from pixel corners to pixel centres."""
         return crop.apply(self.image_from_crop, self.keypoints_crop[:, :2] - 0.5)
 
     @property
     def depth_px(self) -> np.ndarray:
-        """(21,) image pixels from the wrist, positive away from the camera."""
+        """(21,) depth relative to the wrist in image pixels, positive away from the camera."""
         z = self.keypoints_crop[:, 2] - self.keypoints_crop[WRIST, 2]
         return z * (_DEPTH_PER_Z * crop.scale(self.image_from_crop))
 
     @property
     def is_usable(self) -> bool:
-        """Whether all answers are finite, and the hand is not shrunk to a point."""
+        """True if all outputs are finite and the hand is not almost a point."""
         finite = np.isfinite(self.presence) and np.isfinite(self.right_prob)
         if not (finite and np.isfinite(self.keypoints_crop).all() and np.isfinite(self.world_m).all()):
             return False
@@ -64,7 +64,7 @@ def look(model: OnnxModel, rgb: np.ndarray, image_from_crop: np.ndarray) -> Look
 
 
 def mean(one: Look, mirrored: Look) -> Look:
-    """The mean of two answers to the same square, in the crop of the first; the second saw it mirrored."""
+    """Mean of two looks at the same square, in the crop of the first look. The crop of the second look is mirrored."""
     keypoints, world = mirrored.keypoints_crop.copy(), mirror_points(mirrored.world_m)
     keypoints[:, 0] = crop.SIZE_PX - keypoints[:, 0]
     return replace(
@@ -76,13 +76,13 @@ def mean(one: Look, mirrored: Look) -> Look:
 
 
 def to_detection(seen: Look, rgb: np.ndarray, side_prob: float, score: float) -> HandDetection:
-    """From crop to image: keypoints by the affine map, depths by its scale, world landmarks by its rotation.
+    """Converts a look to image coordinates: keypoints by the affine map, depths by its scale, world landmarks by its rotation.
 
     Args:
         seen: the look; a mirrored crop shows a left hand.
-        rgb: (H, W, 3) the image, for its size.
-        side_prob: that the side of the crop is that of the hand.
-        score: that this is a hand.
+        rgb: (H, W, 3) image; only its size is used.
+        side_prob: probability that the side of the crop is the side of the hand.
+        score: confidence that this is a hand.
     """
     scale, keypoints = crop.scale(seen.image_from_crop), seen.keypoints_px
     world = seen.world_m.copy()

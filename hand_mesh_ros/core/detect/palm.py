@@ -1,7 +1,8 @@
-"""Palms in a whole image: letterboxed input, anchors, decoding, weighted non-maximum suppression.
+"""Detects palms in an image: letterbox, anchors, decoding, weighted non-maximum suppression.
 
-The model sees a 192x192 px image and answers for 2016 anchors: two at every cell of a 24x24 grid, six at every cell of a 12x12
-grid. Each answer is a box and seven keypoints relative to its anchor's centre. Method: Zhang et al. 2020, MediaPipe Hands.
+The input of the model is a 192x192 px image. The output is for 2016 anchors: two per cell of a 24x24 grid, six per cell of a
+12x12 grid. For each anchor, the output is a box and seven keypoints relative to the centre of the anchor. Method: Zhang et al.
+2020, MediaPipe Hands.
 """
 
 from dataclasses import dataclass
@@ -13,11 +14,11 @@ import numpy as np
 from hand_mesh_ros.core.models.onnx_model import OnnxModel
 
 INPUT_PX = 192
-# (cells along a side, anchors in each cell), in the order of the model's answers.
+# (cells along a side, anchors in each cell), in the order of the model output.
 _GRIDS = ((24, 2), (12, 6))
 _SAME_PALM_IOU = 0.3
 _AVERAGED = 4
-# The joints, as numbered in `topology`, that the seven keypoints of a palm stand for.
+# Joint numbers (`topology`) of the seven keypoints of a palm.
 KEYPOINT_JOINTS = np.array([0, 5, 9, 13, 17, 1, 2])
 WRIST, MIDDLE_MCP = 0, 2
 
@@ -32,13 +33,13 @@ class Palm:
 
 
 class PalmDetector:
-    """The palm model and what surrounds it."""
+    """The palm model with its pre-processing and post-processing."""
 
     def __init__(self, models_dir: Path, device: str = "auto", threads: int = 0) -> None:
         """Loads `palm_detection.onnx`.
 
         Raises:
-            ModelError: saying what is wrong with the file or the device.
+            ModelError: if the file or the device cannot be used. The message gives the problem.
         """
         self._model = OnnxModel(models_dir / "palm_detection.onnx", {"kind": "palm_detection"}, device, threads)
         self._anchors_px = anchors_px()
@@ -67,7 +68,7 @@ def anchors_px() -> np.ndarray:
 
 
 def letterbox(rgb: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """The image centred on black in the model's input, and the way back.
+    """The model input with the image in the centre and black borders, and the map from input pixels to image pixels.
 
     Args:
         rgb: (H, W, 3) uint8.
@@ -78,7 +79,7 @@ def letterbox(rgb: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray
     size = np.array([rgb.shape[1], rgb.shape[0]])
     inner = np.maximum(1, np.rint(size * (INPUT_PX / size.max()))).astype(int)
     corner = (INPUT_PX - inner) // 2
-    # Averaging all pixels of a large image takes milliseconds, sampling it aliases: sample first, then average 4x4.
+    # The average of all pixels of a large image takes milliseconds. Sampling alone causes aliasing. So sample, then average 4x4.
     finer = _AVERAGED * inner
     if size.max() > finer.max():
         rgb = cv2.resize(rgb, tuple(finer.tolist()), interpolation=cv2.INTER_LINEAR)
@@ -93,13 +94,13 @@ def letterbox(rgb: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray
 def decode(
     boxes: np.ndarray, scores: np.ndarray, anchors: np.ndarray, min_score: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Boxes and keypoints of the anchors that score at least `min_score`.
+    """Boxes and keypoints of the anchors with a score of at least `min_score`.
 
     Args:
         boxes: (A, 18) centre, size and seven keypoints, relative to the anchor, in input pixels.
         scores: (A,) in 0..1.
         anchors: (A, 2) centres in input pixels.
-        min_score: answers below it are left out; answers that are not finite always are.
+        min_score: anchors with a lower score are dropped. Anchors with outputs that are not finite are always dropped.
 
     Returns:
         corners (N, 4) as x0, y0, x1, y1; keypoints (N, 7, 2); scores (N,).
@@ -112,7 +113,7 @@ def decode(
 
 
 def suppress(boxes: np.ndarray, keypoints: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One answer a palm: the mean, weighted by score, of all that overlap the best one; best first.
+    """Combines overlapping boxes to one result per palm: their mean, weighted by score. Best palm first.
 
     Args:
         boxes: (N, 4) as x0, y0, x1, y1.
@@ -120,7 +121,7 @@ def suppress(boxes: np.ndarray, keypoints: np.ndarray, scores: np.ndarray) -> tu
         scores: (N,).
 
     Returns:
-        The same three, (M, 4), (M, 7, 2), (M,), M <= N; the score is that of the best answer of each palm.
+        boxes (M, 4), keypoints (M, 7, 2) and scores (M,) with M <= N. Each score is the best score of the palm.
     """
     if not len(boxes):
         return boxes, keypoints, scores
@@ -129,7 +130,7 @@ def suppress(boxes: np.ndarray, keypoints: np.ndarray, scores: np.ndarray) -> tu
     merged, best = [], []
     while left.size:
         same = overlap(boxes[left[0]], boxes[left]) > _SAME_PALM_IOU
-        same[0] = True  # also a box without area takes itself away, so the loop ends
+        same[0] = True  # a box without area is also removed, so that the loop ends
         group = left[same]
         merged.append(np.average(values[group], axis=0, weights=scores[group]))
         best.append(scores[left[0]])
@@ -139,7 +140,7 @@ def suppress(boxes: np.ndarray, keypoints: np.ndarray, scores: np.ndarray) -> tu
 
 
 def overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Intersection over union, (N,), of one box (4,) with others (N, 4), all as x0, y0, x1, y1."""
+    """Intersection over union, (N,), of one box (4,) with other boxes (N, 4), all as x0, y0, x1, y1."""
     sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
     common = np.prod(np.maximum(sides, 0), axis=1)
     total = np.prod(box[2:] - box[:2]) + np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) - common

@@ -1,4 +1,4 @@
-"""The search of a stream: the one place that remembers where was looked, what was lost and what waits for a second image."""
+"""Search for new hands in a stream. Stores the searched parts, the lost hands, and the hands that need a second image."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,36 +10,36 @@ from hand_mesh_ros.core.detect.plan import Plan
 from hand_mesh_ros.core.detect.tiles import Coarse, Tile, coarse, interest, layout
 from hand_mesh_ros.core.types import Frame, HandDetection
 
-# While a hand is followed, new ones are looked for in every so many images only: a second hand may appear 0.2 s later. Half-way
+# While a hand is followed, only every sixth image is searched as a whole. So a second hand is found up to 0.2 s later. Halfway
 # between, one part of the image is searched.
 _SEARCH_EVERY = 6
-# How long a hand that was lost is looked for where it was [images], and in a part so many times as large as it.
+# Number of images in which a lost hand is searched at its last position, and size of the searched part relative to the hand.
 _REMEMBERED, _AROUND = 15, 2.5
-# The whole image shows hands well down to one part in so many of its longer side.
+# In the whole image, hands are found if they are larger than the longer side divided by this value.
 _SMALL = 4
-# Time of a palm call or a landmark look on a processor [s].
+# Time of one run of the palm model or the landmark model on a CPU [s].
 _STEP_S = 0.010
-# Palms looked at per part of the image: what looks like a palm and is none costs a look.
+# Maximum number of palms to examine per part of the image, because each false palm takes the time of a look.
 _MOST_LOOKS = 2
 _WAITING = "waiting "
 
 
 class Search:
-    """Plans the search of every image and keeps back what one image alone does not prove."""
+    """Plans the search of every image. Holds back uncertain hands until a second image confirms them."""
 
     def __init__(self, config: DetectorConfig) -> None:
-        """Begins with no past."""
+        """Starts without earlier images."""
         self._config = config
         self.reset()
 
     def reconfigure(self, config: DetectorConfig) -> None:
-        """Goes on with other settings."""
+        """Uses other settings from now on."""
         if config.min_hand_px != self._config.min_hand_px:
             self.reset()
         self._config = config
 
     def reset(self) -> None:
-        """Forgets the past: a new stream begins."""
+        """Forgets all earlier images, because a new stream begins."""
         self._images = 0
         self._tiles: list[Tile] = []
         self._seen_at = np.zeros(0)
@@ -49,12 +49,12 @@ class Search:
         self._lost: list[tuple[int, HandDetection]] = []
 
     def plan(self, frame: Frame, following: Sequence[HandDetection], missing: Sequence[HandDetection]) -> Plan:
-        """What to search in the next image.
+        """The plan for the next image.
 
         Args:
             frame: the image.
-            following: hands that are followed.
-            missing: those of them that the last image did not show.
+            following: the followed hands.
+            missing: followed hands that were not found in the last image.
         """
         index, self._images = self._images, self._images + 1
         self._lost = [(when, hand) for when, hand in self._lost if index - when <= _REMEMBERED]
@@ -64,23 +64,23 @@ class Search:
         first = [self._unfinished] if self._unfinished else []
         first += [_around(hand, frame.rgb) for hand in missing]
         budget_s = 1e-3 * self._config.search_budget_ms
-        # The whole image in every image: a hand of usual size is found in the first image that shows it.
+        # The whole image is always searched, so that a hand of usual size is found in its first image.
         first.append(_whole(frame.rgb))
         return Plan([*first, *self._due(frame, index)], budget_s, _STEP_S, _MOST_LOOKS)
 
     def _beside(self, frame: Frame, following: Sequence[HandDetection], index: int) -> Plan:
-        """While hands are followed, no more time is spent than the whole image takes."""
+        """Plan while hands are followed. The search takes at most the time of one search of the whole image."""
         if index % _SEARCH_EVERY == _SEARCH_EVERY // 2 and (parts := self._due(frame, index)):
             return Plan(parts[:1], 0.0, most_looks=1)
         largest = max(hand.box_px[2:].max() for hand in following)
         small = largest * _SMALL < max(frame.rgb.shape[:2])
         is_due = index % _SEARCH_EVERY == 0
-        # One that is followed may be lost in this very image.
+        # A followed hand may be lost in this image.
         place = _around(following[0], frame.rgb) if small and not is_due else _whole(frame.rgb)
         return Plan([place], 0.0, most_looks=_MOST_LOOKS, is_due=is_due)
 
     def _due(self, frame: Frame, index: int) -> list[Tile]:
-        """Parts of the image, those first that promise most and were not looked at for long."""
+        """Parts of the image. Parts with high interest that were not searched for a long time come first."""
         height, width = frame.rgb.shape[:2]
         if not self._tiles or (self._tiles[0].width, self._tiles[0].height) != (width, height):
             self._tiles, self._before = layout(width, height, self._config.min_hand_px), None
@@ -96,11 +96,11 @@ class Search:
 
     @property
     def waiting(self) -> list[HandDetection]:
-        """Hands of the last image that are reported if the next one shows them too: to be followed as if they were."""
+        """Uncertain hands of the last image. The detector follows them. They are reported if the next image confirms them."""
         return self._waiting
 
     def settle(self, plan: Plan, hands: Sequence[HandDetection]) -> list[HandDetection]:
-        """The hands that are to be reported: all but new ones that only a part of a single image shows."""
+        """The hands to report: all hands except new hands that were found only in a part of a single image."""
         self._unfinished = plan.unfinished
         for tile in plan.visited:
             self._seen_at[[tile == other for other in self._tiles]] = self._images - 1
@@ -118,7 +118,7 @@ def _whole(rgb: np.ndarray) -> Tile:
 
 
 def _around(hand: HandDetection, rgb: np.ndarray) -> Tile:
-    """A square part of the image around where a hand should be."""
+    """A square part of the image around the expected position of a hand."""
     height, width = rgb.shape[:2]
     side = int(np.clip(_AROUND * hand.box_px[2:].max(), 16, max(width, height)))
     size = np.minimum([side, side], [width, height])

@@ -1,4 +1,4 @@
-"""From a detection to the record that the stages after it share: one right hand in front of a pinhole camera."""
+"""Converts a detection to the input of the next stages: one right hand in front of a pinhole camera."""
 
 import numpy as np
 
@@ -7,16 +7,16 @@ from hand_mesh_ros.core.geometry import camera
 from hand_mesh_ros.core.geometry.mirror import mirror_points
 from hand_mesh_ros.core.types import Frame, HandDetection, SeenHand
 
-# A keypoint without confidence keeps this weight: a hand without any weight would have no place.
+# Smallest weight of a keypoint. If all weights were 0, the position of the hand could not be computed.
 _LEAST_CONFIDENCE = 1e-3
 
 
 def see(detection: HandDetection, frame: Frame) -> SeenHand:
-    """The hand as a right hand: a left hand is mirrored in the plane x = 0 of the camera.
+    """The hand as a right hand. A left hand is mirrored in the plane x = 0 of the camera.
 
     Args:
         detection: the hand in the image.
-        frame: the image's camera. An assumed camera stands in for one that is not calibrated.
+        frame: camera of the image. If the camera is not calibrated, an assumed camera is used.
     """
     camera_matrix = frame.working_camera_matrix
     is_mirrored = detection.handedness == "left"

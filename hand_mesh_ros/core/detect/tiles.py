@@ -1,9 +1,8 @@
-"""Where to look in an image: overlapping squares, small enough for the palm model to see the smallest hand wanted, and which of
-them seem worth it.
+"""Divides an image into overlapping squares, in which the palm model finds small hands. Computes the interest of each square.
 
-The palm model shrinks whatever it sees to 192 x 192 px and needs a hand of a quarter of that. So there are squares of several
-sizes, each twice as large as the one before, up to the whole image. Interest is measured on a coarse copy of the image: something
-of a hand's size that differs from what surrounds it, in the colours of skin, in brightness, by its edges, or by having moved.
+The palm model scales its input to 192 x 192 px. A hand must have at least a quarter of this size. So there are squares of several
+sizes. Each size is twice the size before, up to the whole image. The interest is computed from a coarse copy of the image. It is
+high for regions of the size of a hand that differ from their surroundings in skin colour, brightness, edges or motion.
 """
 
 from dataclasses import dataclass
@@ -11,21 +10,22 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-# A square is so many times as large as the smallest hand to be found in it; the next size takes over where hands fill this one.
+# Size of a square relative to the smallest hand to find in it, and ratio of successive sizes. Larger hands are found in larger
+# squares.
 _SIDE_PER_HAND, _GROWTH = 3.4, 2.0
-# Steps from square to square, of the side: a hand that one square cuts lies well within the next.
+# Step between squares relative to their side. A hand at the border of one square is well inside the next square.
 _STEP = 0.62
-# Squares of more than this share of the image's longer side see hardly more than the whole image does.
+# Squares that are larger than this share of the longer side of the image are not used: they are almost the whole image.
 _ALMOST_WHOLE = 0.8
 # Cells of the coarse image per smallest hand.
 _CELLS_PER_HAND = 6
-# Middle of the range of skin in YCrCb (Chai and Ngan 1999: Cr 133 to 173, Cb 77 to 127), and its width as a standard deviation.
+# Centre of the skin colours in YCrCb (Chai and Ngan 1999: Cr 133 to 173, Cb 77 to 127), and their standard deviation.
 _SKIN_CR_CB, _SKIN_STD = (153.0, 102.0), 15.0
-# Weights of what makes a place interesting, beside skin: brightness, redness, motion [per grey level].
+# Weights of brightness, redness and motion relative to skin [per grey level].
 _BRIGHTNESS, _REDNESS, _MOTION = 0.3 / 64, 0.5 / 64, 0.5 / 16
-# A square's margin, of its side: what lies in it is seen better by the next square.
+# Margin of a square relative to its side. The next square shows the margin better.
 _MARGIN = 0.2
-# Least interest of a square that shows anything at all, relative to the most interesting one.
+# Smallest interest of a square with any content, relative to the most interesting square.
 _FLOOR = 0.08
 
 
@@ -44,7 +44,7 @@ class Tile:
         return rgb[self.top : self.top + self.height, self.left : self.left + self.width]
 
     def contains(self, point_px: np.ndarray) -> bool:
-        """Whether a point (2,) lies within the tile, off its margin."""
+        """True if a point (2,) is in the tile and not in its margin."""
         margin = 0.0 if self.is_whole else _MARGIN * min(self.width, self.height)
         low, size = np.array([self.left, self.top]), np.array([self.width, self.height])
         return bool(np.all(point_px >= low + margin) and np.all(point_px <= low + size - margin))
@@ -52,14 +52,14 @@ class Tile:
 
 @dataclass(frozen=True)
 class Coarse:
-    """A small copy of an image, to see what moves and what stands out."""
+    """A small copy of an image, to find motion and regions that differ from their surroundings."""
 
     channels: np.ndarray  # (h, w, 3) float32 brightness, Cr, Cb
     step: int  # image pixels per cell
 
 
 def layout(width: int, height: int, min_hand_px: float) -> list[Tile]:
-    """The whole image first, then squares from large to small; one size of them covers the image."""
+    """The whole image, then squares from large to small. The squares of each size cover the image."""
     longest, side = max(width, height), _SIDE_PER_HAND * min_hand_px
     sizes = []
     while side < _ALMOST_WHOLE * longest:
@@ -81,7 +81,7 @@ def _starts(length: int, size: int) -> list[int]:
 
 
 def coarse(rgb: np.ndarray, min_hand_px: float) -> Coarse:
-    """A small copy of an image (H, W, 3) uint8: cheap, since it takes single pixels."""
+    """A small copy of an image (H, W, 3) uint8. It takes single pixels, which is fast."""
     step = max(1, int(min_hand_px / _CELLS_PER_HAND))
     offset = min(step // 2, rgb.shape[0] - 1, rgb.shape[1] - 1)
     cells = np.ascontiguousarray(rgb[offset::step, offset::step])
@@ -89,12 +89,12 @@ def coarse(rgb: np.ndarray, min_hand_px: float) -> Coarse:
 
 
 def interest(tiles: list[Tile], image: Coarse, before: Coarse | None = None) -> np.ndarray:
-    """How much each tile promises, (T,): 0 where there is nothing but one colour, 1 for the most promising; 1 for a whole image.
+    """Interest of each tile, (T,): 0 for a single colour, 1 for the most interesting tile and for the whole image.
 
     Args:
-        tiles: of the image.
-        image: its small copy.
-        before: that of the image before, of the same size, if there was one.
+        tiles: tiles of the image.
+        image: small copy of the image.
+        before: small copy of the last image with the same size, or None.
     """
     layers = _layers(image, before)
     maps: dict[int, np.ndarray] = {}
@@ -123,8 +123,8 @@ def _layers(image: Coarse, before: Coarse | None) -> np.ndarray:
 
 
 def _standing_out(layers: np.ndarray, hand_cells: float) -> np.ndarray:
-    """(h, w): how much what lies at a place, of a hand's size, differs from its surroundings."""
-    # Large hands are as well seen on fewer cells.
+    """(h, w): difference between a region of the size of a hand and its surroundings, at each position."""
+    # For large hands, fewer cells are enough.
     fewer = max(1, int(hand_cells / _CELLS_PER_HAND))
     small = layers[fewer // 2 :: fewer, fewer // 2 :: fewer] if min(layers.shape[:2]) > fewer else layers
     reach = max(0.4 * hand_cells / fewer, 0.8)

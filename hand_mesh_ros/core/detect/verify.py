@@ -1,7 +1,7 @@
-"""Whether what the landmark model describes is a hand: a probability from presence, agreement and the shape of the skeleton.
+"""Probability that a result of the landmark model is a hand, from presence, agreement of the looks and shape of the skeleton.
 
-The weights are those of two logistic regressions, fitted by `python -m benchmarks.reach.fit_score` on rendered hands in pictures
-without hands, and on what is proposed there that is none.
+The weights are from two logistic regressions. `python -m benchmarks.reach.fit_score` fits them on rendered hands in pictures
+without hands, and on false detections in these pictures.
 """
 
 import numpy as np
@@ -12,13 +12,13 @@ from hand_mesh_ros.core.detect.palm import KEYPOINT_JOINTS, Palm
 from hand_mesh_ros.core.geometry import rigid
 from hand_mesh_ros.core.hand.model import bone_lengths, palm_length
 
-# Probabilities nearer to 0 and 1 than this tell no more.
+# Probabilities are clipped to this distance from 0 and 1.
 _LEAST_ODDS = 1e-3
-# Distances below this share of the palm tell no more.
+# Added to distances [palm lengths], so that smaller distances make no difference.
 _LEAST_DISTANCE = 0.02
-# A bone that is shorter than this, in palm lengths, points at the camera: its length tells nothing.
+# Smallest used length of a bone [palm lengths]. A shorter bone points at the camera, so its length has no information.
 _LEAST_BONE = 0.02
-# Weight of the newest image in the running log odds of a hand that is followed: some bad images in a row give it up.
+# Weight of the newest image in the running log odds of a followed hand. After several bad images, the hand is dropped.
 _RATE = 0.3
 FIRST_FEATURES = ("presence", "presence again", "apart", "palm apart", "bones", "guesses apart", "palm score", "constant")
 FOLLOWED_FEATURES = ("presence", "apart", "bones", "guesses apart", "constant")
@@ -27,22 +27,22 @@ FOLLOWED_WEIGHTS = np.array([1.19, -0.53, -0.60, -1.70, -2.13])
 
 
 def probability(features: np.ndarray, weights: np.ndarray) -> float:
-    """That it is a hand, from features (F,) and as many weights."""
+    """Probability that this is a hand, from features (F,) and weights (F,)."""
     return float(1 / (1 + np.exp(-np.clip(features @ weights, -30, 30))))
 
 
 def followed_probability(last: float, features: np.ndarray) -> float:
-    """That a hand which had probability `last` in the image before is still one, from its features (5,)."""
+    """Probability that a followed hand is a hand, from its probability in the last image and its features (5,)."""
     return probability(np.array([_log_odds(last), features @ FOLLOWED_WEIGHTS]), np.array([1 - _RATE, _RATE]))
 
 
 def first_features(palm: Palm, first: Look, again: Look, bone_lengths_m: np.ndarray) -> np.ndarray:
-    """Of a hand at first sight, (8,) as `FIRST_FEATURES`.
+    """Features of a new hand, (8,), in the order of `FIRST_FEATURES`.
 
     Args:
-        palm: what the palm model proposed.
-        first: the look at the square that follows from the palm.
-        again: the look at the square that follows from the first look's keypoints.
+        palm: output of the palm model.
+        first: look at the crop around the palm.
+        again: look at the crop around the keypoints of the first look.
         bone_lengths_m: (20,) of an average hand.
     """
     keypoints = again.keypoints_px
@@ -62,18 +62,18 @@ def first_features(palm: Palm, first: Look, again: Look, bone_lengths_m: np.ndar
 
 
 def followed_features(expected_px: np.ndarray, again: Look, bone_lengths_m: np.ndarray) -> np.ndarray:
-    """Of a hand that was expected with keypoints (21, 2) and looked at, (5,) as `FOLLOWED_FEATURES`."""
+    """Features of a followed hand with expected keypoints (21, 2), (5,), in the order of `FOLLOWED_FEATURES`."""
     apart = _log_distance(expected_px, again.keypoints_px)
     return np.array([_log_odds(again.presence), apart, *_shape(again, bone_lengths_m), 1.0])
 
 
 def _shape(seen: Look, bone_lengths_m: np.ndarray) -> tuple[float, float]:
-    """How odd the skeleton's proportions are, and how far the model's two guesses of its shape are apart."""
+    """Deviation of the skeleton from usual proportions, and distance of the two skeletons that the model predicts."""
     skeleton = np.column_stack([seen.keypoints_px, seen.depth_px])
     size = max(palm_length(skeleton), 1e-6)
     ratios = np.log(np.maximum(bone_lengths(skeleton) / size, _LEAST_BONE) / bone_lengths_m)
     bones = np.abs(ratios - np.median(ratios)).mean()
-    # In the axes of the crop, as the world landmarks are.
+    # Crop axes, like the world landmarks.
     in_crop = np.column_stack([seen.keypoints_crop[:, :2], seen.depth_px / max(crop.scale(seen.image_from_crop), 1e-9)])
     aligned = rigid.transform(seen.world_m, *rigid.align(seen.world_m, in_crop, with_scale=True))
     radius = np.sqrt(((in_crop - in_crop.mean(0)) ** 2).sum(-1).mean())
@@ -87,6 +87,6 @@ def _log_odds(probability: float) -> float:
 
 
 def _log_distance(one_px: np.ndarray, other_px: np.ndarray) -> float:
-    """Mean distance of keypoints (21, 2), in palm lengths."""
+    """Log of the mean distance of keypoints (21, 2) in palm lengths."""
     apart = np.linalg.norm(one_px - other_px, axis=1).mean() / max(palm_length(other_px), 1e-6)
     return float(np.log(_LEAST_DISTANCE + apart))

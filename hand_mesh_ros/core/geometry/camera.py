@@ -67,7 +67,7 @@ def sight_from_camera(ray: np.ndarray) -> np.ndarray:
 def virtual_from_camera(centre_ray: np.ndarray, up_ray: np.ndarray) -> np.ndarray:
     """Rotation, (..., 3, 3), into a virtual camera at the same position. Its optical axis is `centre_ray`; `up_ray` is above.
 
-    In the virtual camera a hand is always centred and upright. So the models need not learn the place of the hand in the image.
+    In the virtual camera a hand is always centred and upright. So the models need not learn the hand position in the image.
 
     Args:
         centre_ray: (..., 2) x/z, y/z of the ray that becomes the image centre.

@@ -41,7 +41,7 @@ class Fit:
 
 
 class GraphDiffusion:
-    """The trained graph diffusion; every method draws `n` samples at once and returns vertices (n, V, 3) float32 metres."""
+    """The trained graph diffusion. Every method computes `n` samples at once and returns vertices (n, V, 3) float32 metres."""
 
     def __init__(self, models_dir: Path, config: ModelConfig) -> None:
         """Loads the hand model, the condition network and the denoiser.
@@ -73,9 +73,9 @@ class GraphDiffusion:
         """Samples of meshes in the palm frame for a condition. The other methods use this method.
 
         Args:
-            condition: of each of the n samples.
+            condition: conditions of the n samples.
             steps: denoising steps.
-            seed: of the noise.
+            seed: seed of the noise.
             targets: the guidance moves the samples towards these targets.
             start_m: (n, V, 3) palm frame: start meshes, used instead of pure noise. Noise is added up to `start_time`.
             start_time: 0..TRAINING_STEPS; with a smaller value the samples stay nearer to `start_m`.
@@ -114,7 +114,7 @@ class GraphDiffusion:
             vertices_m: (V, 3) palm frame; vertices that are not given may be NaN.
             given: (V,) bool.
             n: number of hands.
-            seed: of the noise.
+            seed: seed of the noise.
             steps: denoising steps.
             report: as in `sample`.
 
@@ -137,7 +137,7 @@ class GraphDiffusion:
             joints_m: (21, 3) palm frame, average size; joints that are not given may be NaN.
             given: (21,) bool.
             n: number of hands.
-            seed: of the noise.
+            seed: seed of the noise.
             steps: denoising steps.
             report: as in `sample`.
         """
@@ -162,10 +162,10 @@ class GraphDiffusion:
             skeletons_m: (K, 21, 3) hypotheses in camera axes, any origin, average size.
             rays: (21, 2) undistorted x/z, y/z.
             confidence: (21,) in 0..1; a keypoint with confidence 0 is not given.
-            features: of `HandDetection`, or None.
+            features: image features of `HandDetection`, or None.
             n: number of hands.
             steps: denoising steps.
-            seed: of the noise.
+            seed: seed of the noise.
             report: as in `sample`.
         """
         each_m = skeletons_m[np.arange(n) % len(skeletons_m)]
@@ -182,7 +182,7 @@ class GraphDiffusion:
             skeletons_m: (n, 21, 3) hypotheses in camera axes, any origin, average size.
             rays: (21, 2) undistorted x/z, y/z.
             confidence: (21,) in 0..1; a keypoint with confidence 0 is not given.
-            features: of `HandDetection`, or None.
+            features: image features of `HandDetection`, or None.
 
         Returns:
             the condition of n hands, and the rotations camera_from_palm (n, 3, 3) of the hypotheses.
@@ -212,12 +212,12 @@ class GraphDiffusion:
         """Hands with joints on given rays, in the camera frame.
 
         Args:
-            condition: of each of the n hands, from `condition_of` or with fewer inputs.
+            condition: conditions of the n hands, from `condition_of` or with fewer inputs.
             camera_from_palm: (n, 3, 3) first guess of the rotations, from `condition_of`.
             rays: (21, 2) undistorted x/z, y/z.
             confidence: (21,) in 0..1; joints with confidence 0 have no influence.
             steps: denoising steps.
-            seed: of the noise.
+            seed: seed of the noise.
             start_m: (n, V, 3) palm frame, meshes to improve; None to start from noise.
             start_time: noise level of the start meshes, 0..TRAINING_STEPS.
             prior_std_m: standard deviation of the model's predictions; with a smaller value they follow the rays less. None for

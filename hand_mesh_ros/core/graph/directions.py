@@ -32,9 +32,10 @@ class HandDirections:
         """Standard deviations (k,) of a prediction along the directions.
 
         Args:
-            prior_std_m: of a vertex, along the components. None for the posterior variance given a sample with alpha_bar `kept`:
-                for a Gaussian x of variance s^2, given sqrt(a) x + sqrt(1 - a) noise, the share (1 - a) / (a s^2 + 1 - a).
-            local_std_m: of independent local errors of the skin around each joint.
+            prior_std_m: standard deviation of a vertex along the components. None for the posterior variance given a sample with
+                alpha_bar `kept`: for a Gaussian x of variance s^2, given sqrt(a) x + sqrt(1 - a) noise, the share
+                (1 - a) / (a s^2 + 1 - a).
+            local_std_m: standard deviation of independent local errors of the skin around each joint.
             kept: alpha_bar of the noisy sample of the prediction.
         """
         if prior_std_m is None:

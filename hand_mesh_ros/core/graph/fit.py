@@ -20,7 +20,7 @@ from hand_mesh_ros.core.hand.model import bone_lengths
 from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import SeenHand
 
-# If a fit moves the joints by more than this on average, the fit has found another hand, and its result is not used [m].
+# Largest mean motion of the joints. After a larger motion, the fit has found another hand, and its result is not used [m].
 _LONGEST_WAY_M = 0.1
 
 

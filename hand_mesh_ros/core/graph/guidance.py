@@ -56,7 +56,7 @@ class LinearTarget:
         """Prepares the step. Use `joint_target` or `vertex_target` if possible.
 
         Args:
-            hand: for the mesh hierarchy.
+            hand: hand model with the mesh hierarchy.
             operator: (m, V) weights of the sums.
             places_m: (m, 3), or (n, m, 3) for different positions in each mesh.
             confidence: (m,) of the positions; 0 for positions that are not given.
@@ -99,7 +99,7 @@ def joint_target(
     """Target with operator J, or M J for part of a skeleton.
 
     Args:
-        hand: for the joint regressor.
+        hand: hand model with the joint regressor.
         joints_m: (21, 3) or (n, 21, 3) in the palm frame.
         confidence: (21,) of the joints; 0 for joints that are not given. Joints that are not given may be NaN.
         directions: as in `LinearTarget`.
@@ -112,7 +112,7 @@ def vertex_target(hand: HandModel, vertices_m: np.ndarray, given: np.ndarray) ->
     """Target with operator M: part of a mesh.
 
     Args:
-        hand: for the mesh.
+        hand: hand model with the mesh.
         vertices_m: (V, 3) in the palm frame.
         given: (V,) bool, True for the given vertices; the other vertices may be NaN.
 

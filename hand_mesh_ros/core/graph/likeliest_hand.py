@@ -42,7 +42,7 @@ class SkinPlanes:
     """Planes of the camera frame in which points of the skin lie: normal x = offset."""
 
     points_m: np.ndarray  # (N, 3) first guess, in the frame of the joints
-    directions_m: np.ndarray  # (k, N, 3) how they move with each coefficient
+    directions_m: np.ndarray  # (k, N, 3) motion of the points per coefficient
     normals: np.ndarray  # (N, 3) unit, camera axes
     offsets_m: np.ndarray  # (N,)
     precision: np.ndarray  # (N,) 1 / m^2 of the distance from the plane
@@ -176,7 +176,7 @@ def linearised_skin(skin: SkinPlanes, state: HandState) -> tuple[np.ndarray, np.
     """As `linearised`, for the planes: residuals (N,) and Jacobian (N, 6 + k), in standard deviations."""
     shape = skin.points_m + np.tensordot(state.coefficients, skin.directions_m, axes=1)
     arm = shape @ state.rotation.T
-    # The normals in the frame of the hand: there the directions need no turn.
+    # The normals are converted to the frame of the hand, so that the directions need no rotation.
     by_shape = np.einsum("knc,nc->nk", skin.directions_m, skin.normals @ state.rotation)
     root = np.sqrt(skin.precision)
     distance = (skin.normals * (arm + state.translation_m)).sum(-1) - skin.offsets_m

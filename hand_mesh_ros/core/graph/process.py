@@ -56,7 +56,7 @@ class GraphProcess:
 
         Args:
             name: "reconstruct", or a method of `GraphDiffusion` with a `report` argument.
-            arguments: of the method, without `report`.
+            arguments: arguments of the method, without `report`.
             report: called after every step.
             watch: called several times per second. An exception from `report` or `watch` ends the job after the current step.
 

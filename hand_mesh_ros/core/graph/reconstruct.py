@@ -33,7 +33,7 @@ class Effort:
 
     n: int  # hypotheses
     steps: int  # denoising steps
-    seed: int = 0  # of the noise
+    seed: int = 0  # seed of the noise
     fit: bool = False  # True to move the joints towards the keypoints at every step
 
 
@@ -78,7 +78,7 @@ class HandReconstructor:
 
         Args:
             frame: image and camera; depth is not used. With `config.mirrored_input` the image is mirrored first.
-            effort: for each hand.
+            effort: computing effort for each hand.
             report: called after every step with the step count over all hands. An exception from `report` ends the computation.
         """
         if self._config.mirrored_input:

@@ -1,12 +1,13 @@
-"""Bends a placed hand so that its visible skin lies on the measured depth and its joints on their rays.
+"""Changes the shape of a placed hand so that its visible skin is at the measured depth and its joints are on their rays.
 
-Placing a hand by depth moves it as a whole (`place.by_depth`). Here its shape follows too, along the principal components of
-hands, together with its size, turn and place; `likeliest_hand` solves for all of them. Each measured depth puts the skin into the
-tangent plane through the measured point. What no measure reaches, as the wrist and the hidden side, is held by the prior: how far
-the cascade errs. This is the guidance of HHMR, eq. 4, with one more F: the visible surface along the normals of the depth.
+`place.by_depth` moves the whole hand without a change of its shape. This module also changes the shape, along the principal
+components of hands. `likeliest_hand` solves for shape, size, rotation and position together. Each measured depth constrains the
+skin to the tangent plane through the measured point. The prior (the error of the cascade) determines the parts without
+measurements, for example the wrist and the hidden side. This is the guidance of HHMR, eq. 4, with one more F: the visible surface
+along the normals of the depth.
 
-The equations are those of the camera as it is. A left hand has mirrored components instead of a mirrored depth image: components
-are mirrored by one sign, an image by copying it.
+The equations use the real camera. For a left hand, the components are mirrored and not the depth image, because this needs only a
+change of sign and no copy of the image.
 """
 
 import time
@@ -32,34 +33,34 @@ from hand_mesh_ros.core.place.user_size import Scale
 from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import Frame, SeenHand, Side
 
-# The numbers below were chosen on rendered RGB-D hands, seeds 101 and 102 of `benchmarks.depth`, where no other source is named.
+# Constants without another source were chosen on rendered RGB-D hands, seeds 101 and 102 of `benchmarks.depth`.
 
-# Only the longest components: shorter ones move the skin by less than depth tells.
+# Number of components. Shorter components move the skin by less than the error of the depth.
 _N_COMPONENTS = 24
-# How far the cascade errs along each component, root mean square over the vertices [m]; but not further than hands vary.
+# Error of the cascade along each component, root mean square over the vertices [m]; at most the standard deviation of hands.
 _CASCADE_STD_M = 0.0035
-# How far the size that is known may be off, relative.
+# Relative standard deviation of the known size.
 _SIZE_STD = 0.03
-# Errors of neighbouring keypoints go together, so that each ray counts as this many standard deviations squared.
+# Factor of the variance of each ray, because the errors of neighbouring keypoints are correlated.
 _RAY_GAIN = 20.0
-# Error of the skin, of a depth sensor at 1 m (growing with the square of the distance, as in `by_depth`) [m], and how many
-# independent measures the depths of a hand are at most.
+# Error of the skin [m], error of a depth sensor at 1 m [m] (it grows with the square of the distance, as in `by_depth`), and
+# largest number of independent depths of a hand.
 _SKIN_STD_M, _SENSOR_STD_M, _INDEPENDENT = 0.003, 0.003, 80.0
-# A depth that is off by the gate [m] counts a quarter. The skin is measured anew for each gate, and followed by one step.
+# A depth with a residual equal to the gate [m] has the weight 1/4. For each gate, the skin is measured again before the step.
 _GATES_M, _STEPS = (0.02, 0.012, 0.008), 1
-# With fewer agreeing depths, or after a longer way of the joints on average [m], the hand stays as it was.
+# With fewer agreeing depths, or a larger mean motion of the joints [m], the hand does not change.
 _LEAST_AGREEING, _LONGEST_WAY_M = 8.0, 0.04
 
 
 class SkinFitter:
-    """Fits placed hands, left or right, to the depth of their skin, within the time that each hand has."""
+    """Fits placed hands, left or right, to the depth of their skin, within the time limit of each hand."""
 
     def __init__(self, models_dir: Path, hand: HandModel, config: DepthFitConfig) -> None:
-        """Reads the components.
+        """Loads the components.
 
         Args:
             models_dir: folder of the model files.
-            hand: the mesh that the hands have.
+            hand: hand model of the hands.
             config: settings of the fit.
 
         Raises:
@@ -78,13 +79,13 @@ class SkinFitter:
     def __call__(
         self, hand: Aggregate, location: Location, turn_covariance: np.ndarray, seen: SeenHand, frame: Frame
     ) -> tuple[Aggregate, Location]:
-        """The hand with its shape fitted and its new location; both as they were where depth says too little or time is short.
+        """The hand with its fitted shape and its new location. Without enough depth or time, both are returned unchanged.
 
         Args:
-            hand: as it is, left or right.
-            location: by its rays and depth.
-            turn_covariance: (3, 3) rad^2 of the hand's rotation before depth turned it.
-            seen: its keypoints.
+            hand: the left or right hand.
+            location: location from rays and depth.
+            turn_covariance: (3, 3) rad^2 of the rotation of the hand before depth was used.
+            seen: keypoints of the hand.
             frame: a calibrated camera with depth.
         """
         rounds = self._budget.affordable(len(_GATES_M), self._config.depth_fit_ms) if self._config.depth_fit else 0
@@ -97,7 +98,7 @@ class SkinFitter:
         return (hand, location) if state is None else fit.result(state)
 
     def _directions(self, hand: Aggregate, is_left: bool) -> np.ndarray:
-        """(k, V, 3) in camera axes, each as long as the cascade errs."""
+        """Directions (k, V, 3) in camera axes. The length of a direction is the error of the cascade."""
         joints_m = mirror_points(hand.joints_m) if is_left else hand.joints_m
         palm_from_camera, _ = palm_from_hand(joints_m, self._hand)
         directions_m = self._basis_m @ palm_from_camera
@@ -105,7 +106,7 @@ class SkinFitter:
 
 
 class _Fit:
-    """The equations of one hand, about the middle of its joints. The last coefficient is its size, linearised."""
+    """The equations of one hand, relative to the mean of its joints. The last coefficient is the linearised size."""
 
     def __init__(
         self,
@@ -129,7 +130,7 @@ class _Fit:
         self._start = HandState(location.turn, place_m, np.zeros(len(of_joints_m)))
 
     def solved(self, frame: Frame, rounds: int) -> HandState | None:
-        """The likeliest hand; None if too few depths agree, the size is not human, or the hand became another."""
+        """The most likely hand. None if too few depths agree, the size is not human, or the joints have moved too far."""
         state = self._start
         for gate_m in _GATES_M[-rounds:]:
             placed_m = self._placed(state, self._vertices_m, self._directions_m)
@@ -144,7 +145,7 @@ class _Fit:
         return state if is_human and way_m < _LONGEST_WAY_M else None  # also None for NaN
 
     def result(self, state: HandState) -> tuple[Aggregate, Location]:
-        """The hand at average size before its turn, and its location."""
+        """The hand at average size before its rotation, and its location."""
         size, shift = self._size(state), state.coefficients
         joints_m = (self._problem.joints_m + np.tensordot(shift, self._problem.directions_m, axes=1)) / size
         vertices_m = (self._vertices_m + np.tensordot(shift, self._directions_m, axes=1)) / size
@@ -172,7 +173,7 @@ class _Fit:
         return (points_m + np.tensordot(state.coefficients, directions_m, axes=1)) @ state.rotation.T + state.translation_m
 
     def _planes(self, seen: SkinDepth, placed_m: np.ndarray, normals: np.ndarray, gate_m: float) -> SkinPlanes | None:
-        """What was measured, weighted by how well it agrees with the skin; None if too little agrees."""
+        """Planes of the measured depths, weighted by their agreement with the skin; None if too few depths agree."""
         normals = normals[seen.vertex]
         offsets_m = (normals * seen.ray).sum(-1) * seen.depth_m
         error = offsets_m - (normals * placed_m[seen.vertex]).sum(-1)

@@ -79,7 +79,7 @@ def joint_angles(model: HandModel, joints_m: np.ndarray, side: Side) -> np.ndarr
     Args:
         model: the hand model; all angles are 0 in its rest pose.
         joints_m: (..., 21, 3) in any frame, of any size.
-        side: of all skeletons.
+        side: side of all skeletons.
     """
     joints = np.asarray(joints_m, np.float64)
     joints = mirror_points(joints) if side == "left" else joints

@@ -15,7 +15,7 @@ OFFSET = 0.008  # prevents too little noise near time 0
 # Model files have this value in their metadata. Loading fails if a model was trained with another schedule.
 SCHEDULE = f"cosine-{TRAINING_STEPS}-{OFFSET}"
 
-Array = TypeVar("Array", bound=Any)  # of numpy or of torch
+Array = TypeVar("Array", bound=Any)  # numpy or torch array
 
 
 def alpha_bar(time: float | np.ndarray) -> np.ndarray:

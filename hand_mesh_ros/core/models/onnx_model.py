@@ -70,7 +70,7 @@ class OnnxModel:
             threads: threads within one operator; 0 lets ONNX Runtime choose.
 
         Raises:
-            ModelError: if the file or the device cannot be used. The message gives the problem and the solution.
+            ModelError: if the file or the device cannot be used. The message gives the problem and its solution.
         """
         if not path.is_file():
             raise ModelError(f"model file {path} is missing; restore it from the package or set models_dir")

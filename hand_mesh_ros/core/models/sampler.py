@@ -10,7 +10,7 @@ import numpy as np
 
 from hand_mesh_ros.core.models import noise as schedule
 
-Array = TypeVar("Array")  # of numpy or of torch
+Array = TypeVar("Array")  # numpy or torch array
 
 # (x_t of any shape, t in 0..TRAINING_STEPS, the same for the whole batch) -> prediction of x_0, same shape as x_t.
 Denoise = Callable[[Array, float], Array]

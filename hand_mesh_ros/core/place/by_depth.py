@@ -89,8 +89,8 @@ def anchor(evidence: Evidence, location: Location, frame: Frame) -> Location:
     """The location, improved by depth. If there are not enough usable depths, the location is returned unchanged.
 
     Args:
-        evidence: of the hand.
-        location: from the rays only, with the current estimate of the size.
+        evidence: evidence of the hand.
+        location: location from the rays only, with the current estimate of the size.
         frame: a calibrated camera with depth.
     """
     problem = _Problem(evidence, location, frame)
@@ -202,7 +202,7 @@ class _Problem:
         return information, pull, agreement
 
     def _anchored(self, seen: SkinDepth, agreement: np.ndarray) -> np.ndarray:
-        """(21,) bool: joints for which the measured depth agrees with the skin around the joint."""
+        """(21,) bool: True if the measured depth agrees with the skin around the joint."""
         apart = np.linalg.norm(self._vertices[seen.vertex][:, None] - self._joints, axis=-1)
         nearest = np.argmin(apart, axis=1)
         agreeing, all_of_them = (np.bincount(nearest, values, N_JOINTS) for values in (agreement, np.ones_like(agreement)))

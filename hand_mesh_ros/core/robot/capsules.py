@@ -30,7 +30,7 @@ class HandCapsules:
         """The capsules of a hand. All capsules together contain the whole mesh.
 
         Args:
-            estimate: of a hand with this hand model, in any frame.
+            estimate: estimate of a hand with this hand model, in any frame.
             k_sigma: each radius is the radius of the skin plus this number of standard deviations of the joints of the bone. The
                 joint with the larger standard deviation is used, in its worst direction.
 

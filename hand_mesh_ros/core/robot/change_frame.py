@@ -13,7 +13,7 @@ def moved(estimate: HandEstimate, rotation: np.ndarray, translation_m: np.ndarra
     Without a calibrated camera a hand is relative to its wrist. Such a hand is only rotated and stays relative to its wrist.
 
     Args:
-        estimate: in the source frame; NaN values stay NaN.
+        estimate: estimate in the source frame; NaN values stay NaN.
         rotation: target_from_source, (3, 3).
         translation_m: (3,) of the origin of the source frame in the target frame.
 

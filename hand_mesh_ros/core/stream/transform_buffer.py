@@ -15,7 +15,7 @@ from hand_mesh_ros.core.stream.intake import RESTART_NS
 
 # Samples of a frame are kept for this time before the newest sample of the frame; as in tf2 [ns].
 HISTORY_NS = 10_000_000_000
-# A larger error of the length of a quaternion is not a rounding error: the message was not filled in.
+# A larger error of the quaternion length is not a rounding error, but for example an empty message.
 _LENGTH_TOLERANCE = 1e-2
 
 
@@ -122,15 +122,15 @@ class TransformBuffer:
             return track.samples[0]
         stamps = track.stamps_ns
         if stamp_ns > stamps[-1]:
-            return f"{child} is known only until {(stamp_ns - stamps[-1]) * 1e-9:.3f} s before"
+            return f"{child} is known only until {(stamp_ns - stamps[-1]) * 1e-9:.3f} s before this time"
         if stamp_ns < stamps[0]:
-            return f"{child} is known only from {(stamps[0] - stamp_ns) * 1e-9:.3f} s after"
+            return f"{child} is known only from {(stamps[0] - stamp_ns) * 1e-9:.3f} s after this time"
         after = bisect_left(stamps, stamp_ns)
         if stamps[after] == stamp_ns:
             return track.samples[after]
         one, other = track.samples[after - 1 : after + 1]
         if one.parent != other.parent:
-            return f"{child} moved from {one.parent} to {other.parent}"
+            return f"the parent of {child} changes from {one.parent} to {other.parent} at this time"
         return _between(one, other, (stamp_ns - stamps[after - 1]) / (stamps[after] - stamps[after - 1]))
 
     def _forget_moving(self) -> None:

@@ -1,1 +1,1 @@
-"""Estimates of one image come in. Estimates with ids, smoothed over the images before, go out."""
+"""Estimates of one image come in. Estimates with ids go out, smoothed over the last images."""

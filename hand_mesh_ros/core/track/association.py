@@ -1,4 +1,4 @@
-"""Whether two records are of one physical hand: from image to image, and within one image as two hands of either side."""
+"""Decides if two records are the same physical hand, in successive images, or in one image with different sides."""
 
 from collections.abc import Sequence
 
@@ -8,33 +8,35 @@ from hand_mesh_ros.core.hand.model import palm_length
 from hand_mesh_ros.core.topology import PALM_JOINTS
 from hand_mesh_ros.core.types import HandDetection, HandEstimate
 
-# A hand comes back within this many palm lengths of where it was expected, and of a size within this factor.
+# A hand that is found again has at most this distance from its expected position [palm lengths] and this ratio of sizes.
 _NEAR, _SIZE_FACTOR = 0.75, 1.5
-# Across the view, the joints of one hand seen twice lie within this share of the palm's length of one another, on average and
-# whatever they are called: a left hand's index may be a right hand's little finger. Two hands are farther apart.
+# Two estimates of the same hand: largest mean distance from a joint to the nearest joint of the other estimate, across the line
+# of sight [palm lengths]. Joint names are not compared, because the index finger of a left hand may be the little finger of a
+# right hand.
 _SAME_OUTLINE = 0.1
-# Along the view, they are at most this many standard deviations and palm lengths apart: taken for the other side, a hand
-# bends the other way and seems to be nearer or farther.
+# Largest distance along the line of sight, in standard deviations and in palm lengths. With the wrong side, an estimate bends in
+# the opposite direction and has another distance.
 _SAME_DISTANCE, _THICKNESS = 2.0, 0.3
 
 
 def is_near(found: HandDetection, expected: HandDetection) -> bool:
-    """Whether a hand found in the image may be the one that was expected there, of whichever side."""
+    """True if a hand that was found may be the expected hand. The sides may differ."""
     size, expected_size = palm_length(found.keypoints_px), palm_length(expected.keypoints_px)
     is_alike = expected_size < _SIZE_FACTOR * size and size < _SIZE_FACTOR * expected_size
     return bool(is_alike and np.linalg.norm(palm_centre(found) - palm_centre(expected)) < _NEAR * expected_size)
 
 
 def palm_centre(detection: HandDetection) -> np.ndarray:
-    """Mean of the palm's keypoints, (2,) pixels: fingers move too much to tell where a hand is."""
+    """Mean of the palm keypoints, (2,) pixels. Fingers are not used, because they move too much."""
     return detection.keypoints_px[PALM_JOINTS].mean(0)
 
 
 def duplicates(hands: Sequence[HandEstimate]) -> set[str]:
-    """Ids of the hands that take the place of another one in space, as when one is reported as left and as right.
+    """Ids of hands at the same position as another hand, for example one hand that was detected as left and as right.
 
-    Of two the one that is followed longer stays, of two new ones the one whose side is surer. Without a calibrated camera places
-    are unknown and none is a duplicate; the detector has compared them in the image.
+    A tracked hand has priority over a new hand. Of two new hands, the hand with the larger score times side probability stays.
+    Without a calibrated camera the positions are unknown, so no hand is a duplicate. The detector has already compared the hands
+    in the image.
     """
     kept: list[HandEstimate] = []
     gone: set[str] = set()
@@ -53,7 +55,7 @@ def _takes_place_of(one: HandEstimate, other: HandEstimate) -> bool:
     (near_m, near_var), (far_m, far_var) = sorted(_distance(hand) for hand in (one, other))
     if far_m - near_m > _THICKNESS * palm_m + _SAME_DISTANCE * np.sqrt(near_var + far_var):
         return False
-    # In the plane half-way: how far the joints are apart across the view does not depend on what is believed of their depths.
+    # Both hands are projected into one plane halfway. So the distance of the joints does not depend on their estimated depths.
     outlines = [0.5 * (near_m + far_m) * hand.joints_m[:, :2] / hand.joints_m[:, 2:] for hand in (one, other)]
     apart = np.linalg.norm(outlines[0][:, None] - outlines[1], axis=-1)
     return bool(max(apart.min(0).mean(), apart.min(1).mean()) < _SAME_OUTLINE * palm_m)

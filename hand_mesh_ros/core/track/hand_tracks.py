@@ -16,7 +16,7 @@ class HandTracks:
         """Starts without tracks."""
         self._config = config
         self._tracker = Tracker(config.max_hands, 1e-3 * config.predict_ms, config.one_per_side)
-        self._smoothers: dict[str, HandSmoother] = {}  # of the hands of the last image, by id
+        self._smoothers: dict[str, HandSmoother] = {}  # filters of the hands of the last image, by id
 
     def reconfigure(self, config: TrackConfig) -> None:
         """Uses other `live` settings from now on. The tracks stay."""
@@ -31,23 +31,23 @@ class HandTracks:
         self._smoothers = {}
 
     def following_at(self, stamp_s: float) -> Sequence[HandDetection]:
-        """Hands to look for in an image of this stamp, with their ids, where they should be then."""
+        """Hands to search in an image with this stamp, with their ids, at their expected positions."""
         return self._tracker.following_at(stamp_s)
 
     @property
     def missing(self) -> Sequence[HandDetection]:
-        """Hands that the last image did not show and that may come back."""
+        """Tracked hands that were not detected in the last image."""
         return self._tracker.missing
 
     def update(self, detections: Sequence[HandDetection], stamp_s: float) -> list[tuple[HandDetection, TrackState]]:
-        """The hands of the next image with their ids and states, as `Tracker.update`."""
+        """The hands of the next image with their ids and states, like `Tracker.update`."""
         return self._tracker.update(detections, stamp_s)
 
     def smoothed(self, hands: Sequence[HandDetection], seen: Sequence[HandEstimate], frame: Frame) -> list[HandEstimate]:
         """Estimates in the order of `hands`. Detected hands are smoothed, other hands are predicted, and duplicates are removed.
 
         Args:
-            hands: from `update`.
+            hands: result of `update`.
             seen: estimates of the detected hands.
             frame: the image of the hands.
         """

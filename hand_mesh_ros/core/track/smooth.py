@@ -49,7 +49,7 @@ class HandSmoother:
         errors little.
 
         Args:
-            estimate: of a detected hand.
+            estimate: estimate of a detected hand.
             frame: image of the hand. The filters restart if the stamp is equal to or before the previous stamp, or if the gap is
                 longer than 0.5 s.
         """
@@ -84,7 +84,7 @@ class HandSmoother:
             ValueError: if the hand was never detected.
         """
         if self._last is None:
-            raise ValueError(f"hand {detection.track_id} was never seen, so the hand cannot be predicted")
+            raise ValueError(f"hand {detection.track_id} was never detected and cannot be predicted")
         gap_s = frame.stamp_s - self._seen_s
         now = _Shape.of(self._last)
         moved = _Shape(

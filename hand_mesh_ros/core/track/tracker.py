@@ -1,8 +1,8 @@
-"""Identity of hands from image to image: their names, which of them count, and what becomes of one that is not seen.
+"""Tracks hands from image to image: gives ids, selects the hands to report, and predicts hands that are not detected.
 
-A hand is "new" in the first image that reports it, "tracked" in the following ones, "predicted" for a short time while it is not
-seen, and then lost: no more is said of it. The detector holds on to the side of a hand that it follows until several images in a
-row contradict; here the side of a hand outlives a moment in which it is not seen.
+A hand is "new" in its first reported image and "tracked" in the next images. While it is not detected, it is "predicted" for a
+short time. Then it is lost and not reported any more. The detector changes the side of a followed hand only if several successive
+images contradict the side. The tracker keeps the side while the hand is not detected.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,22 +14,22 @@ from hand_mesh_ros.core.detect.detector import SIDE_RATE
 from hand_mesh_ros.core.track.association import is_near, palm_centre
 from hand_mesh_ros.core.types import HandDetection, TrackState
 
-# Fewer images of a hand do not tell where it moves, or that it is one: then nothing is predicted.
+# A hand with fewer images is not predicted, because its motion is unknown and it may be a false detection.
 _IMAGES_TO_PREDICT = 3
-# A hand is looked for where it would be at the speed of the last images, but not farther than in this time.
+# Longest extrapolation of the position at which a hand is searched, at its last velocity [s].
 _LONGEST_STEP_S = 0.1
-# Weight of the newest image in the running means: of the support (score times probability of the side) and of the velocity.
+# Weight of the newest image in the running means of the support (score times probability of the side) and of the velocity.
 _SUPPORT_RATE, _VELOCITY_RATE = 0.2, 0.5
-# A second hand of one side takes it over if it was seen in this many images and its support is larger by this margin.
+# A second hand of the same side replaces the first hand after this number of images, if its support is larger by this margin.
 _IMAGES_TO_TAKE_OVER, _TAKE_OVER_MARGIN = 5, 0.15
 
 
 @dataclass(frozen=True)
 class _Track:
-    detection: HandDetection  # as last seen, or moved on while it is not seen; with its id
+    detection: HandDetection  # last detection, extrapolated while the hand is not detected; with its id
     seen: HandDetection
     seen_s: float
-    images: int = 1  # in which it was seen
+    images: int = 1  # number of images with a detection
     velocity_px: tuple[float, float] = (0.0, 0.0)  # per second
     support: float = 0.0
     is_reported: bool = False
@@ -37,16 +37,16 @@ class _Track:
 
 
 class Tracker:
-    """Gives every hand an id that stays while it is followed, and is never given again."""
+    """Gives every hand an id. The id stays while the hand is followed, and is never used again."""
 
     def __init__(self, max_hands: int = 8, predict_s: float = 0.0, one_per_side: bool = False) -> None:
-        """Begins with no hand.
+        """Starts without hands.
 
         Args:
-            max_hands: reported at most; a hand that is seen goes before one that is not.
-            predict_s: how long a hand that is not seen is reported as predicted; 0 for never.
-            one_per_side: report one left and one right hand at most. The hand that had a side first keeps it until it is lost or
-                another one has clearly more support; that one waits meanwhile, followed but not reported.
+            max_hands: maximum number of reported hands. Detected hands have priority over predicted hands.
+            predict_s: maximum time for which a hand is reported as predicted; 0 for no prediction.
+            one_per_side: True to report at most one left and one right hand. The first hand of a side is reported until it is
+                lost, or until another hand has clearly more support. The other hand is followed but not reported.
         """
         self._max_hands, self._one_per_side = max_hands, one_per_side
         self.predict_s = predict_s
@@ -55,11 +55,11 @@ class Tracker:
 
     @property
     def following(self) -> Sequence[HandDetection]:
-        """Hands to look for in the next image, with their ids: seen ones first, then those that are predicted."""
+        """Hands to search in the next image, with their ids: detected hands first, then predicted hands."""
         return tuple(track.detection for track in sorted(self._tracks, key=lambda track: not track.is_seen))
 
     def following_at(self, stamp_s: float) -> Sequence[HandDetection]:
-        """`following`, each hand moved on to where it should be at a time: nearer to it than where it was, if it moves."""
+        """`following`, with each hand at its expected position at the time `stamp_s`."""
         return tuple(
             self._moved_on(track, stamp_s, _LONGEST_STEP_S).detection
             if track.is_seen and track.images >= _IMAGES_TO_PREDICT
@@ -69,15 +69,15 @@ class Tracker:
 
     @property
     def missing(self) -> Sequence[HandDetection]:
-        """Hands that are predicted: they may come back anywhere near."""
+        """Predicted hands. Such a hand may be found again anywhere near its predicted position."""
         return tuple(track.detection for track in self._tracks if not track.is_seen)
 
     def update(self, detections: Sequence[HandDetection], stamp_s: float = 0.0) -> list[tuple[HandDetection, TrackState]]:
-        """The hands of the next image with their ids and states; ids of the image before that are not among them are lost.
+        """The hands of the next image with their ids and states. Hands of the last image that are not in the result are lost.
 
         Args:
-            detections: hands of the image, those of `following` that were found with their ids.
-            stamp_s: of the image. Where it does not advance, nothing is predicted.
+            detections: hands of the image. Hands of `following` that were found have their ids.
+            stamp_s: stamp of the image. If the stamp does not increase, no hand is predicted.
         """
         known = {track.detection.track_id: track for track in self._tracks}
         missed = [name for name in known if name not in {detection.track_id for detection in detections}]
@@ -105,11 +105,11 @@ class Tracker:
         return [(track.detection, _state(track)) for track in reported]
 
     def drop(self, track_id: str) -> None:
-        """Follows a hand no longer."""
+        """Stops to follow a hand."""
         self._tracks = [track for track in self._tracks if track.detection.track_id != track_id]
 
     def forget(self) -> None:
-        """Follows nothing any more: the next image starts afresh, with new ids."""
+        """Stops to follow all hands. The next hands get new ids."""
         self._tracks = []
 
     def _moved_on(self, track: _Track, stamp_s: float, longest_s: float) -> _Track:
@@ -150,7 +150,7 @@ class Tracker:
 
 
 def _expected(detection: HandDetection, missing: Iterable[_Track]) -> _Track | None:
-    """The nearest of the hands that are not seen, if it may be this one; its own side goes before the other."""
+    """The nearest predicted hand that may be this detection, or None. A hand of the same side has priority."""
     candidates = [track for track in missing if is_near(detection, track.detection)]
 
     def unlikeness(track: _Track) -> tuple[bool, float]:
@@ -161,15 +161,15 @@ def _expected(detection: HandDetection, missing: Iterable[_Track]) -> _Track | N
 
 
 def _contradicted(track: _Track, found: HandDetection) -> _Track:
-    """A hand that seems to be back with the other side: not yet believed, but the detector looks there for the known side."""
+    """The predicted hand at the position of a detection with the other side. The probability of its side decreases."""
     known = track.detection
     probability = (1 - SIDE_RATE) * known.handedness_prob + SIDE_RATE * (1 - found.handedness_prob)
-    # The crop of `known` says in which view its side is looked for.
+    # The crop of `known` is kept, because it determines the side that the detector searches.
     return replace(track, detection=replace(known, keypoints_px=found.keypoints_px, handedness_prob=probability))
 
 
 def _holder(tracks: Sequence[_Track]) -> _Track | None:
-    """Which of the hands of one side has it."""
+    """The hand to report for one side; None if there is none."""
     if not tracks:
         return None
     holder = max(tracks, key=lambda track: (track.is_reported, track.images if track.is_reported else 0, track.support))

@@ -91,7 +91,7 @@ class Calibration:
     relative: SpreadModel  # 21 joints about the hand's centre, in camera axes, m^2
     rotation: SpreadModel  # 1: the wrist frame, rad^2
     vertices: SpreadModel  # 1 for all vertices after similarity alignment, m^2 per axis
-    location_gain: float  # of the covariance that `by_rays` computes
+    location_gain: float  # factor of the covariance that `by_rays` computes
 
     def covariances(self, spread: Spread, signs: np.ndarray) -> HandCovariances:
         """Covariances of the errors of a hand, from the spread of its hypotheses and the signs of error (4,)."""

@@ -41,9 +41,9 @@ def to_estimate(
         detection: detection of the hand.
         frame: the camera; if the camera is not calibrated, the result is relative to the wrist.
         hand: shape at average size.
-        covariances: of the errors of the hand.
+        covariances: covariances of the errors of the hand.
         location: position and size.
-        state: of the track.
+        state: state of the track.
     """
     scale = location.scale
     joints, vertices, hypotheses = _placed(hand, location, frame)

@@ -30,15 +30,15 @@ def intrinsics(info: CameraInfo, width: int, height: int, rectified: bool) -> tu
     if rectified and info.p[0] > 0:
         matrix = np.asarray(info.p, float).reshape(3, 4)[:, :3].copy()
     if not np.isfinite(matrix).all():
-        raise ConversionError(f"camera_info holds a camera matrix that is not finite: {matrix.tolist()}")
+        raise ConversionError(f"camera_info contains a camera matrix that is not finite: {matrix.tolist()}")
     if not (matrix[0, 0] > 0 and matrix[1, 1] > 0):
         return np.zeros((3, 3)), None
     x_offset, y_offset, region_width, region_height = _region(info, width, height)
     scale_x, scale_y = width / region_width, height / region_height
     if abs(scale_x / scale_y - 1) > _SHAPE_TOLERANCE:
         raise ConversionError(
-            f"image is {width}x{height} px, camera_info describes {region_width}x{region_height} px of another shape: "
-            "publish the camera_info of this image, or its roi"
+            f"image is {width}x{height} px, camera_info describes {region_width}x{region_height} px with another aspect "
+            "ratio: publish the camera_info of this image, or its roi"
         )
     matrix[0, 2] -= x_offset
     matrix[1, 2] -= y_offset
@@ -64,7 +64,7 @@ def _distortion(info: CameraInfo) -> np.ndarray | None:
     if not coefficients.any():
         return None
     if not np.isfinite(coefficients).all():
-        raise ConversionError(f"camera_info holds distortion coefficients that are not finite: {coefficients.tolist()}")
+        raise ConversionError(f"camera_info contains distortion coefficients that are not finite: {coefficients.tolist()}")
     if info.distortion_model not in ("", "plumb_bob", "rational_polynomial") or coefficients.size not in _DISTORTION_LENGTHS:
         raise ConversionError(
             f"distortion model '{info.distortion_model}' with {coefficients.size} coefficients is not supported; "

@@ -35,7 +35,7 @@ def decompress(compressed: CompressedImage) -> Image:
     data = bytes(compressed.data)
     width, height = _size_in_header(data, compressed.format)
     if not 0 < width * height <= MOST_PIXELS:
-        raise ConversionError(f"compressed image claims {width}x{height} px; allowed are up to {MOST_PIXELS} px in all")
+        raise ConversionError(f"compressed image declares {width}x{height} px; allowed are 1 to {MOST_PIXELS} px in total")
     try:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
@@ -49,7 +49,7 @@ def decompress(compressed: CompressedImage) -> Image:
 def _refuse_no_colours(format_: str) -> None:
     encoding = format_.split(";")[0].strip()
     if "compressedDepth" in format_ or encoding.startswith(_NO_COLOURS):
-        raise ConversionError(f"compressed image has the format '{format_}': this is no colour image, choose another topic")
+        raise ConversionError(f"compressed image has the format '{format_}': this is not a colour image, choose another topic")
 
 
 def _size_in_header(data: bytes, format_: str) -> tuple[int, int]:
@@ -77,7 +77,7 @@ def _size_of_jpeg(data: bytes) -> tuple[int, int]:
         place += 2 + struct.unpack(">H", data[place + 2 : place + 4])[0]
     # The end marker of a thumbnail is before the first scan.
     if size is None or data.find(_JPEG_END, place) < 0:
-        raise ConversionError(f"JPEG of {len(data)} bytes is cut off or damaged: it has no {'size' if size is None else 'end'}")
+        raise ConversionError(f"JPEG of {len(data)} bytes is cut off or damaged: {'size' if size is None else 'end'} is missing")
     return size
 
 

@@ -17,7 +17,7 @@ def depth_of_image(depth: Image, image: Image) -> np.ndarray:
     """
     if (depth.width, depth.height) != (image.width, image.height):
         raise ConversionError(
-            f"depth is {depth.width}x{depth.height} px, the image {image.width}x{image.height}: register it to the image"
+            f"depth is {depth.width}x{depth.height} px, the image {image.width}x{image.height}: register the depth to the image"
         )
     return decode_depth(depth)
 
@@ -38,7 +38,7 @@ def to_frame(image: Image, info: CameraInfo | None, depth_m: np.ndarray | None, 
     height, width = rgb.shape[:2]
     if depth_m is not None and depth_m.shape != (height, width):
         raise ConversionError(
-            f"depth is {depth_m.shape[1]}x{depth_m.shape[0]} px, the image {width}x{height}: register it to the image"
+            f"depth is {depth_m.shape[1]}x{depth_m.shape[0]} px, the image {width}x{height}: register the depth to the image"
         )
     matrix, distortion = (np.zeros((3, 3)), None) if info is None else intrinsics(info, width, height, rectified)
     return Frame(rgb, matrix, depth_m, distortion, stamp_ns(image.header) * 1e-9, image.header.frame_id)

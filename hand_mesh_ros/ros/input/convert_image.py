@@ -1,7 +1,7 @@
 """Converts sensor_msgs/Image to arrays. Handles row padding and byte order.
 
-Uses numpy and OpenCV for common encodings and cv_bridge for others. cv_bridge is only the fallback, because some distributions
-ship builds that fail to import with numpy 2.
+Uses numpy and OpenCV for common encodings and cv_bridge for others. cv_bridge is only the fallback, because the cv_bridge of some
+distributions cannot be imported with numpy 2.
 """
 
 from collections.abc import Callable
@@ -86,7 +86,7 @@ def _pixels(image: Image, dtype: str, channels: int) -> np.ndarray:
         raise ConversionError(f"step is {image.step} bytes, {image.width} px of {image.encoding} need {bytes_per_row}")
     if len(image.data) < image.step * image.height:
         raise ConversionError(
-            f"image holds {len(image.data)} bytes, {image.height} rows of {image.step} bytes need {image.step * image.height}"
+            f"image contains {len(image.data)} bytes, {image.height} rows of {image.step} bytes need {image.step * image.height}"
         )
     rows = np.frombuffer(image.data, np.uint8, image.step * image.height).reshape(image.height, image.step)
     stored = np.ascontiguousarray(rows[:, :bytes_per_row]).view(np.dtype(dtype).newbyteorder(">" if image.is_bigendian else "<"))
@@ -97,8 +97,7 @@ def _pixels(image: Image, dtype: str, channels: int) -> np.ndarray:
 def _decode_by_cv_bridge(image: Image) -> np.ndarray:
     if CvBridge is None:
         raise ConversionError(
-            f"encoding '{image.encoding}' is not decoded without cv_bridge, which is not installed; "
-            f"publish one of {', '.join(_COLOUR)}"
+            f"encoding '{image.encoding}' needs cv_bridge, which is not installed; publish one of {', '.join(_COLOUR)}"
         )
     try:
         return CvBridge().imgmsg_to_cv2(image, "rgb8")

@@ -79,8 +79,8 @@ class Inputs:
         if "image" in self._conflicts:
             return f"no image: the publisher of {topic} offers another {self._conflicts['image']}; set the parameter image_qos"
         return (
-            f"no image arrives on {topic} although it has a publisher; images larger than the sender's shared memory segment are "
-            "lost with best effort: start the driver with FASTDDS_DEFAULT_PROFILES_FILE=config/fastdds_images.xml "
+            f"no image arrives on {topic} although it has a publisher; with best effort, images larger than the publisher's "
+            "shared memory segment are lost: start the driver with FASTDDS_DEFAULT_PROFILES_FILE=config/fastdds_images.xml "
             "or set image_qos to reliable"
         )
 
@@ -89,7 +89,7 @@ class Inputs:
         if stamp := stamp_ns(image.header):
             self._intake.put_image(image, stamp)
         else:
-            self._refuse("image", "its stamp is zero; the driver must stamp its images")
+            self._refuse("image", "the stamp is zero; the driver must stamp its images")
 
     def _info_came(self, info: CameraInfo) -> None:
         self.camera_info = info
@@ -99,11 +99,11 @@ class Inputs:
         if stamp := stamp_ns(depth.header):
             self._intake.put_depth(depth, stamp)
         else:
-            self._refuse("depth", "its stamp is zero; it cannot be paired with an image")
+            self._refuse("depth", "the stamp is zero; depth without a stamp cannot be paired with an image")
 
     def _offered_another_qos(self, name: str, event: qos.QoSRequestedIncompatibleQoSInfo) -> None:
         self._conflicts[name] = qos.policy_name(event.last_policy_kind)
         self._node.get_logger().warning(
-            f"a publisher on {self.topic(name)} offers another {self._conflicts[name]} than asked ({self.reliability(name)}): "
-            "nothing will arrive from it; set the parameter image_qos"
+            f"a publisher on {self.topic(name)} offers another {self._conflicts[name]} than requested "
+            f"({self.reliability(name)}): its messages do not arrive; set the parameter image_qos"
         )

@@ -25,7 +25,7 @@ try:
 except ImportError:
     tf2_ros = None
 
-NO_TF = "tf2_msgs is not installed: run make setup, or install it with your ROS"
+NO_TF = "tf2_msgs is not installed: run make setup, or install the ROS package tf2_msgs"
 # Interval between two lookups while `wait_for` waits for a transform [s].
 _POLL_S = 0.002
 
@@ -118,7 +118,7 @@ class OwnTransforms:
             try:
                 self._buffer.insert(transform.child_frame_id, sample, stamp_ns(transform.header), is_static)
             except ValueError as error:
-                self._node.get_logger().warning(f"a transform on /tf is left out: {error}", throttle_duration_sec=10.0)
+                self._node.get_logger().warning(f"a transform on /tf is ignored: {error}", throttle_duration_sec=10.0)
 
 
 def _numbers(transform: TransformStamped) -> tuple[np.ndarray, np.ndarray]:

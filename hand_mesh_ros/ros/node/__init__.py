@@ -1,1 +1,1 @@
-"""The node `hand_mesh_node`: its lifecycle, its parameters, and the code that runs while the node is active."""
+"""The node `hand_mesh_node`: lifecycle, parameters, and the code that runs while the node is active."""

@@ -1,4 +1,4 @@
-"""The node: its lifecycle, its parameters, its diagnostics. `Perception` does the work while the node is active."""
+"""Lifecycle, parameters and diagnostics of the node. `Perception` processes the images while the node is active."""
 
 import traceback
 from collections.abc import Callable, Sequence
@@ -48,7 +48,7 @@ class HandMeshNode(LifecycleNode):
         self._health = diagnostics.Health()
         self._reach("unconfigured")
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
-        # A steady clock: missing images must be reported even while simulated time is paused.
+        # The timer uses a steady clock, so that missing images are reported even while simulated time is paused.
         self.create_timer(1.0, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def start(self) -> None:
@@ -58,7 +58,7 @@ class HandMeshNode(LifecycleNode):
 
     def close(self) -> None:
         """Stops all work and waits for the current image. Safe to call in any state."""
-        # The services stop first, so that they send no answers without a receiver.
+        # The services stop first. Later they could not send their answers.
         self._graph_services.destroy()
         self._release()
 
@@ -69,7 +69,7 @@ class HandMeshNode(LifecycleNode):
         return self._attempt(self._configure, "inactive", trouble, advice)
 
     def on_activate(self, _: LifecycleState) -> TransitionCallbackReturn:
-        """Warms up the models, creates the topics and starts to process images. A failed activation leaves nothing behind."""
+        """Warms up the models, creates the topics and starts to process images. Removes the topics if it fails."""
         advice = "correct this (restart the node to change a read-only parameter) and activate the node again"
         return self._attempt(self._activate, "active", "the node cannot be activated", advice)
 
@@ -90,7 +90,7 @@ class HandMeshNode(LifecycleNode):
         return self._attempt(self._forget, "unconfigured")
 
     def _attempt(self, step: Callable[[], None], reached: str, trouble: str = "", advice: str = "") -> TransitionCallbackReturn:
-        """Runs a transition. `trouble` and `advice` are the message for a transition with expected failures.
+        """Runs a transition. For a transition with expected failures, `trouble` and `advice` are the text of the message.
 
         The exception is logged here, because rclpy does not report exceptions of transitions.
         """
@@ -110,7 +110,7 @@ class HandMeshNode(LifecycleNode):
 
     def _reach(self, state: str) -> None:
         self._state = state
-        self._health.rest = "" if state == "active" else f"at rest: {state}"
+        self._health.rest = "" if state == "active" else f"the node is {state}"
 
     def _configure(self) -> None:
         pipeline, limits = HandMeshPipeline(self._pipeline_config), robot_outputs.load_joint_limits()
@@ -120,7 +120,7 @@ class HandMeshNode(LifecycleNode):
     def _activate(self) -> None:
         pipeline, limits = self._pipeline, self._limits
         if pipeline is None or limits is None:
-            raise RuntimeError("there are no models before `configure`")
+            raise RuntimeError("no models are loaded: configure the node first")
         try:
             # At the first activation the models are still loaded from configure.
             if not pipeline.is_loaded:
@@ -184,7 +184,7 @@ class HandMeshNode(LifecycleNode):
 
 
 def make_node() -> HandMeshNode:
-    """Returns the node: active, or waiting for a lifecycle manager, or idle with the reason in its diagnostics."""
+    """Creates and starts the node. If the start fails, the node stays idle and its diagnostics contain the reason."""
     node = HandMeshNode()
     node.start()
     return node

@@ -1,4 +1,4 @@
-"""The work of the active node: subscriptions store images, a worker thread processes them, publishers send the results."""
+"""Processes images in the active node. Subscriptions store images, a worker thread processes them, publishers send results."""
 
 import threading
 import time
@@ -27,12 +27,12 @@ from hand_mesh_ros.ros.output.tf_output import WristFrames
 from hand_mesh_ros.ros.parameters import NodeConfig
 from hand_mesh_ros.ros.stamp import stamp_ns
 
-# The first image waits this long for CameraInfo. After this time the camera counts as not calibrated [s].
+# Maximum time that the first image waits for CameraInfo. Later images without CameraInfo count as not calibrated [s].
 _CAMERA_INFO_PATIENCE_S = 1.0
 
 
 class Perception:
-    """Processes images from subscription to publication. After `destroy` the object cannot restart; create a new one."""
+    """Processes images from subscription to publication. The object cannot restart after `destroy`; create a new object."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Perception:
         Args:
             node: the node that publishes and subscribes.
             config: settings of the node.
-            pipeline: after warm-up. From now on only the worker uses the pipeline, except for its `user_scale`.
+            pipeline: pipeline after its warm-up. From now on, other threads may use only its `user_scale`.
             limits: limits of the joint angles.
             health: receives all counters, errors and warnings.
             on_answer: called in the worker after each image.
@@ -91,11 +91,11 @@ class Perception:
         self._endpoints.destroy()
 
     def why_no_image(self) -> str:
-        """The most likely reason why no image arrives."""
+        """Returns the most likely reason why no image arrives."""
         return self._inputs.why_no_image()
 
     def counters(self) -> dict[str, object]:
-        """Values for diagnostics."""
+        """Returns values for the diagnostics."""
         intake, size = self._intake, self._pipeline.user_scale.known
         return {
             "superseded by newer": intake.superseded,
@@ -139,7 +139,7 @@ class Perception:
         if is_restarted:
             self._pipeline.reset()
             self._output_frame.clear()
-            self._warn("stamps of image jumped back: all tracks are dropped")
+            self._warn("image stamps jumped back: all tracks are dropped")
         age_s = diagnostics.age_s(self._node.get_clock().now().nanoseconds, stamp_ns(image.header))
         if 0 < self._config.max_age_ms < 1e3 * age_s:
             self._health.drop_stale(f"image was {1e3 * age_s:.0f} ms old, max_age_ms is {self._config.max_age_ms:.0f}")
@@ -174,11 +174,11 @@ class Perception:
         else:
             reason = "no camera_info received" if info is None else "camera_info has an all-zero K"
             self._camera_state = f"not calibrated: {reason}"
-            self._warn(f"{reason}: hands are relative to the wrist, without position")
+            self._warn(f"{reason}: joints are relative to the wrist, the hand has no position")
         return frame
 
     def _depth_m(self, depth: Image | None, image: Image) -> np.ndarray | None:
-        """Depth in metres, or None. With unusable depth, the image is processed without depth."""
+        """Returns depth in metres, or None if depth is missing or unusable. The image is then processed without depth."""
         if depth is None:
             self._warn_of_unpaired()
             return None

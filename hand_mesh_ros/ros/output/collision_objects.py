@@ -25,18 +25,19 @@ except ImportError:
 
 # A planning scene copies each message. Ten messages a second are enough to follow a hand and leave time to plan.
 _PERIOD_S = 0.1
-# Without a published image for this long, all hands are removed: the camera is dead or there is no transform [s].
+# Without a published image for this time, all hands are removed. The camera has failed or the transform is missing [s].
 _SILENCE_S = 0.5
-# When the node is deactivated, the removals get this long to reach the planners before their publisher is destroyed [s].
+# Maximum time for the removals to reach the planners before the publisher is destroyed, when the node is deactivated [s].
 _ACK_PATIENCE_S = 0.5
-# Standard deviations of the joint position, added to the skin: contains the joint in 95 % of cases in its worst direction.
+# Margin around the skin, in standard deviations of the joint position. In the direction of the largest error, 2 standard
+# deviations contain the joint in 95 % of cases.
 K_SIGMA = 2.0
 
 
 class CollisionObjects:
     """Publishes `collision_objects`: ADD replaces the hand of the last image, REMOVE deletes a lost hand.
 
-    Predicted hands are included: a hand that is hidden for a short time is still an obstacle.
+    Predicted hands are included, because a hand that is hidden for a short time is still an obstacle.
     All hands are removed when no image is published for `_SILENCE_S`, and when the publisher is destroyed.
     """
 

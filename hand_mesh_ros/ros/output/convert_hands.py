@@ -48,7 +48,7 @@ _CLOUD_FIELDS = [
 
 
 def to_hand(estimate: HandEstimate) -> Hand:
-    """One entry of HandArray."""
+    """Returns one hand of HandArray."""
     low, high = estimate.keypoints_px.min(0), estimate.keypoints_px.max(0)
     mean = np.einsum("k,kjc->jc", estimate.weights, estimate.hypotheses_m)
     spread = np.linalg.norm(estimate.hypotheses_m - mean, axis=-1).mean() if len(estimate.weights) else np.nan
@@ -76,12 +76,12 @@ def to_hand(estimate: HandEstimate) -> Hand:
 
 
 def to_hands(estimates: Sequence[HandEstimate], header: Header, model_id: str) -> HandArray:
-    """All hands of one image; the caller adds latency and counters."""
+    """Returns all hands of one image. The caller adds latency and counters."""
     return HandArray(header=header, hands=[to_hand(estimate) for estimate in estimates], model_id=model_id)
 
 
 def to_meshes(estimates: Sequence[HandEstimate], header: Header, topology_id: str) -> HandMeshArray:
-    """The surfaces of all hands of one image."""
+    """Returns the surfaces of all hands of one image."""
     meshes = [
         HandMesh(
             id=estimate.track_id,
@@ -109,7 +109,7 @@ def to_topology(model: HandModel) -> MeshTopology:
 
 
 def to_hypotheses(estimate: HandEstimate, header: Header) -> HandHypotheses:
-    """The joint samples of one hand."""
+    """Returns the joint samples of one hand."""
     return HandHypotheses(
         header=header,
         id=estimate.track_id,
@@ -123,7 +123,7 @@ def to_hypotheses(estimate: HandEstimate, header: Header) -> HandHypotheses:
 
 
 def to_joint_cloud(estimates: Sequence[HandEstimate], header: Header) -> PointCloud2:
-    """The joints of all hypotheses of all hands; `hand` is the index in HandArray.hands."""
+    """Returns the joints of all hypotheses of all hands. The field `hand` is the index in HandArray.hands."""
     clouds = [np.zeros(0, CLOUD_POINT)]
     for index, estimate in enumerate(estimates):
         cloud = np.zeros((len(estimate.weights), N_JOINTS), CLOUD_POINT)
@@ -178,7 +178,7 @@ def to_pose(camera_from_wrist: np.ndarray, covariance: np.ndarray) -> PoseWithCo
 
 
 def upper_triangles(covariances: np.ndarray) -> np.ndarray:
-    """(..., 3, 3) to (..., 6): xx, xy, xz, yy, yz, zz."""
+    """Converts covariances, (..., 3, 3), to xx, xy, xz, yy, yz, zz, (..., 6)."""
     return covariances[..., _UPPER_TRIANGLE[0], _UPPER_TRIANGLE[1]]
 
 

@@ -43,11 +43,11 @@ class HandShapes:
         age_s = time.monotonic() - came_s
         hand = next((hand for hand in chosen if convert_hands.SIDES[hand.handedness] == request.side), None)
         if age_s > _LONGEST_AGE_S:
-            response.message = f"the last image was answered {age_s:.1f} s ago" if age_s < np.inf else "no image was answered yet"
+            response.message = f"the last image is {age_s:.1f} s old" if age_s < np.inf else "no image was processed yet"
         elif hand is None:
-            response.message = f"no hand of side {request.side} was seen in the last image"
+            response.message = f"no hand of side {request.side} is in the last image"
         elif not is_placed(hand):
-            response.message = "the camera is not calibrated: it is not known where the hand is"
+            response.message = "the camera is not calibrated: the position of the hand is unknown"
         else:
             try:
                 capsules = self._capsules_of.of(hand, request.k_sigma)

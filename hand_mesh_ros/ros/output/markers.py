@@ -30,7 +30,7 @@ class HandMarkers:
     """Builds marker arrays. Stores the displayed markers to delete the markers of lost hands."""
 
     def __init__(self, faces: np.ndarray) -> None:
-        """Takes the (F, 3) faces of a right hand."""
+        """Stores the faces, (F, 3), of a right hand."""
         self._faces = {"right": faces.ravel().tolist(), "left": mirror_faces(faces).ravel().tolist()}
         self._shown: set[tuple[str, int]] = set()
 

@@ -1,4 +1,4 @@
-"""Publishers of the results. `hands` is always published; other topics only while they have subscribers."""
+"""Publishes the results. `hands` is always published, the other topics only while they have subscribers."""
 
 import math
 import time

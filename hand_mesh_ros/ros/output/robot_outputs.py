@@ -34,7 +34,7 @@ _LIMITS_FILE = "config/joint_limits.yaml"
 
 
 class RobotOutputs:
-    """Publishers of the topics `left/..` and `right/..`."""
+    """Publishes the topics `left/..` and `right/..`."""
 
     def __init__(self, endpoints: Endpoints, model: HandModel, limits: JointLimits) -> None:
         """Creates the publishers. Published angles are within `limits`."""

@@ -1,1 +1,1 @@
-"""Services and the action beside the stream of images: requests come in, answers go out."""
+"""Services and the action of the node. Requests come in. Answers go out."""

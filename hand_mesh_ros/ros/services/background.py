@@ -12,7 +12,7 @@ from rclpy.task import Future
 
 Outcome = TypeVar("Outcome")
 
-# At most this many jobs wait for the running one. Further jobs are refused.
+# Maximum number of waiting jobs. More jobs are refused.
 _MOST_WAITING = 4
 
 
@@ -27,23 +27,23 @@ class Background:
         """Prepares the thread.
 
         Args:
-            node: its executor resumes a callback that awaits a job.
-            name: of the thread.
+            node: node whose executor resumes the callbacks that await jobs.
+            name: name of the thread.
         """
         self._node = node
         self._closing = threading.Event()
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
-        self._tasks: list[concurrent.futures.Future] = []  # that run or wait
+        self._tasks: list[concurrent.futures.Future] = []  # running or waiting
 
     def submit(self, job: Callable[[], Outcome]) -> "Future[Outcome]":
-        """The result or exception of the job, to be awaited in a callback.
+        """Starts a job. Returns a future with the result or the exception of the job. Callbacks can await this future.
 
         Raises:
             Busy: if too many jobs are waiting.
         """
         self._tasks = [task for task in self._tasks if not task.done()]
         if sum(not task.running() for task in self._tasks) >= _MOST_WAITING:
-            raise Busy(f"{_MOST_WAITING} requests wait already; ask again when one of them is answered")
+            raise Busy(f"{_MOST_WAITING} requests are already waiting; try again later")
         future: Future[Outcome] = Future()
         task = self._pool.submit(job)
         self._tasks.append(task)
@@ -54,14 +54,14 @@ class Background:
         """Ends the thread. Waiting jobs are dropped, and the result of the running job is not delivered.
 
         Args:
-            end_job: makes the running job end.
+            end_job: stops the running job.
         """
         self._closing.set()
         end_job()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _hand_over(self, future: Future, task: concurrent.futures.Future) -> None:
-        """Completes the future that a callback awaits; runs in the thread of the job."""
+        """Completes the future that a callback awaits. Runs in the thread of the job."""
         if self._closing.is_set() or task.cancelled():
             return
         try:

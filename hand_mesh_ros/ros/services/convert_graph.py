@@ -34,15 +34,17 @@ def check_request(request: GenerateHands.Request | InpaintHand.Request | Reconst
 
 
 def given_part(request: InpaintHand.Request, hand: HandModel) -> tuple[np.ndarray, np.ndarray]:
-    """Points of a right hand and which of them are given: (V, 3) and (V,) of its surface, or (21, 3) and (21,) of its joints.
+    """Returns the points of a right hand and a mask of the given points.
+
+    The shapes are (V, 3) and (V,) for the surface, or (21, 3) and (21,) for the joints.
 
     Raises:
-        ValueError: if not exactly one of the two is given, its length is not that of the hand, or a given point cannot be one.
+        ValueError: if vertices and joints are both given or both missing, if a length is wrong, or if a given point is invalid.
     """
     has_vertices, has_joints = any(request.vertices_given), any(request.joints_given)
     if has_vertices == has_joints:
         told = "both vertices and joints are given" if has_vertices else "neither a vertex nor a joint is given"
-        raise ValueError(f"{told}; set vertices_given or joints_given for a part of one of them")
+        raise ValueError(f"{told}; set either vertices_given or joints_given")
     if has_vertices:
         n_vertices = len(hand.template_m)
         for name, wanted in (("vertices", 3 * n_vertices), ("vertices_given", n_vertices)):
@@ -55,30 +57,30 @@ def given_part(request: InpaintHand.Request, hand: HandModel) -> tuple[np.ndarra
         given, points_m = np.asarray(request.joints_given, bool), np.asarray(request.joints, np.float64).reshape(N_JOINTS, 3)
         names = [f"joint {name}" for name in JOINT_NAMES]
     distance = np.linalg.norm(points_m, axis=-1)
-    wrong = np.flatnonzero(given & ~(distance <= _REACH_M))  # written with ~ so that NaN counts as wrong, too
+    wrong = np.flatnonzero(given & ~(distance <= _REACH_M))  # `~(a <= b)` is also true for NaN
     if wrong.size:
         first = wrong[0]
         raise ValueError(
             f"{names[first]} is given at {points_m[first].tolist()}, allowed are finite points within {_REACH_M} m of the wrist; "
-            "the frame is that of the wrist, the unit metres"
+            "use the wrist frame and metres"
         )
     return (mirror_in_wrist_frame(points_m) if request.side == Hand.SIDE_LEFT else points_m), given
 
 
 def to_response(response: Drawn, vertices_m: np.ndarray, side: int, hand: HandModel) -> Drawn:
-    """The response with the hands in it.
+    """Writes hands to the response and returns the response.
 
     Args:
-        response: to be filled.
+        response: response without hands.
         vertices_m: (n, V, 3) of right hands, palm frame.
-        side: Hand.SIDE_* wanted.
-        hand: whose surface it is.
+        side: requested side, Hand.SIDE_*.
+        hand: hand model of the vertices.
 
     Raises:
         ValueError: if a number is not finite.
     """
     if not np.all(np.isfinite(vertices_m)):
-        raise ValueError("the graph diffusion made numbers that are not finite; is the given part one of a hand?")
+        raise ValueError("the result of the graph diffusion contains numbers that are not finite; check the given part")
     if side == Hand.SIDE_LEFT:
         vertices_m = mirror_in_wrist_frame(vertices_m)
     response.success, response.topology_id = True, hand.digest
@@ -88,7 +90,7 @@ def to_response(response: Drawn, vertices_m: np.ndarray, side: int, hand: HandMo
 
 
 def to_reconstructed_hand(found: Reconstruction) -> ReconstructedHand:
-    """One entry of ReconstructHand's result."""
+    """Returns one hand of the result of ReconstructHand."""
     detection = found.detection
     return ReconstructedHand(
         side=SIDES[detection.handedness],

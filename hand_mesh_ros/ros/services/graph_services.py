@@ -39,17 +39,17 @@ class GraphServices:
     """
 
     def __init__(self, node: Node, rectified: bool) -> None:
-        """Offers them.
+        """Creates the services and the action.
 
         Args:
-            node: that offers them.
-            rectified: images to reconstruct from are rectified, as in `NodeConfig`.
+            node: node of the services.
+            rectified: whether images of requests are rectified, as in `NodeConfig`.
         """
         self._node, self._rectified = node, rectified
         self._given_hand: HandModel | None = None
-        self._process: GraphProcess | None = None  # while requests are answered
+        self._process: GraphProcess | None = None  # None while the node is inactive
         self._background = Background(node, "graph diffusion")
-        # While a callback awaits, its group counts as busy. The node's own group would then answer nothing else.
+        # A callback that awaits blocks the default callback group of the node. A reentrant group is not blocked.
         group = ReentrantCallbackGroup()
         node.create_service(GenerateHands, "~/generate", self._generate, callback_group=group)
         node.create_service(InpaintHand, "~/inpaint", self._inpaint, callback_group=group)
@@ -63,11 +63,11 @@ class GraphServices:
         )
 
     def activate(self, config: PipelineConfig, hand: HandModel) -> None:
-        """Answers requests from now on; the process starts and loads its models when the first one comes.
+        """Accepts requests from now on. The first request starts the process and loads the models.
 
         Args:
-            config: where the models are and how they run; `seed`, `n_hypotheses` and steps of the answer come with each request.
-            hand: the hand model in the models' folder.
+            config: settings of the models. Seed, number of hypotheses and number of steps come with each request.
+            hand: the hand model in the model folder.
         """
         self._given_hand = hand
         self._process = GraphProcess(Path(config.models_dir) if config.models_dir else default_models_dir(), config)
@@ -114,22 +114,22 @@ class GraphServices:
                 raise ValueError("the node is not active: activate it first")
             return await self._background.submit(partial(job, process))
         except Cancelled as error:
-            answer.message = str(error) if process is self._process else "the node was deactivated meanwhile: ask again"
+            answer.message = str(error) if process is self._process else "the node was deactivated before the answer: try again"
             return answer
         except (ValueError, ModelError, Busy, ProcessLost) as error:
             answer.message = str(error)
-        except Exception as error:  # the last line of defence: one request that breaks a model must not end the node
-            answer.message = f"{type(error).__name__} while working on it: {error}"
+        except Exception as error:  # a single bad request must not stop the node
+            answer.message = f"{type(error).__name__} while processing this request: {error}"
             self._node.get_logger().error(traceback.format_exc())
         self._node.get_logger().warning(f"{type(request).__name__} not answered: {answer.message}")
         return answer
 
-    # What follows runs in the background thread.
+    # The following methods run in the background thread.
 
     @property
     def _hand(self) -> HandModel:
         if self._given_hand is None:
-            raise RuntimeError("there is no hand model before `activate`")
+            raise RuntimeError("no hand model is loaded: activate the node first")
         return self._given_hand
 
     def _generated(
@@ -159,7 +159,7 @@ class GraphServices:
                 raise Cancelled("cancelled by the client")
 
         request = goal.request
-        watch()  # it may have waited for long
+        watch()  # the client may have cancelled a waiting request
         frame = to_frame(request.image, request.camera_info, None, self._rectified)
         effort = Effort(request.n, request.steps, request.seed, request.fit)
         found = process.run("reconstruct", frame, effort, report=report, watch=watch)
@@ -169,7 +169,7 @@ class GraphServices:
 
 
 def _no_report(_step: int, _steps: int) -> None:
-    """A service says nothing before its answer."""
+    """A service reports no progress."""
 
 
 def _no_watch() -> None:

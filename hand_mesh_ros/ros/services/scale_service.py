@@ -20,12 +20,12 @@ _LENGTHS = {
     CalibrateScale.Request.PALM_WIDTH: PALM_WIDTH,
 }
 _SECONDS = (1.0, 60.0)
-# With fewer images, all could have the same wrong hand shape.
+# Fewer images may all have the same error of the hand shape.
 _LEAST_IMAGES = 5
 
 
 class ScaleService:
-    """Sets the user scale of the pipeline at work. Requests are answered in the executor, images come from the worker's thread.
+    """Sets the user scale of the active pipeline. The executor's thread answers requests. The worker's thread adds images.
 
     The service exists as long as the node. rclpy raises an exception if a service is destroyed before its pending response.
     """
@@ -41,12 +41,12 @@ class ScaleService:
         node.create_service(CalibrateScale, "~/calibrate_scale", self._answer, callback_group=self._group)
 
     def serve(self, pipeline: HandMeshPipeline | None) -> None:
-        """Sets the size of this pipeline from now on; a request that waits for images of another one is answered at once."""
+        """Uses this pipeline for later requests. A request that waits for images ends at once."""
         self._pipeline = pipeline
         self._over.set_result(None)
 
     def image_answered(self) -> None:
-        """Adds the sizes that depth measured in the last image to the calibration under way. Called by the worker's thread."""
+        """Adds the sizes that depth measured in the last image to the running calibration. Called by the worker's thread."""
         # Read each attribute once. The executor's thread may end the calibration or deactivate the node at the same time.
         watch, pipeline = self._watch, self._pipeline
         if watch is not None and pipeline is not None:
@@ -62,13 +62,13 @@ class ScaleService:
             elif request.method in _LENGTHS:
                 scale = _LENGTHS[request.method].scale(pipeline.hand_model, request.length)
             else:
-                raise ValueError(f"method is {request.method}, 0 (DEPTH) to 3 (PALM_WIDTH) are known")
+                raise ValueError(f"method is {request.method}, allowed are 0 (DEPTH) to 3 (PALM_WIDTH)")
         except ValueError as error:
             response.message = str(error)
             return response
         pipeline.user_scale = UserScale(scale)
         response.success, response.scale, response.scale_rel_std = True, scale.factor, scale.rel_std
-        response.message = f"hands are {scale.factor:.3f} times the average size, known to {100 * scale.rel_std:.1f} %"
+        response.message = f"hands are {scale.factor:.3f} times the average size, standard deviation {100 * scale.rel_std:.1f} %"
         self._node.get_logger().info(f"{response.message}, by {scale.source}")
         return response
 
@@ -79,18 +79,18 @@ class ScaleService:
             ValueError: if calibration is not possible, or if depth gives too few measurements.
         """
         if not _SECONDS[0] <= seconds <= _SECONDS[1]:
-            raise ValueError(f"seconds is {seconds:g}, {_SECONDS[0]:g} to {_SECONDS[1]:g} are possible")
+            raise ValueError(f"seconds is {seconds:g}, allowed are {_SECONDS[0]:g} to {_SECONDS[1]:g}")
         if self._watch is not None:
-            raise ValueError("another calibration is under way: wait for its answer")
+            raise ValueError("another calibration is running: wait for its answer")
         self._watch, self._over = _Watch(), Future()
         over = self._over
-        # A steady clock: simulated time may stand still.
+        # The timer uses a steady clock, because simulated time may be paused.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         timer = self._node.create_timer(seconds, lambda: over.set_result(None), callback_group=self._group, clock=steady)
         try:
             await over
             if pipeline is not self._pipeline:
-                raise ValueError("the node was deactivated meanwhile: ask again")
+                raise ValueError("the node was deactivated before the answer: try again")
             return self._watch.result()
         finally:
             self._watch = None
@@ -114,7 +114,7 @@ class _Watch:
             known, used = self._scale.known, self._scale.images
             if used < _LEAST_IMAGES or known.source != "depth":
                 raise ValueError(
-                    f"in {used} of {self._images} images depth told the size of a hand, {_LEAST_IMAGES} are needed at least: "
-                    "show a hand, 0.3 to 1 m away, to a calibrated camera whose depth is registered to the image"
+                    f"depth measured the hand size in {used} of {self._images} images, at least {_LEAST_IMAGES} are needed: "
+                    "show a hand at 0.3 to 1 m from a calibrated camera whose depth is registered to the image"
                 )
             return known, used

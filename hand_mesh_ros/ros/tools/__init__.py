@@ -1,1 +1,1 @@
-"""Other executables: camera, viewer, and the processing of recorded bags."""
+"""Other executables: camera, viewer, and offline processing of bags."""

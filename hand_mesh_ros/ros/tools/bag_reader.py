@@ -1,4 +1,4 @@
-"""Images of a recorded bag (mcap or sqlite3, read through `rosbags`), each with its depth and its calibration."""
+"""Reads images from a bag (mcap or sqlite3) with `rosbags`. Adds depth and calibration to each image."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -26,25 +26,25 @@ class BagError(ValueError):
 class Recorded:
     """One image of a bag."""
 
-    recorded_ns: int  # when the bag received it
+    recorded_ns: int  # recording time of the image
     image: Image | CompressedImage
     info: CameraInfo | None  # newest at recording time; the first one for earlier images
     depth: Image | None
 
 
 class BagReader:
-    """The images of a bag in the order of recording; use as a context."""
+    """Yields the images of a bag in the order of recording. Use the reader in a `with` statement."""
 
     def __init__(self, path: Path, topics: dict[str, str], depth_slop_s: float) -> None:
         """Opens the bag.
 
         Args:
             path: folder, .mcap or .db3 file.
-            topics: names in the bag of image, camera_info and depth; empty for none.
-            depth_slop_s: largest stamp difference of an image and its depth.
+            topics: topic names in the bag for image, camera_info and depth; an empty name means "no topic".
+            depth_slop_s: largest stamp difference between an image and its depth.
 
         Raises:
-            BagError: if the bag cannot be read, a topic is missing or is of another type.
+            BagError: if the bag cannot be read, or if a topic is missing or has a wrong type.
         """
         self._path, self._slop_ns = path, int(1e9 * depth_slop_s)
         try:
@@ -83,15 +83,15 @@ class BagReader:
         held = {connection.topic: connection.msgtype for connection in self._reader.connections}
         if topic not in held:
             told = ", ".join(f"{other} ({kind})" for other, kind in sorted(held.items())) or "nothing"
-            raise BagError(f"{self._path} has no topic {topic} for {name}; it holds {told}")
+            raise BagError(f"{self._path} has no topic {topic} for {name}; the bag contains {told}")
         if _CLASSES.get(held[topic]) not in _KINDS[name]:
             wanted = " or ".join(f"sensor_msgs/msg/{kind.__name__}" for kind in _KINDS[name])
-            raise BagError(f"{topic} in {self._path} is {held[topic]}, {name} must be {wanted}")
+            raise BagError(f"{topic} in {self._path} has the type {held[topic]}, {name} must be {wanted}")
 
     def _messages(self, *names: str) -> Iterator[tuple[int, str, Any]]:
         wanted = {topic: name for topic, name in self._inputs.items() if name in names}
         connections = [connection for connection in self._reader.connections if connection.topic in wanted]
-        # Without a connection rosbags would read all of them.
+        # With an empty list, rosbags would read all connections.
         for connection, recorded_ns, raw in self._reader.messages(connections) if connections else ():
             name = wanted[connection.topic]
             yield recorded_ns, name, deserialize_message(bytes(raw), _CLASSES[connection.msgtype])

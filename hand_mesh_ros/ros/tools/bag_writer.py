@@ -1,4 +1,4 @@
-"""Results as a bag (mcap or sqlite3, written through `rosbags`) that `ros2 bag play` sends on the topics of the live node."""
+"""Writes results to a bag (mcap or sqlite3) with `rosbags`. The topics in the bag are the topics of the live node."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,10 +22,10 @@ _ENDLESS = QosTime(2147483647, 4294967295)
 
 
 class ResultBag:
-    """A new bag of `hands`, `meshes`, `hypotheses` and `topology`; use as a context."""
+    """Writes `hands`, `meshes`, `hypotheses` and `topology` to a new bag. Use the object in a `with` statement."""
 
     def __init__(self, path: Path, storage: str, namespace: str, model: HandModel, model_id: str) -> None:
-        """Makes the folder of the bag.
+        """Creates the folder of the bag.
 
         Args:
             path: folder to create; must not exist.

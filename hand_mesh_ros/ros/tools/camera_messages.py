@@ -1,4 +1,4 @@
-"""Messages that a camera sends: images, calibration and, for the synthetic camera, the truth."""
+"""Creates the messages of a camera: images, calibration, and the ground truth of the synthetic camera."""
 
 from array import array
 
@@ -16,13 +16,13 @@ from hand_mesh_ros.synthetic.camera import SyntheticView
 
 
 def to_stamp(seconds: float) -> Time:
-    """The time as a stamp."""
+    """Converts seconds to a stamp."""
     nanoseconds = round(seconds * 1e9)
     return Time(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
 
 
 def to_image(pixels: np.ndarray, encoding: str, header: Header) -> Image:
-    """Pixels, (H, W) or (H, W, C), in the type that `encoding` names."""
+    """Converts pixels, (H, W) or (H, W, C), to an image. The pixel type must match `encoding`."""
     return Image(
         header=header,
         height=pixels.shape[0],
@@ -35,7 +35,7 @@ def to_image(pixels: np.ndarray, encoding: str, header: Header) -> Image:
 
 
 def to_info(camera_matrix: np.ndarray, width: int, height: int, header: Header) -> CameraInfo:
-    """Calibration of a camera without distortion; an all-zero matrix (3, 3) means "not calibrated"."""
+    """Returns the calibration of a camera without distortion. An all-zero matrix (3, 3) means "not calibrated"."""
     matrix = camera_matrix.astype(float)
     return CameraInfo(
         header=header,
@@ -50,7 +50,7 @@ def to_info(camera_matrix: np.ndarray, width: int, height: int, header: Header) 
 
 
 def to_truth(view: SyntheticView, camera_matrix: np.ndarray, side: Side, header: Header) -> HandArray:
-    """The synthetic hand as if it were estimated without any error."""
+    """Converts the true synthetic hand to an estimate without errors."""
     none = np.zeros((N_JOINTS, 3, 3))
     keypoints_px = project(view.joints_m, camera_matrix)
     height, width = view.depth_m.shape

@@ -1,4 +1,4 @@
-"""Publishes images of a video file, a webcam or the synthetic camera, at a set rate or one after each answer."""
+"""Publishes images of a video file, a webcam or the synthetic camera, at a fixed rate or one image after each result."""
 
 import os
 import time
@@ -18,10 +18,10 @@ from hand_mesh_ros.ros import package_files, parameters, process, qos
 from hand_mesh_ros.ros.tools.camera_messages import to_image, to_info, to_stamp, to_truth
 from hand_mesh_ros.sources.image_source import Shot, SourceConfig, SourceError, open_source
 
-# Fast DDS 2, of ROS 2 up to Jazzy, reads the second name; Fast DDS 3 warns of it.
+# Fast DDS 2 (ROS 2 up to Jazzy) reads FASTRTPS_DEFAULT_PROFILES_FILE. Fast DDS 3 logs a warning for this name.
 _HAS_FAST_DDS_2 = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
 _PROFILE_VARIABLE = "FASTRTPS_DEFAULT_PROFILES_FILE" if _HAS_FAST_DDS_2 else "FASTDDS_DEFAULT_PROFILES_FILE"
-# Larger images need a larger shared memory segment than the shipped profile asks for.
+# Size of the shared memory segment in the shipped profile. The segment must hold two images.
 _SEGMENT_BYTES = 16 << 20
 # A node sends no results while it loads its models. The camera repeats the first image until the first result arrives [s].
 _START_PATIENCE_S = 120.0
@@ -32,21 +32,19 @@ _ACK_PATIENCE_S = 2.0
 
 @dataclass(frozen=True)
 class CameraConfig:
-    """Settings of `camera_node` beside those of its source.
+    """Settings of `camera_node`, in addition to the settings of its source.
 
     Raises:
-        ValueError: naming the field, its value and what is allowed.
+        ValueError: with the field, its value and the allowed values.
     """
 
-    rate_hz: float = option(30.0, "images per second; 0 for the file's or webcam's own rate", (0.0, 240.0))
-    loop: bool = option(False, "begin a video file again at its end; else the node ends with exit code 0")
-    lock_step: bool = option(False, "send the next image when `hands` answered the last one, whatever rate_hz says")
-    answer_timeout_s: float = option(2.0, "lock_step: wait this long for an answer, then report and go on [s]", (0.05, 60.0))
-    stamps: str = option(
-        "now", "stamp images with the clock, or with their time in the source plus 1 s", choices=("now", "source")
-    )
+    rate_hz: float = option(30.0, "images per second; 0: the rate of the video file or webcam", (0.0, 240.0))
+    loop: bool = option(False, "repeat a video file; false: the node ends after the file with exit code 0")
+    lock_step: bool = option(False, "send the next image after the result of the last image arrives on hands; ignores rate_hz")
+    answer_timeout_s: float = option(2.0, "lock_step: maximum wait for a result before the next image [s]", (0.05, 60.0))
+    stamps: str = option("now", "stamps of the images: current time, or time in the source plus 1 s", choices=("now", "source"))
     frame_id: str = option("camera", "frame_id of the images, an optical frame")
-    depth: bool = option(False, "synthetic: publish depth too (32FC1, metres)")
+    depth: bool = option(False, "synthetic camera: also publish depth (32FC1, metres)")
 
     def __post_init__(self) -> None:
         check(self)
@@ -59,7 +57,7 @@ class CameraNode(Node):
         """Opens the source.
 
         Raises:
-            SourceError, ValueError, rclpy.exceptions.ParameterException: for parameters that do not fit.
+            SourceError, ValueError, rclpy.exceptions.ParameterException: for invalid parameters.
         """
         super().__init__("camera_node")
         self._config = parameters.declare(self, CameraConfig)
@@ -107,7 +105,7 @@ class CameraNode(Node):
             self._publish(shot)
 
     def _next_shot(self) -> Shot | None:
-        """The next image; None when the node is ending."""
+        """Returns the next image. Returns None if the source has ended or failed."""
         try:
             shot = self._source.read()
             if shot is None and self._config.loop:
@@ -126,12 +124,12 @@ class CameraNode(Node):
         header = Header(stamp=stamp, frame_id=self._config.frame_id)
         if self._sent == 0 and 2 * shot.rgb.nbytes > _SEGMENT_BYTES:
             self.get_logger().warning(
-                f"an image takes {shot.rgb.nbytes >> 20} MiB: with best effort it is lost unless the Fast DDS profile "
-                f"{os.environ.get(_PROFILE_VARIABLE)} has a segment_size that holds two of them"
+                f"an image takes {shot.rgb.nbytes >> 20} MiB: with best effort, images are lost unless the segment_size in the "
+                f"Fast DDS profile {os.environ.get(_PROFILE_VARIABLE)} is large enough for two images"
             )
         try:
             self._send(shot, header)
-        except Exception:  # rclpy's own error is not public
+        except Exception:  # the exception class of rclpy is not public
             if self.context.ok():  # else a signal ended the node during this call
                 raise
         return stamp
@@ -157,7 +155,7 @@ class CameraNode(Node):
             if self._image.get_subscription_count() and self.count_publishers("hands"):
                 self._step()
             elif time.monotonic() - self._started_s > _START_PATIENCE_S:
-                self._end(1, f"nobody subscribed to {self._image.topic_name} and publishes hands within {_START_PATIENCE_S:g} s")
+                self._end(1, f"no hand node subscribed to {self._image.topic_name} within {_START_PATIENCE_S:g} s")
         elif self._answered == 0 and time.monotonic() - self._started_s > _START_PATIENCE_S:
             self._end(1, f"no answer to the first image, sent {self._sent} times within {_START_PATIENCE_S:g} s")
         elif self._answered == 0 and self._shot is not None and time.monotonic() - self._sent_s > _RESEND_S:

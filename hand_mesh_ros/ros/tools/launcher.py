@@ -1,9 +1,9 @@
-"""Command lines that run the package's nodes as processes, for the demo, the benchmarks and the tests."""
+"""Command lines that start the nodes of this package as processes, for the demo, the benchmarks and the tests."""
 
 import sys
 from collections.abc import Sequence
 
-# Executable: its module.
+# Module of each executable.
 MODULES = {
     "hand_mesh_node": "hand_mesh_ros.ros.node.hand_mesh_node",
     "camera_node": "hand_mesh_ros.ros.tools.camera_node",
@@ -13,5 +13,5 @@ MODULES = {
 
 
 def command(name: str, arguments: Sequence[str]) -> list[str]:
-    """Runs a node with this Python; `arguments` follow --ros-args."""
+    """Returns the command that runs a node with this Python. `arguments` come after --ros-args."""
     return [sys.executable, "-m", MODULES[name], "--ros-args", *arguments]

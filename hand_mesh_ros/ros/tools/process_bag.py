@@ -1,8 +1,8 @@
-"""Hands of a recorded bag, into a bag of results, as fast as the machine goes and without a ROS graph.
+"""Finds hands in the images of a bag and writes the results to a new bag. Runs at full speed and without other ROS nodes.
 
     ros2 run hand_mesh_ros process_bag drive.mcap results --image /camera/image_raw --camera-info /camera/camera_info
 
-Every image is answered, none is dropped for time: the numbers are those of a live node that keeps up with its camera.
+Processes every image. The results are the same as from a live node that is fast enough for its camera.
 Needs `pip install rosbags`.
 """
 
@@ -34,7 +34,7 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "rosbags":
         raise
-    raise SystemExit("process_bag reads bags through the package rosbags: pip install rosbags") from error
+    raise SystemExit("process_bag needs the package rosbags: pip install rosbags") from error
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,15 @@ class Count:
 
     answered: int = 0
     with_hands: int = 0
-    late: int = 0  # after an image with a newer stamp: left out, as in the live node
+    late: int = 0  # images after an image with a newer stamp; skipped, as in the live node
     refused: int = 0
     last_refusal: str = ""
-    depths_refused: int = 0  # their images are answered without depth
+    depths_refused: int = 0  # their images are processed without depth
     last_depth_refusal: str = ""
 
 
 def process(images: "BagReader", results: "ResultBag", pipeline: HandMeshPipeline, rectified: bool) -> Count:
-    """Answers the images of a bag.
+    """Processes the images of a bag and writes the results.
 
     Args:
         images: reader of the recorded images.
@@ -77,7 +77,7 @@ def process(images: "BagReader", results: "ResultBag", pipeline: HandMeshPipelin
         except ConversionError as error:
             count = replace(count, refused=count.refused + 1, last_refusal=str(error))
             continue
-        except Exception as error:  # as in the live node: one image that breaks a model must not end the rest
+        except Exception as error:  # a single bad image must not stop the program, as in the live node
             reason = f"{type(error).__name__}: {error}"
             count = replace(count, refused=count.refused + 1, last_refusal=reason)
             continue
@@ -97,7 +97,7 @@ def _depth_of(depth: Image | None, image: Image) -> tuple[np.ndarray | None, str
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 if every image was answered, 1 if some were refused, 2 for input that cannot be used."""
+    """Returns 0 if no image was refused, 1 if some images were refused, 2 if the input is unusable."""
     options = _parser().parse_args(arguments)
     topics = {"image": options.image, "camera_info": options.camera_info, "depth": options.depth}
     try:
@@ -109,27 +109,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BagError, ModelError, WriterError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(f"{count.answered} images answered, {count.with_hands} with hands, {count.late} late ones left out: {options.out}")
+    print(f"{count.answered} images answered, {count.with_hands} with hands, {count.late} late images skipped: {options.out}")
     if count.refused:
-        print(f"{count.refused} images refused, the last one because {count.last_refusal}", file=sys.stderr)
+        print(f"{count.refused} images refused, last reason: {count.last_refusal}", file=sys.stderr)
     if count.depths_refused:
         reason = count.last_depth_refusal
-        print(f"{count.depths_refused} depth images refused, the last one because {reason}", file=sys.stderr)
+        print(f"{count.depths_refused} depth images refused, last reason: {reason}", file=sys.stderr)
     return int(count.refused > 0)
 
 
 def _settings(assignments: Sequence[str]) -> dict[str, Any]:
-    """Fields of PipelineConfig from "name=value" texts.
+    """Converts "name=value" texts to fields of PipelineConfig.
 
     Raises:
-        ValueError: for a name or a type that does not fit.
+        ValueError: if a name is unknown or a type is wrong.
     """
     defaults = {item.name: item.default for item in fields(PipelineConfig)}
     settings = {}
     for assignment in assignments:
         name, _, text = assignment.partition("=")
         if name not in defaults:
-            raise ValueError(f"there is no setting '{name}'; there are {', '.join(defaults)}")
+            raise ValueError(f"unknown setting '{name}'; allowed are {', '.join(defaults)}")
         value, kind = yaml.safe_load(text), type(defaults[name])
         value = float(value) if kind is float and type(value) is int else value
         if type(value) is not kind:
@@ -143,13 +143,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("bag", type=Path, help="folder, .mcap or .db3 file")
     parser.add_argument("out", type=Path, help="folder of the new bag")
     parser.add_argument("--image", required=True, help="topic of the images (sensor_msgs/Image or CompressedImage)")
-    parser.add_argument("--camera-info", default="", help="topic of their calibration; without it hands have no place")
+    parser.add_argument("--camera-info", default="", help="topic of the calibration; without calibration, hands have no position")
     parser.add_argument("--depth", default="", help="topic of depth registered to the images")
-    parser.add_argument("--depth-slop-ms", type=float, default=15.0, help="largest stamp difference of an image and its depth")
-    parser.add_argument("--rectified", action="store_true", help="the images are rectified: use P and no distortion")
-    parser.add_argument("--namespace", default="/hand_mesh", help="before the topics of the results")
+    parser.add_argument("--depth-slop-ms", type=float, default=15.0, help="largest stamp difference between image and depth")
+    parser.add_argument("--rectified", action="store_true", help="the images are rectified: use P without distortion")
+    parser.add_argument("--namespace", default="/hand_mesh", help="namespace of the result topics")
     parser.add_argument("--storage", default="mcap", choices=tuple(STORAGES), help="format of the new bag")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, as a parameter of the node")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting with the name of a node parameter"
+    )
     return parser
 
 

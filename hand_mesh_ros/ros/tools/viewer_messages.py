@@ -1,4 +1,4 @@
-"""Messages of hand_mesh_node back to the record that the viewer draws."""
+"""Converts messages of hand_mesh_node to the record that the viewer draws."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from hand_mesh_ros.ros.output.convert_hands import SCALE_SOURCES, SIDES, STATES
 _SIDE_NAMES = {code: name for name, code in SIDES.items()}
 _STATE_NAMES = {code: name for name, code in STATES.items()}
 _SCALE_NAMES = {code: name for name, code in SCALE_SOURCES.items()}
-# Row-wise 3x3 indices into xx, xy, xz, yy, yz, zz.
+# Index into xx, xy, xz, yy, yz, zz for each element of a 3x3 matrix, row by row.
 _FULL = [0, 1, 2, 1, 3, 4, 2, 4, 5]
 
 
@@ -49,12 +49,12 @@ def to_estimate(hand: Hand, mesh: HandMesh | None, hypotheses: HandHypotheses | 
 
 
 def _full(upper: np.ndarray) -> np.ndarray:
-    """(21, 3, 3) of 21 upper triangles."""
+    """Converts 21 upper triangles to matrices, (21, 3, 3)."""
     return np.asarray(upper).reshape(N_JOINTS, 6)[:, _FULL].reshape(N_JOINTS, 3, 3)
 
 
 def _pose(hand: Hand) -> np.ndarray:
-    """camera_from_wrist, (4, 4)."""
+    """Returns camera_from_wrist, (4, 4)."""
     place, turn = hand.wrist.pose.position, hand.wrist.pose.orientation
     axis, w = np.array([turn.x, turn.y, turn.z]), turn.w
     cross = np.array([[0, -turn.z, turn.y], [turn.z, 0, -turn.x], [-turn.y, turn.x, 0]])

@@ -1,4 +1,4 @@
-"""Shows what travels on the topics in a browser. It draws the newest complete result at a low rate and drops the rest."""
+"""Shows images and results of the topics in a browser. Draws the newest complete result at a low rate, drops the others."""
 
 import time
 from collections import deque
@@ -21,7 +21,7 @@ from hand_mesh_ros.viewer.page import Snapshot, Viewer
 
 # Results arrive later than images because of inference. The viewer stores this number of images.
 _HISTORY = 30
-# Without results for this long the bare image is shown [s].
+# Without results for this time, the viewer shows only the image [s].
 _SILENCE_S = 1.0
 
 
@@ -30,29 +30,29 @@ class ViewerConfig:
     """Settings of `viewer`.
 
     Raises:
-        ValueError: naming the field, its value and what is allowed.
+        ValueError: with the field, its value and the allowed values.
     """
 
-    host: str = option("127.0.0.1", "address to listen on; 0.0.0.0 lets other machines look")
-    port: int = option(8080, "port of the page; the next free one if it is taken", (1, 65535))
-    max_hz: float = option(12.0, "drawings per second at most", (0.5, 60.0))
-    image_qos: str = option("sensor_data", "reliability asked of image", choices=("sensor_data", "reliable"))
+    host: str = option("127.0.0.1", "network address of the page; 0.0.0.0: other machines can open the page")
+    port: int = option(8080, "port of the page; the next free port if this port is in use", (1, 65535))
+    max_hz: float = option(12.0, "maximum number of drawings per second", (0.5, 60.0))
+    image_qos: str = option("sensor_data", "QoS reliability of the subscription to image", choices=("sensor_data", "reliable"))
 
-    rectified: bool = option(False, "image is rectified, as the parameter of hand_mesh_node")
-    mirrored_input: bool = option(False, "image is a selfie view, as the parameter of hand_mesh_node")
+    rectified: bool = option(False, "the image is rectified; same value as in hand_mesh_node")
+    mirrored_input: bool = option(False, "the image is mirrored; same value as in hand_mesh_node")
 
     def __post_init__(self) -> None:
         check(self)
 
 
 class ViewerNode(Node):
-    """Callbacks only store; a timer draws."""
+    """Callbacks only store messages. A timer draws."""
 
     def __init__(self) -> None:
         """Opens the page and subscribes.
 
         Raises:
-            ValueError, rclpy.exceptions.ParameterException: for parameters that do not fit.
+            ValueError, rclpy.exceptions.ParameterException: for invalid parameters.
         """
         super().__init__("viewer")
         self._config = parameters.declare(self, ViewerConfig)
@@ -122,7 +122,7 @@ class ViewerNode(Node):
             for hand in (hands.hands if hands else [])
         ]
         image = self._images.get(stamp_ns)
-        # Hands in another frame than their image's (output_frame) cannot be drawn into it.
+        # Hands cannot be drawn into the image if output_frame differs from the frame of the image.
         is_in_frame = hands is None or image is None or hands.header.frame_id == image.header.frame_id
         try:
             rgb, matrix, distortion = None, np.zeros((3, 3)), None
@@ -134,7 +134,7 @@ class ViewerNode(Node):
         self._viewer.show(Snapshot(rgb, matrix, distortion, estimates, self._headline, self._own_facts() | self._facts))
 
     def _newest_complete(self) -> int | None:
-        """Stamp of the newest image whose results have all arrived; of the newest image where there are no results."""
+        """Returns the stamp of the newest image with complete results. Without results, returns the stamp of the newest image."""
         if not self._arrivals_s or time.monotonic() - self._arrivals_s[-1] > _SILENCE_S:
             return next(reversed(self._images), None)
         return next((stamp_ns for stamp_ns in reversed(self._meshes) if stamp_ns in self._hands), None)
@@ -151,7 +151,7 @@ class ViewerNode(Node):
 
 
 def picture(image: Image, info: CameraInfo | None, config: ViewerConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Image (H, W, 3) that hands are drawn into, its camera matrix (3, 3) and distortion, as hand_mesh_node used them.
+    """Returns the image (H, W, 3), its camera matrix (3, 3) and its distortion, as hand_mesh_node used them.
 
     Raises:
         ConversionError: if the image or its calibration cannot be used.
@@ -178,7 +178,7 @@ def _facts(values: dict[str, str]) -> dict[str, str]:
 
 
 def _remember(kept: dict, key: object, value: object) -> None:
-    """Keeps the value and forgets the oldest ones; insertion order is arrival order, also when stamps jump back."""
+    """Stores the value and drops the oldest values. The order is the order of arrival, even if stamps jump back."""
     kept.pop(key, None)
     kept[key] = value
     while len(kept) > _HISTORY:

@@ -226,5 +226,5 @@ def test_the_longer_a_hand_is_not_seen_the_less_is_claimed(model):
 
 
 def test_a_hand_never_seen_cannot_be_predicted(model):
-    with pytest.raises(ValueError, match="hand 1 was never seen"):
+    with pytest.raises(ValueError, match="hand 1 was never detected"):
         HandSmoother(PipelineConfig()).predict(detection_of(hand_at(model)), frame_at(1.0))

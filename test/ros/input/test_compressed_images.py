@@ -84,7 +84,7 @@ def test_depth_belongs_to_compressed_images_too(graph, view, model):
         (lambda jpeg: jpeg[: len(jpeg) // 2], "jpeg", "is cut off or damaged"),
         (lambda _: b"", "jpeg", "is empty"),
         (lambda _: bytes(range(256)) * 8, "jpeg", "neither JPEG nor PNG"),
-        (lambda jpeg: jpeg, "16UC1; compressedDepth png", "this is no colour image"),
+        (lambda jpeg: jpeg, "16UC1; compressedDepth png", "this is not a colour image"),
         (
             lambda jpeg: jpeg.replace(b"\xff\xc0\x00\x11\x08\x00\xf0\x01\x40", b"\xff\xc0\x00\x11\x08\xff\xff\xff\xff"),
             "jpeg",

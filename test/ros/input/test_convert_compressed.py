@@ -122,7 +122,7 @@ def test_an_image_that_would_fill_the_memory_is_refused_before_it_is_decoded(rgb
     bomb = png_of_size(15000, 15000)
     assert len(bomb) < 1_000_000
     most_kb, started_s = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-    with pytest.raises(ConversionError, match=f"15000x15000 px; allowed are up to {MOST_PIXELS}"):
+    with pytest.raises(ConversionError, match=f"15000x15000 px; allowed are 1 to {MOST_PIXELS}"):
         decompress(message(bomb, "png"))
     place = (jpeg := file_of(rgb)).index(b"\xff\xc0")
     with pytest.raises(ConversionError, match="65535x65535"):
@@ -134,7 +134,7 @@ def test_an_image_that_would_fill_the_memory_is_refused_before_it_is_decoded(rgb
 def test_an_image_without_pixels_is_refused(rgb):
     jpeg = file_of(rgb)
     place = jpeg.index(b"\xff\xc0")
-    with pytest.raises(ConversionError, match="claims 0x0 px"):
+    with pytest.raises(ConversionError, match="declares 0x0 px"):
         decompress(message(jpeg[: place + 5] + bytes(4) + jpeg[place + 9 :]))
 
 

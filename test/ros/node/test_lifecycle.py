@@ -94,7 +94,7 @@ def test_every_state_is_in_diagnostics_and_only_an_active_node_has_topics(graph)
         ("unconfigured", DiagnosticStatus.WARN),
     ):
         manager.bring_to(state)
-        status = told(graph, "no image" if state == "active" else f"at rest: {state}", lifecycle=state)
+        status = told(graph, "no image" if state == "active" else f"the node is {state}", lifecycle=state)
         assert status, [status.message for status in graph.statuses()[-3:]]
         assert status.level == level
         expected = [state == "active"] * (len(TOPICS) + 1)
@@ -167,7 +167,7 @@ def test_a_request_at_work_is_answered_when_the_node_is_deactivated_and_its_proc
     assert not children(graph.process)
     for future in waiting:
         assert graph.wait_for(future.done, ANSWER_S), "a request is left without an answer"
-        assert "deactivated meanwhile" in future.result().message
+        assert "deactivated before the answer" in future.result().message
     assert "not active" in ask(1, 1).message
     manager.bring_to("active")
     assert ask(1, 1).success
@@ -193,7 +193,7 @@ def test_a_given_size_outlasts_a_rest_and_is_forgotten_by_cleanup(graph, view):
     graph.wait_for(lambda: False, 0.5)
     manager.bring_to("inactive")
     assert graph.wait_for(watching.done, ANSWER_S)
-    assert "deactivated meanwhile" in watching.result().message
+    assert "deactivated before the answer" in watching.result().message
     assert "not active" in ask(**by_length).message
 
     def source() -> int:
@@ -223,7 +223,7 @@ def test_a_model_that_is_put_right_can_be_configured(own_models, view):
         assert status.level == DiagnosticStatus.ERROR
         broken.write_bytes(whole)
         graph.manager.bring_to("inactive")
-        assert told(graph, "at rest: inactive")
+        assert told(graph, "the node is inactive")
         graph.manager.bring_to("active")
         graph.camera.connect(image_of(view.rgb), view.k)
 
@@ -258,7 +258,7 @@ def test_a_signal_ends_the_node_cleanly_in_every_state(state):
             graph.manager.bring_to("active")
             assert graph.manager.change("shutdown")
             assert graph.manager.state() == "finalized"
-            assert told(graph, "at rest: finalized", lifecycle="finalized")
+            assert told(graph, "the node is finalized", lifecycle="finalized")
             assert graph.wait_for(lambda: not any(has_topics(graph)), 15.0)
         else:
             graph.manager.bring_to(state)

@@ -147,7 +147,7 @@ def test_depth_of_nothing_or_of_another_size_costs_the_depth_alone(graph, view):
     nothing[1::4] = 0
     assert graph.camera.ask(image_of(view.rgb), view.k, image_of(nothing, "32FC1")).hands
     assert graph.camera.ask(image_of(view.rgb), view.k, image_of(nothing[:50], "32FC1")).hands
-    assert graph.wait_for(lambda: [s for s in graph.statuses() if "register it" in s.message], 3.0)
+    assert graph.wait_for(lambda: [s for s in graph.statuses() if "register the depth" in s.message], 3.0)
     millimetres = (1000 * view.depth_m).astype(np.uint16)
     assert graph.camera.ask(image_of(view.rgb), view.k, image_of(millimetres, "16UC1")).hands
 

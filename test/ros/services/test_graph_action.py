@@ -123,7 +123,7 @@ def test_requests_wait_for_the_one_at_work_and_too_many_are_refused(client, seen
     waiting = [client.generating.call_async(GenerateHands.Request(n=1, steps=1, seed=seed)) for seed in range(6)]
     refused = client.graph.wait_for(lambda: [future for future in waiting if future.done()], WAIT_S)
     assert refused
-    assert all("wait already" in future.result().message for future in refused)
+    assert all("already waiting" in future.result().message for future in refused)
     assert client.generate(n=0).message.startswith("n is 0"), "what cannot be done need not wait"
     client.cancel(handle)
     assert client.result(handle)[0] == GoalStatus.STATUS_CANCELED

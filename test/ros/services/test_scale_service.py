@@ -105,7 +105,7 @@ def test_a_length_gives_the_size_and_what_makes_no_sense_is_refused(model: HandM
 
         # A request that takes a minute blocks neither the images nor other requests, nor the end of the node.
         waiting = client.call_async(CalibrateScale.Request(method=DEPTH, seconds=60.0))
-        assert "under way" in ask(method=DEPTH, seconds=60.0).message
+        assert "is running" in ask(method=DEPTH, seconds=60.0).message
         graph.received["hands"].clear()
         assert graph.wait_for(lambda: len(graph.received["hands"]) >= 3, START_S), "images are not answered meanwhile"
         assert not waiting.done()

@@ -14,23 +14,23 @@ from benchmarks.reach.streams import RATE_HZ, Sight
 
 _TOP = """# Reach
 
-This page shows how small, dark or covered a hand can be for the detector to find it, how long this takes, and how often the
-detector reports a false hand. `python -m benchmarks.reach --data FOLDER --video FILE --out docs/reach.md` writes the page.
-Photographs of hands, which fill 256 px, are shrunk and put at random places into pictures without a hand, with soft borders. A
-still camera sees each picture 30 times with mild noise, at 30 Hz. Errors are mean distances of the keypoints, in root mean
-square radii of the hand. Times are processor times.
+This page shows which small, dark or covered hands the detector finds, how long this takes, and how often the detector reports a
+false hand. `python -m benchmarks.reach --data FOLDER --video FILE --out docs/reach.md` writes the page. The benchmark shrinks
+photographs of hands (256 px wide) and pastes them with soft borders at random places into pictures without a hand. A still
+camera sees each picture 30 times with mild noise, at 30 Hz. Errors are mean distances of the keypoints, relative to the radius
+(root mean square) of the hand. "Others" counts reported hands that are not the pasted hand. Times are processor times.
 
 ![found share](images/reach.png)
 
-| picture | side [px] | found in 30 | in 12 | seen after, median / 95 % [s] | error at first | later | others | longest [ms] |
+| picture | side [px] | found in 30 | in 12 images | found after, median / 95 % [s] | first error | later | others | max. [ms] |
 |---|---|---|---|---|---|---|---|---|"""
 _WORSE = """
-Photographs at full size, each alone, made worse:
+Photographs at full size with reduced quality, each as a single image:
 
 | kind | found | error | others |
 |---|---|---|---|"""
 _OTHERS = """
-Pictures without a hand, each alone and as a stream of 30 images; and a video of one hand:
+Pictures without a hand, each as a single image and as a stream of 30 images; and a video of one hand:
 
 | what | figure |
 |---|---|"""

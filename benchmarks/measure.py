@@ -55,8 +55,8 @@ ROWS = (
     ("rank correlation of weight and accuracy, root-relative", 1.0, ""),
     ("90 % coverage, articulation", 1e2, "%"),
     ("90 % coverage, absolute", 1e2, "%"),
-    ("stated error, articulation", 1e3, "mm"),
-    ("stated error, absolute", 1e3, "mm"),
+    ("estimated error, articulation", 1e3, "mm"),
+    ("estimated error, absolute", 1e3, "mm"),
     ("reprojection", 1.0, "px"),
 )
 # Rows that also have a value for missed hands.
@@ -188,8 +188,8 @@ def _covariances(estimate: HandEstimate, sample: Sample) -> dict[str, Any]:
     return {
         **{f"90 % coverage, {part}": float((level <= 0.9).mean()) for part, level in levels.items()},
         **{f"{part}_level": level.round(5).tolist() for part, level in levels.items()},
-        "stated error, articulation": _stated_error(estimate.articulation_covariance_m2),
-        "stated error, absolute": _stated_error(estimate.joint_covariance_m2),
+        "estimated error, articulation": _stated_error(estimate.articulation_covariance_m2),
+        "estimated error, absolute": _stated_error(estimate.joint_covariance_m2),
         "articulation_error_m": articulation.tolist(),
     }
 

@@ -76,7 +76,7 @@ def reliability(results: Sequence[Result], part: str, confidences: np.ndarray) -
 def uncertainty_ranking(results: Sequence[Result]) -> dict[str, float]:
     """Returns the rank correlation of the estimated and the true error, over detected hands."""
     truth = {"articulation": "PA-MPJPE aggregate", "absolute": "camera-space MPJPE aggregate"}
-    return {part: metrics.spearman(column(results, f"stated error, {part}"), column(results, truth[part])) for part in PARTS}
+    return {part: metrics.spearman(column(results, f"estimated error, {part}"), column(results, truth[part])) for part in PARTS}
 
 
 def residual_std_m(results: Sequence[Result]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The page of `benchmarks.reach`: a table for each question, and a plot."""
+"""The page of `benchmarks.reach`: tables and a plot."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +37,7 @@ Pictures without a hand, each as a single image and as a stream of 30 images; an
 
 
 def summary(sights: Sequence[Sight]) -> dict[str, float]:
-    """Figures of the pastes of one kind."""
+    """Returns the figures of the pastes of one kind."""
     after = np.array([sight.found_after for sight in sights])
     found = after > 0
     waited = after[found] if found.any() else np.array([np.nan])
@@ -54,7 +54,7 @@ def summary(sights: Sequence[Sight]) -> dict[str, float]:
 
 
 def line(row: dict[str, Any]) -> str:
-    """A row of the table of small hands."""
+    """Returns a row of the table of small hands."""
     return (
         f"| {row['width']}x{row['height']} | {row['side_px']} | {row['found']:.0%} | {row['found in 12 images']:.0%} | "
         f"{row['first sight, median [s]']:.2f} / {row['first sight, 95 % [s]']:.2f} | {row['error at first sight']:.3f} | "
@@ -63,7 +63,7 @@ def line(row: dict[str, Any]) -> str:
 
 
 def write(path: Path, figures: dict[str, Any]) -> None:
-    """Writes the tables of all figures into one page, and the plot into images/ beside it."""
+    """Writes a page with all tables to `path`, and the plot to images/ beside `path`."""
     (path.parent / "images").mkdir(exist_ok=True)
     plot(path.parent / "images/reach.png", figures["small"])
     rows = [line(row) for row in figures["small"]]
@@ -77,12 +77,12 @@ def write(path: Path, figures: dict[str, Any]) -> None:
 
 
 def plot(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Draws the found share against the size of the hand, a line for each resolution."""
+    """Draws the found share against the size of the hand, with one line per resolution."""
     figure, axis = plt.subplots(figsize=(5, 3.5), layout="constrained")
     for width, height in dict.fromkeys((row["width"], row["height"]) for row in rows):
         chosen = [row for row in rows if row["width"] == width]
         axis.plot([row["side_px"] for row in chosen], [row["found"] for row in chosen], marker=".", label=f"{width}x{height}")
-    axis.set(xlabel="photograph's side [px]", ylabel="found within 30 images", ylim=(0, 1.05))
+    axis.set(xlabel="side of the photograph [px]", ylabel="found within 30 images", ylim=(0, 1.05))
     axis.legend(frameon=False)
     figure.savefig(path, dpi=120, metadata={"Software": None})
     plt.close(figure)

@@ -26,8 +26,8 @@ ROWS = (
     ("found", 1e2, "%"),
     ("PA-MPJPE, a miss counts as the flat hand", 1e3, "mm"),
     ("below 10 mm PA-MPJPE, of all hands", 1e2, "%"),
-    ("side right", 1e2, "%"),
-    ("keypoints of the detector, of the hand's radius", 1e2, "%"),
+    ("correct side", 1e2, "%"),
+    ("keypoint error of the detector, of the hand's radius", 1e2, "%"),
     ("PA-MPJPE aggregate", 1e3, "mm"),
     ("PA-MPJPE mean of all hypotheses", 1e3, "mm"),
     ("PA-MPJPE heaviest hypothesis", 1e3, "mm"),
@@ -112,8 +112,8 @@ def measure(pipeline: HandMeshPipeline, seen: Seen) -> dict[str, Any]:
     if seen.detection is None:
         return result
     estimate = pipeline.chain.answer(seen.detection, sample.frame).estimate
-    result["side right"] = float(seen.detection.handedness == sample.side)
-    result["keypoints of the detector, of the hand's radius"] = _keypoint_error(seen.detection, sample)
+    result["correct side"] = float(seen.detection.handedness == sample.side)
+    result["keypoint error of the detector, of the hand's radius"] = _keypoint_error(seen.detection, sample)
     result |= _shape(pipeline, estimate, seen.detection, sample) | _surface(pipeline, estimate, sample)
     error = result["PA-MPJPE aggregate"]
     result |= {"PA-MPJPE, a miss counts as the flat hand": error, "below 10 mm PA-MPJPE, of all hands": float(error < _GOOD_M)}

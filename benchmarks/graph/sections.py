@@ -111,7 +111,7 @@ _FITTING = """\
 Rows without "PCA" or "cascade" are the mean of {draws} draws from noise, T = {steps}. "2D" and "image" are the conditions of the
 model. "guidance" means that guidance pulls the estimates to the keypoints. These rows and the rows of PCA start from the palm
 rotation of the cascade. All fits use the same steps (`core/graph/likeliest_hand.py`). The fits assume a keypoint noise level of
-3 % of the hand's radius. "cascade + fit" is the pipeline with its fit on. "turned and moved only" shows the gain in 2D without a
+3 % of the hand's radius. "cascade + fit" is the pipeline with its fit on. "rotated and moved only" shows the gain in 2D without a
 change of shape. Root-relative: the wrists coincide, without a correction of the size, which an image does not show. 2D error:
 mean distance to the given keypoints, in image pixels and relative to the hand's root mean square radius in the image. The last
 figure is the distance to the true joints. The settings were selected on other hands, see below.

@@ -26,8 +26,8 @@ ROWS = (
     ("found", 1e2, "%"),
     ("PA-MPJPE, a miss counts as the flat hand", 1e3, "mm"),
     ("below 10 mm PA-MPJPE, of all hands", 1e2, "%"),
-    ("side right", 1e2, "%"),
-    ("keypoints of the detector, of the hand's radius", 1e2, "%"),
+    ("correct side", 1e2, "%"),
+    ("keypoint error of the detector, of the hand's radius", 1e2, "%"),
     ("PA-MPJPE aggregate", 1e3, "mm"),
     ("PA-MPJPE mean of all hypotheses", 1e3, "mm"),
     ("PA-MPJPE heaviest hypothesis", 1e3, "mm"),
@@ -55,8 +55,8 @@ ROWS = (
     ("rank correlation of weight and accuracy, root-relative", 1.0, ""),
     ("90 % coverage, articulation", 1e2, "%"),
     ("90 % coverage, absolute", 1e2, "%"),
-    ("stated error, articulation", 1e3, "mm"),
-    ("stated error, absolute", 1e3, "mm"),
+    ("estimated error, articulation", 1e3, "mm"),
+    ("estimated error, absolute", 1e3, "mm"),
     ("reprojection", 1.0, "px"),
 )
 # Rows that also have a value for missed hands.
@@ -112,8 +112,8 @@ def measure(pipeline: HandMeshPipeline, seen: Seen) -> dict[str, Any]:
     if seen.detection is None:
         return result
     estimate = pipeline.chain.answer(seen.detection, sample.frame).estimate
-    result["side right"] = float(seen.detection.handedness == sample.side)
-    result["keypoints of the detector, of the hand's radius"] = _keypoint_error(seen.detection, sample)
+    result["correct side"] = float(seen.detection.handedness == sample.side)
+    result["keypoint error of the detector, of the hand's radius"] = _keypoint_error(seen.detection, sample)
     result |= _shape(pipeline, estimate, seen.detection, sample) | _surface(pipeline, estimate, sample)
     error = result["PA-MPJPE aggregate"]
     result |= {"PA-MPJPE, a miss counts as the flat hand": error, "below 10 mm PA-MPJPE, of all hands": float(error < _GOOD_M)}
@@ -188,8 +188,8 @@ def _covariances(estimate: HandEstimate, sample: Sample) -> dict[str, Any]:
     return {
         **{f"90 % coverage, {part}": float((level <= 0.9).mean()) for part, level in levels.items()},
         **{f"{part}_level": level.round(5).tolist() for part, level in levels.items()},
-        "stated error, articulation": _stated_error(estimate.articulation_covariance_m2),
-        "stated error, absolute": _stated_error(estimate.joint_covariance_m2),
+        "estimated error, articulation": _stated_error(estimate.articulation_covariance_m2),
+        "estimated error, absolute": _stated_error(estimate.joint_covariance_m2),
         "articulation_error_m": articulation.tolist(),
     }
 

@@ -18,11 +18,15 @@ PARTS = ("articulation", "absolute")
 VIEWS = {"palm side, below 60 deg": (0, 60), "edge-on, 60 to 120 deg": (60, 120), "back side, above 120 deg": (120, 181)}
 OCCLUSIONS = {"below 20 % of joints hidden": (0, 0.2), "20 to 40 % hidden": (0.2, 0.4), "more than 40 % hidden": (0.4, 1.01)}
 KEYPOINTS = {
-    "detector off by below 10 % of the radius": (0, 0.1),
-    "detector off by 10 to 25 %": (0.1, 0.25),
-    "detector off by more": (0.25, np.inf),
+    "detector error below 10 % of the radius": (0, 0.1),
+    "detector error 10 to 25 %": (0.1, 0.25),
+    "detector error above 25 %": (0.25, np.inf),
 }
-_GROUPED = {"palm_angle_deg": VIEWS, "hidden_share": OCCLUSIONS, "keypoints of the detector, of the hand's radius": KEYPOINTS}
+_GROUPED = {
+    "palm_angle_deg": VIEWS,
+    "hidden_share": OCCLUSIONS,
+    "keypoint error of the detector, of the hand's radius": KEYPOINTS,
+}
 
 
 def column(results: Sequence[Result], name: str) -> np.ndarray:
@@ -76,7 +80,7 @@ def reliability(results: Sequence[Result], part: str, confidences: np.ndarray) -
 def uncertainty_ranking(results: Sequence[Result]) -> dict[str, float]:
     """Returns the rank correlation of the estimated and the true error, over detected hands."""
     truth = {"articulation": "PA-MPJPE aggregate", "absolute": "camera-space MPJPE aggregate"}
-    return {part: metrics.spearman(column(results, f"stated error, {part}"), column(results, truth[part])) for part in PARTS}
+    return {part: metrics.spearman(column(results, f"estimated error, {part}"), column(results, truth[part])) for part in PARTS}
 
 
 def residual_std_m(results: Sequence[Result]) -> np.ndarray:

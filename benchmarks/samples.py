@@ -64,16 +64,16 @@ def real_samples(folder: Path) -> Iterator[Sample]:
 
 
 def synthetic_samples(count: int, seed: int, with_depth: bool = False, natural: bool = False) -> Iterator[Sample]:
-    """The test set: poses, builds, skin tones and backgrounds that are held out of training, right and left hands in turn.
+    """Yields the test set, with held-out poses, builds, skin tones and backgrounds, and right and left hands in turn.
 
     The hand sizes vary like the sizes of adult hands. A change of scale about the optical centre changes no pixel, so only the
     truth is scaled. The same seed gives the same set. A smaller `count` gives the start of the set.
 
     Args:
         count: number of hands.
-        seed: of the set.
-        with_depth: frames carry the rendered depth.
-        natural: poses and views are mostly as people hold their hands before cameras.
+        seed: seed of the set.
+        with_depth: frames have the rendered depth.
+        natural: most poses are recorded poses, and most views show the palm or the back.
     """
     # Only this function needs the renderer.
     from models_train.data.scenes import SceneMaker

@@ -1,10 +1,10 @@
-"""Moves an arm by the shifts of the wrist, from `wrist`: where the hand is counts only relative to where it was when it appeared.
+"""Moves an arm like the wrist. Input: `wrist`. Only the shift since the start of the hand counts, not its position.
 
     python examples/follow_wrist.py --ros-args -r __ns:=/hand_mesh -p side:=right -p gain:=1.0
 
-publishes `right/arm_shift`: how far the arm should be from where it was then, in metres along the axes of the camera. So
-the size of the hand, which a single camera does not know, scales the motion and never the starting point. After a silence of
-`clutch_s` the hand may have come back anywhere: the shift goes on from the last one, and the arm does not jump.
+publishes `right/arm_shift`: the shift of the arm from its start position, in metres along the axes of the camera. A single camera
+does not know the size of the hand. A wrong size scales the motion, but does not change the start position. After `clutch_s`
+without a message the hand may return at any position. The shift then continues from its last value, so the arm does not jump.
 """
 
 from contextlib import suppress
@@ -17,7 +17,7 @@ from rclpy.node import Node
 
 
 class FollowWrist(Node):
-    """From wrist poses to shifts of an arm."""
+    """Converts wrist poses to shifts of an arm."""
 
     def __init__(self) -> None:
         super().__init__("follow_wrist")
@@ -43,7 +43,7 @@ class FollowWrist(Node):
 
 
 def main() -> None:
-    """Runs until told to stop."""
+    """Runs until a signal stops the program."""
     rclpy.init()
     with suppress(KeyboardInterrupt, ExternalShutdownException):
         rclpy.spin(FollowWrist())

@@ -1,9 +1,9 @@
-"""Opens and closes a gripper as thumb and index finger do, from `grasp`; what is uncertain does not move it.
+"""Opens and closes a gripper like thumb and index finger. Input: `grasp`. Uncertain changes do not move the gripper.
 
     python examples/pinch.py --ros-args -r __ns:=/hand_mesh -p side:=right
 
-publishes `right/gripper_opening` in 0 (closed) .. 1. The opening follows the aperture; it stays where it is while the change is
-smaller than its uncertainty, and while the hand is not seen.
+publishes `right/gripper_opening` in 0 (closed) .. 1. The opening follows the aperture. The opening stays the same if the change
+of the aperture is smaller than its uncertainty, or if the node does not see the hand.
 """
 
 from contextlib import suppress
@@ -16,12 +16,12 @@ from std_msgs.msg import Float64
 
 from hand_mesh_ros.msg import GraspCues
 
-# Tips that touch and a hand wide open: the detector's tips lie in the flesh, so they never quite meet [m].
+# Aperture of touching tips and of an open hand [m]. The detector's tips are inside the fingers, so touching tips are not at 0.
 CLOSED_M, OPEN_M = 0.015, 0.09
 
 
 class Pinch(Node):
-    """From grasp cues to the opening of a gripper."""
+    """Converts grasp cues to the opening of a gripper."""
 
     def __init__(self) -> None:
         super().__init__("pinch")
@@ -44,7 +44,7 @@ class Pinch(Node):
 
 
 def main() -> None:
-    """Runs until told to stop."""
+    """Runs until a signal stops the program."""
     rclpy.init()
     with suppress(KeyboardInterrupt, ExternalShutdownException):
         rclpy.spin(Pinch())

@@ -1,10 +1,10 @@
-"""Moves a robot hand like the human's: `joints_operator` through dex-retargeting to the robot's joint angles.
+"""Moves a robot hand like the human hand. Input: `joints_operator`. dex-retargeting computes the joint angles of the robot.
 
-    pip install dex-retargeting six torch      # six: dex-retargeting 0.5.0 needs it and does not say so
+    pip install dex-retargeting six torch      # dex-retargeting 0.5.0 needs six, but does not declare this
     python examples/retarget.py --ros-args -r __ns:=/hand_mesh -p side:=right
 
-publishes `right/robot_joint_states` for the small robot of robot_hand.py. For a robot of yours give `urdf`, and the links in the
-order of FINGERTIPS. While the hand is not seen nothing is published: the robot keeps its pose.
+publishes `right/robot_joint_states` for the small robot of robot_hand.py. For another robot set `urdf`, `palm`, and `tips` in the
+order of FINGERTIPS. If the node does not see the hand, this program publishes nothing, and the robot keeps its pose.
 """
 
 import tempfile
@@ -27,12 +27,12 @@ FINGERTIPS = (4, 8, 12, 16)
 
 
 def make_retargeting(urdf: Path, palm: str, tips: list[str], scale: float) -> SeqRetargeting:
-    """The optimiser that brings each robot tip, seen from the palm, to where the human's is, seen from the wrist.
+    """Returns the optimiser. Each robot tip gets the same offset from the palm as the human tip has from the wrist.
 
     Args:
-        urdf: of the robot; its palm link has operator axes.
-        palm: link that stands for the wrist.
-        tips: links that stand for `FINGERTIPS`.
+        urdf: file of the robot; its palm link has operator axes.
+        palm: link for the wrist.
+        tips: links for `FINGERTIPS`.
         scale: size of the robot relative to a human hand.
     """
     config = RetargetingConfig(
@@ -42,14 +42,14 @@ def make_retargeting(urdf: Path, palm: str, tips: list[str], scale: float) -> Se
         target_task_link_names=tips,
         target_link_human_indices=np.array([[WRIST] * len(tips), FINGERTIPS[: len(tips)]]),
         scaling_factor=scale,
-        # hand_mesh_node has filtered the joints already: a second filter would only add lag.
+        # hand_mesh_node already filters the joints. A second filter would only add lag.
         low_pass_alpha=1.0,
     )
     return config.build()
 
 
 class Retarget(Node):
-    """From human joints to robot joints."""
+    """Converts human joints to robot joints."""
 
     def __init__(self) -> None:
         super().__init__("retarget")
@@ -76,7 +76,7 @@ class Retarget(Node):
 
 
 def main() -> None:
-    """Runs until told to stop."""
+    """Runs until a signal stops the program."""
     rclpy.init()
     with suppress(KeyboardInterrupt, ExternalShutdownException):
         rclpy.spin(Retarget())

@@ -44,7 +44,7 @@ def test_an_estimate_has_no_error_against_itself(pipeline, images):
     figures = measure(pipeline, replace(seen, sample=itself))
     for name in ("PA-MPJPE aggregate", "PA-MPVPE aggregate", "root-relative MPJPE aggregate", "camera-space MPJPE aggregate"):
         assert figures[name] == pytest.approx(0, abs=1e-6), name
-    for name in ("found", "side right", "below 10 mm PA-MPJPE, of all hands", "F@5 mm", "F@15 mm"):
+    for name in ("found", "correct side", "below 10 mm PA-MPJPE, of all hands", "F@5 mm", "F@15 mm"):
         assert figures[name] == 1.0, name
     assert figures["AUC of joints, 0 to 50 mm, aligned"] > 0.98
     for part in report.PARTS:

@@ -5,10 +5,10 @@
     python -m benchmarks.accuracy --synthetic --natural --count 500
 
 `--data` names a folder with images/ and annotations.npz: image (N,) file names, camera_matrix (N, 3, 3), joints_m (N, 21, 3) in
-the camera's optical frame, handedness (N,). Its images are padded by 64 reflected pixels, since hands fill them to the border.
-`--synthetic` renders the test set: hands, both sides in turn, whose poses, builds, skin tones and backgrounds are held out of
-training; its images are not padded, and its truth includes the surface. With `--natural` most poses are recorded ones, and most
-views show the palm or the back. `--flip` mirrors every image, camera and truth.
+the camera's optical frame, handedness (N,). The hands fill these images, so the benchmark adds a border of 64 reflected pixels.
+`--synthetic` renders the test set, with right and left hands in turn. Its poses, builds, skin tones and backgrounds are held out
+from training. These images have no border, and the truth includes the surface. With `--natural` most poses are recorded poses,
+and most views show the palm or the back. `--flip` mirrors every image, camera and truth.
 
 The detector gets no hint about the hand's position. Figures are means over the hands that the detector found; two rows also count
 the missed hands. Intervals are 95 % bootstrap intervals over images. Images of one recording are similar, so judge gains by
@@ -36,17 +36,17 @@ def main() -> None:
     source.add_argument("--data", type=Path, help="folder with images/ and annotations.npz")
     source.add_argument("--synthetic", action="store_true", help="the rendered test set")
     parser.add_argument("--count", type=int, default=TEST_COUNT, help="number of rendered hands")
-    parser.add_argument("--seed", type=int, default=TEST_SEED, help="of the rendered hands")
-    parser.add_argument("--depth", action="store_true", help="give the rendered depth to the pipeline too")
-    parser.add_argument("--natural", action="store_true", help="render hands as people hold them before cameras")
+    parser.add_argument("--seed", type=int, default=TEST_SEED, help="seed of the rendered hands")
+    parser.add_argument("--depth", action="store_true", help="also give the rendered depth to the pipeline")
+    parser.add_argument("--natural", action="store_true", help="natural poses and views of rendered hands")
     parser.add_argument("--flip", action="store_true", help="mirror the images")
-    parser.add_argument("--models", default="", help="folder of the model files; the shipped ones if not given")
+    parser.add_argument("--models", default="", help="folder of the model files; default: the shipped models")
     parser.add_argument("--hypotheses", type=int, default=8)
     parser.add_argument("--steps", type=int, default=4, help="denoising steps of the joints")
-    parser.add_argument("--json", type=Path, help="write the figures of every image here")
+    parser.add_argument("--json", type=Path, help="file for the figures of every image")
     args = parser.parse_args()
     if (args.depth or args.natural) and not args.synthetic:
-        parser.error("--depth and --natural go with --synthetic")
+        parser.error("--depth and --natural need --synthetic")
     pipeline = HandMeshPipeline.default(n_hypotheses=args.hypotheses, joint_steps=args.steps, models_dir=args.models)
     drawn = (args.count, args.seed, args.depth, args.natural)
     samples = synthetic_samples(*drawn) if args.synthetic else real_samples(args.data)

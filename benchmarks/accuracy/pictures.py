@@ -36,11 +36,11 @@ def reliability(path: Path, found: Mapping[str, Sequence[Result]]) -> None:
     """
     figure, axes = plt.subplots(1, len(report.PARTS), figsize=(9, 4.4), sharey=True, layout="constrained")
     for axis, part in zip(axes, report.PARTS):
-        axis.plot([0, 1], [0, 1], color="0.6", linewidth=1, label="honest")
-        axis.plot([0.9, 0.9], _HONEST, color="0.6", linewidth=5, solid_capstyle="butt", label="aim at 90 %")
+        axis.plot([0, 1], [0, 1], color="0.6", linewidth=1, label="calibrated")
+        axis.plot([0.9, 0.9], _HONEST, color="0.6", linewidth=5, solid_capstyle="butt", label="target at 90 %")
         for source, results in found.items():
             axis.plot(_CONFIDENCES, report.reliability(results, part, _CONFIDENCES), label=f"{source}, {len(results)} hands")
-        axis.set(title=part, xlabel="stated confidence", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        axis.set(title=part, xlabel="confidence", xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes[0].set_ylabel("share of errors inside")
     axes[0].legend(loc="upper left", frameon=False)
     _save(figure, path)

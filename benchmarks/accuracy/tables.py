@@ -87,7 +87,7 @@ def write(out: Path, sources: Sources, pipeline: HandMeshPipeline, sweep_count: 
     sections = [
         introduction(pipeline, sources) + "\n![The first detected hands of the test set](images/test_set.jpg)\n",
         "## Overall\n\n" + overall(results),
-        "## By view, occlusion and what the detector gave\n\n" + by_group(results),
+        "## By view, occlusion and detector error\n\n" + by_group(results),
         best_of(swept, sweep_count),
         *switched(pipeline.config, sources, results),
         uncertainty(found),

@@ -27,7 +27,7 @@ from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.place.user_size import PRIOR, USER_REL_STD, Scale
 
 DISTANCES_M = (0.3, 0.5, 0.7, 1.0)
-# Seed 1 served to select the settings.
+# Seed 1 was used to select the settings, so the test uses another seed.
 TEST_SEED, TEST_COUNT, TEST_USERS = 2, 100, 10
 # Known size in each row of the first table: factor on the true size, or None if unknown. Only "depth" has depth.
 _CONDITIONS = {"depth": None, "exact size": 1.0, "average size": None, "size 5 % wrong": 1.05}
@@ -43,8 +43,8 @@ The gestures and builds are held out from training. A quarter of the images has 
 
 {sensor}
 The detector gets no hint. `benchmarks.measure` defines a found hand. The pipeline processes each image alone, without tracking
-and without a converged size. Inside: share of errors inside the estimated 90 % ellipsoid. Stated: estimated standard deviation
-of the size. Keypoints apart: relative error of the distances between the detector's keypoints. If these distances are 4 % too
+and without a converged size. Inside: share of errors inside the estimated 90 % ellipsoid. Estimated: estimated standard deviation
+of the size. Keypoint distances: relative error of the distances between the detector's keypoints. If these distances are 4 % too
 small, a hand of known size appears 4 % too far away.
 """
 

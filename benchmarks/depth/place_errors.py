@@ -13,7 +13,7 @@ from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import HandEstimate
 
 PLACE = ("wrist, median [mm]", "wrist, 90 % [mm]", "joints, mean [mm]", "wrist inside [%]", "joints inside [%]")
-SIZE = ("size error, median [%]", "stated [%]", "keypoints apart, median [%]")
+SIZE = ("size error, median [%]", "estimated [%]", "keypoint distances, median [%]")
 _CHI2_90 = 6.251  # of three dimensions
 
 

@@ -42,7 +42,7 @@ class Shot:
 
 
 class RgbdScenes:
-    """Draws shots of raised hands. The palm or the back faces the camera within about 60 degrees, in any gesture."""
+    """Draws shots of raised hands in any gesture. The palm or the back faces the camera within about 60 degrees."""
 
     def __init__(self, seed: int, n_looks: int = 12) -> None:
         """Prepares skins and rooms. The same seed gives the same shots."""

@@ -21,7 +21,7 @@ TIMES_S = (0.0, 0.5, 1.0, 2.0, 5.0, 9.9)
 _NORMAL_90 = 1.645
 
 _SEQUENCES = """\
-## How the size of a user settles
+## Convergence of the size of a user
 
 {users} users with different hand sizes and proportions move a hand before the camera for {seconds:g} s at {rate} images per
 second (the motion of `apps.synthetic`). Afterwards the depth ends, and the pipeline keeps the size.
@@ -90,13 +90,13 @@ def settling(users: Sequence[Settling]) -> str:
                 f"{100 * inside.mean():.0f}",
             ]
         )
-    sizes = table(["after [s]", "size error, median [%]", "stated [%]", "inside 90 % [%]"], rows)
+    sizes = table(["after [s]", "size error, median [%]", "estimated [%]", "inside 90 % [%]"], rows)
     places = [
         [title, str(len(errors)), *cells(errors)[: len(PLACE)]]
         for title, errors in (
             ("with depth", [error for user in users for error in user.with_depth]),
-            ("depth has ended", [error for user in users for error in user.afterwards]),
-            ("the same images, never any depth", [error for user in users for error in user.never]),
+            ("after the end of the depth", [error for user in users for error in user.afterwards]),
+            ("the same images, never with depth", [error for user in users for error in user.never]),
         )
     ]
     text = _SEQUENCES.format(users=len(users), seconds=_WITH_DEPTH_S, rate=_RATE_HZ)

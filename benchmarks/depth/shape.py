@@ -1,9 +1,9 @@
-"""What depth does to the shape of hands: the same hands placed by depth alone, and bent by it too.
+"""Measures how the fit to depth changes the shape of hands. Depth gives the same hands only their position, or also their shape.
 
     python -m benchmarks.depth.shape --seed 202 --count 320
 
-The images are those of `benchmarks.depth.rgbd`, at 0.3 to 1 m in turn. Differences are paired; their intervals hold 95 % of 2000
-bootstrap samples. The settings of the fit were chosen on seeds 101 and 102.
+The images come from `benchmarks.depth.rgbd`, at alternating distances of 0.3 to 1 m. Differences are paired. Their intervals
+contain 95 % of 2000 bootstrap samples. The settings of the fit were selected with the seeds 101 and 102.
 """
 
 import argparse
@@ -37,13 +37,13 @@ def main() -> None:
 
 
 def report(pipeline: HandMeshPipeline, seed: int, count: int) -> str:
-    """Figures of the hands that were found, in Markdown."""
+    """Returns the figures of the detected hands in Markdown."""
     scenes, rows = RgbdScenes(seed), []
     for index in range(count):
         shot = scenes.shot(DISTANCES_M[index % len(DISTANCES_M)])
         (seen,) = look(pipeline.detector, [shot.sample])
         if seen.detection is not None:
-            # No limit of the time, so that the figures do not depend on the machine.
+            # Without a time limit the figures do not depend on the machine.
             settings = (replace(pipeline.config, depth_fit=fit, depth_fit_ms=0.0) for fit in (False, True))
             rows.append((shot, [_answer(pipeline, each, shot, seen.detection) for each in settings]))
     groups = {"all": rows, "nothing in front": [row for row in rows if not row[0].has_object]}
@@ -56,7 +56,7 @@ def report(pipeline: HandMeshPipeline, seed: int, count: int) -> str:
         if chosen
         for line in _lines(np.array([figures for _, figures in chosen]))
     ]
-    return table(["hands", "figure", "placed", "bent", "difference", "from", "to"], cells) + "\n"
+    return table(["hands", "figure", "position only", "position and shape", "difference", "from", "to"], cells) + "\n"
 
 
 def _answer(pipeline: HandMeshPipeline, settings: PipelineConfig, shot: Shot, detection: HandDetection) -> list[float]:
@@ -65,7 +65,7 @@ def _answer(pipeline: HandMeshPipeline, settings: PipelineConfig, shot: Shot, de
 
 
 def figures_of(estimate: HandEstimate, shot: Shot) -> list[float]:
-    """The `FIGURES` of one hand."""
+    """Returns the `FIGURES` of one hand."""
     truth_m, surface_m = shot.sample.joints_m, shot.sample.vertices_m
     error = metrics.point_errors(estimate.joints_m, truth_m)
     aligned = metrics.procrustes(estimate.vertices_m, surface_m)
@@ -85,7 +85,7 @@ def figures_of(estimate: HandEstimate, shot: Shot) -> list[float]:
 
 
 def _lines(figures: np.ndarray) -> Sequence[list[str]]:
-    """Of (n, 2, figures): means of both, and the paired difference with its interval."""
+    """Returns the means before and after the fit, and the paired difference with its interval, from figures (n, 2, figures)."""
     before, after = figures.mean(0)
     apart = figures[:, 1] - figures[:, 0]
     chosen = np.random.default_rng(0).integers(0, len(apart), (_SAMPLES, len(apart)))

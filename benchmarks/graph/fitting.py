@@ -126,7 +126,7 @@ def methods(models_dir: Path, model: GraphDiffusion, kind: str, name: str = "") 
 def baselines(hand: HandModel, pca: Mapping[str, PcaHands]) -> dict[str, Method]:
     """Returns the rows that need no graph diffusion."""
     rows = {f"PCA optimisation, {title}": partial(pca_optimised, hand, space) for title, space in pca.items()}
-    return {**rows, "cascade": cascade, "cascade, turned and moved only": partial(cascade_moved, hand)}
+    return {**rows, "cascade": cascade, "cascade, rotated and moved only": partial(cascade_moved, hand)}
 
 
 def measured(views: Sequence[View], kind: str, rows: Mapping[str, Method]) -> Results:

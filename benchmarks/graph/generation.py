@@ -29,7 +29,7 @@ _HEADER = (
     "APD vertices [mm]",
     "self-intersecting faces [%]",
     "to the nearest real hand [mm]",
-    "real hands to it [mm]",
+    "from real hands [mm]",
 )
 
 # (n, seed) -> meshes (n, V, 3) in the palm frame.

@@ -71,9 +71,9 @@ _GENERATION = """\
 {n} generated hands; mean and standard deviation over {seeds} seeds. APD: mean distance of corresponding points over all pairs of
 hands, in the palm frame, relative to the wrist. Self-intersecting: share of faces that intersect a face without a common vertex
 (`benchmarks/self_intersection.py`). To the nearest real hand: mean joint distance to the nearest of {training} training hands.
-Real hands to it: mean joint distance from other hands of the training distribution to the nearest generated hand. This distance
-is large if the method never generates some hands. High diversity alone is not good: the best row is the nearest to the row of
-the real hands.
+From real hands: mean joint distance from other hands of the training distribution to the nearest generated hand. This distance
+is large if the method never generates some hands. High diversity alone is not good: the best row is the most similar to the row
+of the real hands.
 
 {table}
 Generated hands with T = {steps}; faces that intersect others are red:
@@ -111,10 +111,10 @@ _FITTING = """\
 Rows without "PCA" or "cascade" are the mean of {draws} draws from noise, T = {steps}. "2D" and "image" are the conditions of the
 model. "guidance" means that guidance pulls the estimates to the keypoints. These rows and the rows of PCA start from the palm
 rotation of the cascade. All fits use the same steps (`core/graph/likeliest_hand.py`). The fits assume a keypoint noise level of
-3 % of the hand's radius. "cascade + fit" is the pipeline with its fit on. "turned and moved only" shows the gain in 2D without a
-change of shape. Root-relative: the wrists coincide, at the true size. An image does not show the true size. 2D error: mean
-distance to the given keypoints, in image pixels and relative to the hand's root mean square radius in the image; the last figure
-is the distance to the true joints. Other hands served to select the settings, see below.
+3 % of the hand's radius. "cascade + fit" is the pipeline with its fit on. "rotated and moved only" shows the gain in 2D without a
+change of shape. Root-relative: the wrists coincide, without a correction of the size, which an image does not show. 2D error:
+mean distance to the given keypoints, in image pixels and relative to the hand's root mean square radius in the image. The last
+figure is the distance to the true joints. The settings were selected on other hands, see below.
 """
 _KIND = """\
 ### {title}
@@ -127,9 +127,9 @@ _SETTINGS = """\
 ## Settings of the fit
 
 {views} rendered hands from the training distribution, but not from the training set. The prior of the fit has three standard
-deviations: `fit_pull_mm` for vertices that move with the whole hand, `fit_local_mm` for vertices that move about one joint, and
-`fit_turn_deg` for the rotation. The mesh gets the noise `fit_noise` and `fit_steps` steps. Order in the table: pull / local /
-turn / noise / steps. `python -m benchmarks.graph.sweep` tries more settings.
+deviations: `fit_pull_mm` for vertices that move with the whole hand, `fit_local_mm` for vertices that move around one joint, and
+`fit_turn_deg` for the rotation. The fit adds the noise `fit_noise` to the mesh and makes `fit_steps` steps. Order in the table:
+pull / local / turn / noise / steps. `python -m benchmarks.graph.sweep` tries more settings.
 """
 _TIMINGS = "## Time\n\nOn one thread, n hands in one batch.\n\n{table}"
 

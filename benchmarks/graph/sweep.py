@@ -104,7 +104,7 @@ def sweep_table(results: Results) -> str:
         _, low, high = metrics.paired_bootstrap(*(1e3 * column(each, names[0]) for each in (images, before)))
         left = [column(images, name).mean() / column(before, name).mean() for name in ("2D error", "2D error to the truth")]
         rows.append([title, *cells, f"[{low:+.2f}, {high:+.2f}]", *(f"{100 * share - 100:+.0f}" for share in left)])
-    change = ["change of PA-MPVPE [mm]", "of 2D error [%]", "of that to the truth [%]"]
+    change = ["change of PA-MPVPE [mm]", "of 2D error [%]", "of 2D error to the truth [%]"]
     return table(["pull / local [mm] / turn [deg] / noise / steps", *(f"{name} [mm]" for name in names), *change], rows)
 
 

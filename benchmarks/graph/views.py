@@ -62,7 +62,7 @@ FIGURES = (
     ("root-relative MPVPE", 1e3, "mm"),
     ("root-relative MPJPE", 1e3, "mm"),
     ("2D error", 1.0, "px"),
-    ("2D error of the radius", 1e2, "%"),
+    ("2D error relative to the radius", 1e2, "%"),
     ("2D error to the truth", 1e2, "%"),
 )
 
@@ -122,7 +122,7 @@ def judge(view: View, answer: Answer, given: Keypoints) -> Figures:
     seen = answer.joints_m[:, :2] / answer.joints_m[:, 2:]
     apart = float(metrics.point_errors(seen, given.rays).mean())
     radius = ray_extent(view.true_2d.rays)
-    figures["2D error"], figures["2D error of the radius"] = apart * view.px_per_ray, apart / radius
+    figures["2D error"], figures["2D error relative to the radius"] = apart * view.px_per_ray, apart / radius
     figures["2D error to the truth"] = float(metrics.point_errors(seen, view.true_2d.rays).mean()) / radius
     return figures
 

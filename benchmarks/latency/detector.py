@@ -52,7 +52,7 @@ def report_images(folder: Path, mediapipe_python: Path | None, threads: int) -> 
     sides = [found[0].handedness == side for found, side in zip(hands, truth["handedness"]) if found]
     say(f"{folder.name}: {len(paths)} images, padded by {PAD_PX} px")
     say(f"  found {sum(map(bool, hands))}, more than one hand in {sum(len(found) > 1 for found in hands)}")
-    say(f"  right side {np.mean(sides):.1%} of the found hands")
+    say(f"  correct side {np.mean(sides):.1%} of the found hands")
     say(f"  to ground truth: {spread(distances(ours_px, expected_px))} px")
     if mediapipe_python:
         theirs = run_mediapipe(mediapipe_python, "--images", *paths, "--pad", PAD_PX)

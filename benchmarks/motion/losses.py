@@ -26,7 +26,7 @@ _HEADER = (
     "inside [%]",
 )
 _SECTION = """\
-## A hand that is not seen for a moment
+## Short losses of the hand
 
 Grey images replace the last {lost} of every {period} images. `predict_ms` is {predict:g} here instead of {default:g}, to show the
 growth of the errors. Held: a robot gets no new pose and keeps the last pose. Errors are medians in millimetres. The reference is

@@ -1,1 +1,1 @@
-"""How small, dark or covered a hand may be and still be found, how soon, and what is taken for a hand that is none."""
+"""Measures which small, dark or covered hands the detector finds, how fast, and false hands. Output: docs/reach.md."""

@@ -1,8 +1,8 @@
-"""The command line: measures, prints, and writes docs/reach.md and its plot.
+"""Measures how the detector finds small, dark or covered hands; writes docs/reach.md and its plot.
 
     python -m benchmarks.reach --data ../shared/data/real_dev [--video hand.mp4] [--every 3] [--out docs/reach.md]
 
-Pictures without hands come from what is installed; `pip install --no-deps scikit-image scikit-learn` brings most of them.
+The pictures without hands come from installed packages. `pip install --no-deps scikit-image scikit-learn` installs most pictures.
 """
 
 import argparse
@@ -31,14 +31,14 @@ def main() -> None:
     """Command line: see the module docstring."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with images/ and annotations.npz")
-    parser.add_argument("--video", type=Path, help="of one hand that is always in view")
-    parser.add_argument("--every", type=int, default=1, help="use every so manieth photograph")
-    parser.add_argument("--out", type=Path, help="write the page here, and the plot into images/ beside it")
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--video", type=Path, help="video of one hand that is always in view")
+    parser.add_argument("--every", type=int, default=1, help="use every n-th photograph")
+    parser.add_argument("--out", type=Path, help="file for the page; the plot goes to images/ beside this file")
+    parser.add_argument("--json", type=Path, help="file for the figures")
     args = parser.parse_args()
     config = PipelineConfig()
     detector = HandDetector(default_models_dir(), config)
-    # What else runs on this machine takes none of the time of a plan.
+    # With processor time, other programs on this machine do not use up the time limit of a plan.
     detector.clock = time.thread_time
     cutouts = pastes.cutouts(args.data)[:: args.every]
     figures: dict[str, Any] = {"free": free(detector, config)}
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def small(detector: HandDetector, config: PipelineConfig, cutouts: list[pastes.Cutout]) -> list[dict[str, Any]]:
-    """Shrunk hands in pictures, by size and resolution."""
+    """Returns the figures of shrunk hands in pictures, by size and resolution."""
     backgrounds = [picture for _, picture in pictures.hand_free()]
     rows = []
     for size in RESOLUTIONS:
@@ -73,7 +73,7 @@ def small(detector: HandDetector, config: PipelineConfig, cutouts: list[pastes.C
 
 
 def worse(detector: HandDetector, cutouts: list[pastes.Cutout]) -> dict[str, dict[str, float]]:
-    """Photographs as they are and made worse, each alone: found share, keypoint error, hands beside the one."""
+    """Returns found share, keypoint error and false hands in single photographs, original and with reduced quality."""
     figures = {}
     rng = np.random.default_rng(3)
     for name in (*pastes.WORSE, "half covered"):
@@ -92,7 +92,7 @@ def worse(detector: HandDetector, cutouts: list[pastes.Cutout]) -> dict[str, dic
 
 
 def free(detector: HandDetector, config: PipelineConfig) -> dict[str, float]:
-    """Pictures without hands, alone and as streams of a still camera: false hands, time of an image."""
+    """Returns false hands and the time per image in pictures without hands, as single images and as streams of a still camera."""
     alone, in_streams, took_ms, per_picture = 0, 0, [], []
     for name, picture in pictures.hand_free():
         picture = pictures.fitted(picture, (640, 480), np.random.default_rng(len(name)))
@@ -116,7 +116,7 @@ def free(detector: HandDetector, config: PipelineConfig) -> dict[str, float]:
 
 
 def video(detector: HandDetector, config: PipelineConfig, path: Path) -> dict[str, float]:
-    """A video of one hand: images with exactly one, time of an image."""
+    """Returns the number of images with exactly one hand, and the time per image, in a video of one hand."""
     stream, counts, took_ms, names = Stream(detector, config), [], [], set()
     for rgb in read_video(path):
         hands = stream.step(rgb)
@@ -134,7 +134,7 @@ def video(detector: HandDetector, config: PipelineConfig, path: Path) -> dict[st
 
 
 def say(line: str) -> None:
-    """One line on the standard output, at once."""
+    """Prints one line without a delay."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

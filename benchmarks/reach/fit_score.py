@@ -1,10 +1,11 @@
-"""Fits the weights of `core.detect.verify`: the probability that something is a hand.
+"""Fits the weights of `core.detect.verify`: the probability that a proposal is a hand.
 
     python -m benchmarks.reach.fit_score
 
-What the palm model proposes in pictures without hands, with and without a rendered hand before them, is looked at as the detector
-does. Hands are what lies on the rendered hand. Only every second picture takes part; the others
-are for measuring. Prints the weights, to be copied, and how honest they are on a part that was kept back.
+The palm model searches pictures without a hand, and the same pictures with a pasted rendered hand. The command examines each
+proposal in the same way as the detector. A proposal on the rendered hand counts as a hand. The fit uses every second picture; the
+other pictures are for measurements. The command prints the weights for `core.detect.verify`, and their calibration on a held-out
+part.
 """
 
 import argparse
@@ -25,12 +26,13 @@ from hand_mesh_ros.core.detect.plan import whole_plan
 from hand_mesh_ros.core.geometry.camera import project
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
 
-# Both below what is used, so that there is something to tell apart.
+# Lower than the thresholds of the detector, so that the training set contains enough false proposals.
 _MIN_PALM_SCORE, _MIN_PRESENCE = 0.15, 0.1
-# Keypoints within this of the true ones, in radii of the hand, are on it; farther than the second, on something else.
+# Mean keypoint error relative to the radius of the hand: a proposal below the first limit is on the hand, a proposal above the
+# second limit is on another object.
 _ON, _OFF = 0.5, 1.0
 _SIZE, _KEPT_BACK, _RIDGE = (512, 384), 4, 1.0
-# Shifts from image to image of a hand that is followed, in radii: slow ones and fast ones.
+# Shifts of a tracked hand between two images, relative to its radius, from slow to fast.
 _SHIFTS = (0.02, 0.05, 0.1, 0.25)
 _MOST_PARTS = 25
 
@@ -38,8 +40,8 @@ _MOST_PARTS = 25
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--hands", type=int, default=400)
-    parser.add_argument("--empty", type=int, default=300, help="pictures without a hand, turned and scaled")
+    parser.add_argument("--hands", type=int, default=400, help="number of pictures with a rendered hand")
+    parser.add_argument("--empty", type=int, default=300, help="number of pictures without a hand, rotated and scaled")
     args = parser.parse_args()
     detector = HandDetector(default_models_dir(), PipelineConfig(min_palm_score=_MIN_PALM_SCORE))
     first, followed = [], []
@@ -52,7 +54,7 @@ def main() -> None:
 
 
 def pictures(n_hands: int, n_empty: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-    """Pictures (H, W, 3) with the keypoints (21, 2) of the one hand in them, or None."""
+    """Yields pictures (H, W, 3) with the keypoints (21, 2) of their hand, or None for a picture without a hand."""
     rng = np.random.default_rng(12)
     backgrounds = [picture for _, picture in [*package_pictures(), *made_pictures(np.random.default_rng(1000))]][::2]
     for index, sample in enumerate(synthetic_samples(n_hands, seed=77)):
@@ -71,7 +73,7 @@ Example = tuple[np.ndarray, bool]
 
 
 def examples(detector: HandDetector, rgb: np.ndarray, truth: np.ndarray | None) -> Iterator[tuple[Example, Example | None]]:
-    """Features of everything proposed in a picture at first sight and when followed, each with whether it is a hand."""
+    """Yields the features of each proposal in a picture, as a new hand and as a tracked hand, and whether each is a hand."""
     rng = np.random.default_rng(rgb.shape[0])
     lengths = detector.bone_lengths_m
     for tile in whole_plan(rgb, detector.config.min_hand_px).tiles[:_MOST_PARTS]:
@@ -89,7 +91,7 @@ def examples(detector: HandDetector, rgb: np.ndarray, truth: np.ndarray | None) 
 
 
 def _is_hand(keypoints_px: np.ndarray, truth: np.ndarray | None) -> bool | None:
-    """Whether keypoints (21, 2) lie on the true hand; None if that is open to doubt."""
+    """Returns whether keypoints (21, 2) lie on the true hand; None if this is not clear."""
     if truth is None:
         return False
     away = np.linalg.norm(keypoints_px - truth, axis=1).mean() / _radius(truth)
@@ -101,7 +103,7 @@ def _radius(keypoints_px: np.ndarray) -> float:
 
 
 def fit(rows: np.ndarray, is_hand: np.ndarray) -> np.ndarray:
-    """Weights (F,) of a logistic regression of features (N, F); Newton's method, both classes with the same total weight."""
+    """Returns weights (F,) of a logistic regression of features (N, F), by Newton's method. The two classes have equal weight."""
     weights, each = np.zeros(rows.shape[1]), np.where(is_hand, 0.5 / is_hand.mean(), 0.5 / (1 - is_hand.mean()))
     for _ in range(50):
         chance = 1 / (1 + np.exp(-np.clip(rows @ weights, -30, 30)))
@@ -112,19 +114,20 @@ def fit(rows: np.ndarray, is_hand: np.ndarray) -> np.ndarray:
 
 
 def report(name: str, rows: np.ndarray, is_hand: np.ndarray) -> None:
-    """Prints the weights, and on what was kept back: how often a stated probability comes true, what a threshold costs."""
+    """Prints the weights, and for the held-out part the share of hands per estimated probability and the errors per threshold."""
     kept = np.arange(len(rows)) % _KEPT_BACK == 0
     weights = fit(rows[~kept], is_hand[~kept])
     say(f"{name} = np.array([{', '.join(f'{weight:.2f}' for weight in weights)}])")
     chance = 1 / (1 + np.exp(-np.clip(rows[kept] @ weights, -30, 30)))
-    say(f"  {is_hand.sum()} hands, {(~is_hand).sum()} others; kept back:")
+    say(f"  {is_hand.sum()} hands, {(~is_hand).sum()} others; held-out part:")
     for low, high in ((0, 0.1), (0.1, 0.5), (0.5, 0.8), (0.8, 0.95), (0.95, 1.01)):
         chosen = (chance >= low) & (chance < high)
         if chosen.any():
-            say(f"  stated {low:.2f} to {min(high, 1):.2f}: {chosen.sum()}, of which hands {is_hand[kept][chosen].mean():.0%}")
+            hands = f"{is_hand[kept][chosen].mean():.0%} hands"
+            say(f"  probability {low:.2f} to {min(high, 1):.2f}: {chosen.sum()} proposals, {hands}")
     for limit in (0.5, 0.8, 0.9):
         lost, wrong = (chance[is_hand[kept]] < limit).mean(), (chance[~is_hand[kept]] >= limit).mean()
-        say(f"  threshold {limit}: {lost:.1%} of the hands lost, {wrong:.1%} of the others kept")
+        say(f"  threshold {limit}: rejects {lost:.1%} of the hands, accepts {wrong:.1%} of the others")
 
 
 def say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""Photographs of hands, made small and put into pictures without a hand, and made worse."""
+"""Photographs of hands, shrunk and pasted into pictures without a hand, or with reduced quality."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from benchmarks.reach.pictures import fitted
 from benchmarks.samples import PAD_PX, real_samples
 from hand_mesh_ros.core.geometry.camera import project
 
-# The photograph fades out over this share of its reflected surroundings: a sharp border would be something to find.
+# The photograph fades out over this share of its reflected border, because a sharp border would help the detector.
 _FADE = 0.7
-_NOISE_LEVELS = 3.0  # standard deviation of what differs from image to image
+_NOISE_LEVELS = 3.0  # standard deviation of the noise of each image, in grey levels
 
 
 @dataclass(frozen=True)
 class Cutout:
-    """A photograph with reflected surroundings and where its hand is."""
+    """A photograph with a reflected border, and the keypoints of its hand."""
 
     name: str
     rgb: np.ndarray  # (H, W, 3) uint8, `PAD_PX` around the photograph
@@ -27,7 +27,7 @@ class Cutout:
 
 @dataclass(frozen=True)
 class Paste:
-    """A picture with one hand in it."""
+    """A picture with one hand."""
 
     name: str
     rgb: np.ndarray  # (H, W, 3) uint8
@@ -39,9 +39,9 @@ class Paste:
         return float(np.sqrt(((self.keypoints_px - self.keypoints_px.mean(0)) ** 2).sum(-1).mean()))
 
     def images(self, count: int) -> Iterator[np.ndarray]:
-        """The picture as a still camera sees it, `count` times: with other noise each time."""
+        """Yields the picture `count` times with different noise, as from a still camera."""
         rng = np.random.default_rng(len(self.name))
-        # Noise for a 4K image takes longer than the detector: a few fields, shifted.
+        # New noise for a 4K image takes longer than the detector, so the images use one noise field with random shifts.
         field = rng.normal(0, _NOISE_LEVELS, self.rgb.shape).astype(np.int16)
         for _ in range(count):
             shift = rng.integers(0, field.shape[0]), rng.integers(0, field.shape[1])
@@ -49,7 +49,7 @@ class Paste:
 
 
 def cutouts(folder: Path) -> list[Cutout]:
-    """The photographs of `folder` (as of `benchmarks.accuracy`), padded."""
+    """Returns the padded photographs of a folder in the format of `benchmarks.accuracy`."""
     return [
         Cutout(sample.name, sample.frame.rgb, project(sample.joints_m, sample.frame.camera_matrix))
         for sample in real_samples(folder)
@@ -57,7 +57,7 @@ def cutouts(folder: Path) -> list[Cutout]:
 
 
 def paste(cutout: Cutout, side_px: float, picture: np.ndarray, size: tuple[int, int], rng: np.random.Generator) -> Paste:
-    """A photograph shrunk to `side_px` (without its surroundings) at a random place in a part of `picture` of `size`."""
+    """Pastes a photograph, shrunk to `side_px` without its border, at a random place in a part of `picture` of `size`."""
     background = fitted(picture, size, rng).astype(np.float32)
     whole = cutout.rgb.shape[0]
     gain = side_px / (whole - 2 * PAD_PX)
@@ -76,7 +76,7 @@ def paste(cutout: Cutout, side_px: float, picture: np.ndarray, size: tuple[int, 
 
 
 def _mask(whole: int) -> np.ndarray:
-    """(whole, whole) 1 on the photograph, falling smoothly to 0 in its surroundings."""
+    """Returns (whole, whole): 1 on the photograph, with a smooth decrease to 0 in its border."""
     outside = np.maximum(np.abs(np.arange(whole) - (whole - 1) / 2) - (whole / 2 - PAD_PX), 0) / (_FADE * PAD_PX)
     share = np.clip(1 - np.hypot(outside[:, None], outside), 0, 1)
     return (share * share * (3 - 2 * share)).astype(np.float32)
@@ -91,7 +91,7 @@ def _dark(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _blurred(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """As by a hand that moves by 24 px while the shutter is open."""
+    """Returns the blur of a hand that moves by 24 px during the exposure."""
     turn, kernel = rng.uniform(0, np.pi), np.zeros((25, 25), np.float32)
     way = (11.5 * np.array([np.cos(turn), np.sin(turn)])).round().astype(int)
     cv2.line(kernel, (12 - way).tolist(), (12 + way).tolist(), 1.0)
@@ -112,7 +112,7 @@ WORSE: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
 
 
 def covered(cutout: Cutout, rng: np.random.Generator) -> np.ndarray:
-    """The photograph with a board over the half of the hand on one side of a random line through its middle."""
+    """Returns the photograph with a uniform cover on one side of a random line through the centre of the hand."""
     turn = rng.uniform(0, 2 * np.pi)
     along = np.array([np.cos(turn), np.sin(turn)])
     places = np.stack(np.meshgrid(np.arange(cutout.rgb.shape[1]), np.arange(cutout.rgb.shape[0])), -1)

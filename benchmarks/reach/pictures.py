@@ -1,4 +1,4 @@
-"""Pictures without a hand: those that packages bring along, rendered rooms and arms, textures, text."""
+"""Pictures without a hand: pictures of installed packages, rendered rooms and arms, textures, text."""
 
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -9,26 +9,26 @@ import numpy as np
 
 from hand_mesh_ros.synthetic import appearance
 
-# Folders of pictures inside packages; a package that is not installed is left out. `pip install --no-deps` is enough.
+# Folders of pictures in packages. Packages that are not installed do not count. `pip install --no-deps` is enough.
 _FOLDERS = (
     ("skimage", "data"),
     ("sklearn", "datasets/images"),
     ("matplotlib", "mpl-data/sample_data"),
     ("viser", "_assets/hdri"),
 )
-# The cameraman holds his camera; the others are too small, or drawn signs.
+# Excluded pictures: the cameraman has hands, and the others are too small or show drawn signs.
 _LEFT_OUT = {"camera.png", "logo2.png", "multipage.tif", "multipage_rgb.tif", "Minduka_Present_Blue_Pack.png"}
 _MADE_OF_EACH_KIND = 8
 _WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "while", "five", "wizards", "box", "0123456789"]
 
 
 def hand_free(seed: int = 0) -> list[tuple[str, np.ndarray]]:
-    """Names and pictures (H, W, 3) uint8 rgb, at least 60 where all packages are installed; the same for the same seed."""
+    """Returns names and pictures (H, W, 3) uint8 rgb, at least 60 with all packages. The same seed gives the same pictures."""
     return [*package_pictures(), *made_pictures(np.random.default_rng(seed))]
 
 
 def package_pictures() -> list[tuple[str, np.ndarray]]:
-    """Pictures of installed packages, by name."""
+    """Returns pictures of installed packages, with names."""
     pictures = {}
     for package, folder in _FOLDERS:
         spec = find_spec(package)
@@ -41,7 +41,7 @@ def package_pictures() -> list[tuple[str, np.ndarray]]:
 
 
 def made_pictures(rng: np.random.Generator, size: tuple[int, int] = (640, 480)) -> list[tuple[str, np.ndarray]]:
-    """Some pictures of each kind that can be drawn."""
+    """Returns some drawn pictures of each kind."""
     makers: dict[str, Callable[[tuple[int, int], np.random.Generator], np.ndarray]] = {
         "room": appearance.room,
         "clouds": appearance.clouds,
@@ -53,7 +53,7 @@ def made_pictures(rng: np.random.Generator, size: tuple[int, int] = (640, 480)) 
 
 
 def fitted(picture: np.ndarray, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """A part of a picture, chosen at random, that fills `size` (width, height)."""
+    """Returns a random part of a picture, scaled to `size` (width, height)."""
     height, width = picture.shape[:2]
     gain = max(size[0] / width, size[1] / height)
     scaled = cv2.resize(picture, None, fx=gain, fy=gain, interpolation=cv2.INTER_AREA if gain < 1 else cv2.INTER_CUBIC)
@@ -79,7 +79,7 @@ def _text(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
 
 
 def _sticks(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Rounded bars in colours of skin before a room: arms, legs and feet at a glance, single fingers too."""
+    """Returns rounded bars in skin colours in front of a room. The bars look like arms, legs or single fingers."""
     picture = appearance.room(size, rng)
     for _ in range(rng.integers(4, 9)):
         tone = rng.uniform(0.25, 1.0) * np.array([235, 185, 155]) + rng.normal(0, 6, 3)
@@ -87,7 +87,7 @@ def _sticks(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
         turn, length = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.6) * size[1]
         end = start + length * np.array([np.cos(turn), np.sin(turn)])
         width = int(rng.uniform(0.12, 0.35) * length)
-        for share in np.linspace(1, 0.2, 6):  # darker towards the rim, as a round body is
+        for share in np.linspace(1, 0.2, 6):  # darker at the border, like a round body
             colour = np.clip(tone * (1.05 - 0.35 * share), 0, 255).tolist()
             cv2.line(
                 picture, start.astype(int).tolist(), end.astype(int).tolist(), colour, max(1, int(width * share)), cv2.LINE_AA

@@ -1,4 +1,4 @@
-"""What the detector, its search and the tracks make of a row of images, without the stages after them."""
+"""Runs the detector, its search and the tracker over a sequence of images, without the later stages."""
 
 import time
 from collections.abc import Iterable
@@ -14,12 +14,12 @@ from hand_mesh_ros.core.track.tracker import Tracker
 from hand_mesh_ros.core.types import Frame, HandDetection
 
 RATE_HZ = 30.0
-# Keypoints within this of the true ones on average, in radii of the hand, are on it.
+# Keypoints with a smaller mean error, relative to the radius of the hand, are on the hand.
 _ON = 0.6
 
 
 class Stream:
-    """Images in a row, as `HandMeshPipeline` sees them."""
+    """Processes a sequence of images in the same way as `HandMeshPipeline`."""
 
     def __init__(self, detector: HandDetector, config: PipelineConfig) -> None:
         self._detector, self._search = detector, Search(config)
@@ -28,7 +28,7 @@ class Stream:
         self.took_ms = 0.0  # processor time of the last image
 
     def step(self, rgb: np.ndarray) -> list[HandDetection]:
-        """Hands that are seen in the next image, with their ids."""
+        """Returns the detected hands in the next image, with their ids."""
         stamp_s = self._images / RATE_HZ
         frame = Frame(rgb, np.zeros((3, 3)), stamp_s=stamp_s)
         self._images += 1
@@ -43,17 +43,17 @@ class Stream:
 
 @dataclass(frozen=True)
 class Sight:
-    """What became of one paste."""
+    """Result for one paste."""
 
-    found_after: int  # images until it was reported; 0 if it never was
-    error: float  # of its keypoints then, in radii of the hand; NaN if it was not found
-    settled_error: float  # some images later
-    others: int  # hands reported that lie on something else, or are a second one on the same hand
-    longest_ms: float  # of the images before it was found
+    found_after: int  # number of images until the report of the hand; 0 without a report
+    error: float  # of the keypoints in this image, relative to the radius of the hand; NaN if the detector missed the hand
+    settled_error: float  # the same some images later
+    others: int  # reported hands on another object, and second reports of the same hand
+    longest_ms: float  # longest time of an image before the report
 
 
 def watch(stream: Stream, paste: Paste, images: int, after: int = 4) -> Sight:
-    """Shows a paste until its hand is found, then for `after` images more."""
+    """Shows a paste until the detector finds its hand, then for `after` more images."""
     found_after, error, settled, others, longest = 0, np.nan, np.nan, set(), 0.0
     for index, rgb in enumerate(paste.images(images + after), 1):
         hands = stream.step(rgb)
@@ -73,7 +73,7 @@ def watch(stream: Stream, paste: Paste, images: int, after: int = 4) -> Sight:
 
 
 def false_hands(stream: Stream, images: Iterable[np.ndarray]) -> tuple[int, list[float]]:
-    """Different hands reported in images without any, and the time of every image in milliseconds."""
+    """Returns the number of different hands reported in images without a hand, and the time of every image in milliseconds."""
     names, took_ms = set(), []
     for rgb in images:
         names |= {hand.track_id for hand in stream.step(rgb)}

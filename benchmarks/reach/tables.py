@@ -1,4 +1,4 @@
-"""The page of `benchmarks.reach`: a table for each question, and a plot."""
+"""The page of `benchmarks.reach`: tables and a plot."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,30 +14,30 @@ from benchmarks.reach.streams import RATE_HZ, Sight
 
 _TOP = """# Reach
 
-This page shows how small, dark or covered a hand can be for the detector to find it, how long this takes, and how often the
-detector reports a false hand. `python -m benchmarks.reach --data FOLDER --video FILE --out docs/reach.md` writes the page.
-Photographs of hands, which fill 256 px, are shrunk and put at random places into pictures without a hand, with soft borders. A
-still camera sees each picture 30 times with mild noise, at 30 Hz. Errors are mean distances of the keypoints, in root mean
-square radii of the hand. Times are processor times.
+This page shows which small, dark or covered hands the detector finds, how long this takes, and how often the detector reports a
+false hand. `python -m benchmarks.reach --data FOLDER --video FILE --out docs/reach.md` writes the page. The benchmark shrinks
+photographs of hands (256 px wide) and pastes them with soft borders at random places into pictures without a hand. A still
+camera sees each picture 30 times with mild noise, at 30 Hz. Errors are mean distances of the keypoints, relative to the radius
+(root mean square) of the hand. "Others" counts reported hands that are not the pasted hand. Times are processor times.
 
 ![found share](images/reach.png)
 
-| picture | side [px] | found in 30 | in 12 | seen after, median / 95 % [s] | error at first | later | others | longest [ms] |
+| picture | side [px] | found in 30 | in 12 images | found after, median / 95 % [s] | first error | later | others | max. [ms] |
 |---|---|---|---|---|---|---|---|---|"""
 _WORSE = """
-Photographs at full size, each alone, made worse:
+Photographs at full size with reduced quality, each as a single image:
 
 | kind | found | error | others |
 |---|---|---|---|"""
 _OTHERS = """
-Pictures without a hand, each alone and as a stream of 30 images; and a video of one hand:
+Pictures without a hand, each as a single image and as a stream of 30 images; and a video of one hand:
 
 | what | figure |
 |---|---|"""
 
 
 def summary(sights: Sequence[Sight]) -> dict[str, float]:
-    """Figures of the pastes of one kind."""
+    """Returns the figures of the pastes of one kind."""
     after = np.array([sight.found_after for sight in sights])
     found = after > 0
     waited = after[found] if found.any() else np.array([np.nan])
@@ -54,7 +54,7 @@ def summary(sights: Sequence[Sight]) -> dict[str, float]:
 
 
 def line(row: dict[str, Any]) -> str:
-    """A row of the table of small hands."""
+    """Returns a row of the table of small hands."""
     return (
         f"| {row['width']}x{row['height']} | {row['side_px']} | {row['found']:.0%} | {row['found in 12 images']:.0%} | "
         f"{row['first sight, median [s]']:.2f} / {row['first sight, 95 % [s]']:.2f} | {row['error at first sight']:.3f} | "
@@ -63,7 +63,7 @@ def line(row: dict[str, Any]) -> str:
 
 
 def write(path: Path, figures: dict[str, Any]) -> None:
-    """Writes the tables of all figures into one page, and the plot into images/ beside it."""
+    """Writes a page with all tables to `path`, and the plot to images/ beside `path`."""
     (path.parent / "images").mkdir(exist_ok=True)
     plot(path.parent / "images/reach.png", figures["small"])
     rows = [line(row) for row in figures["small"]]
@@ -77,12 +77,12 @@ def write(path: Path, figures: dict[str, Any]) -> None:
 
 
 def plot(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Draws the found share against the size of the hand, a line for each resolution."""
+    """Draws the found share against the size of the hand, with one line per resolution."""
     figure, axis = plt.subplots(figsize=(5, 3.5), layout="constrained")
     for width, height in dict.fromkeys((row["width"], row["height"]) for row in rows):
         chosen = [row for row in rows if row["width"] == width]
         axis.plot([row["side_px"] for row in chosen], [row["found"] for row in chosen], marker=".", label=f"{width}x{height}")
-    axis.set(xlabel="photograph's side [px]", ylabel="found within 30 images", ylim=(0, 1.05))
+    axis.set(xlabel="side of the photograph [px]", ylabel="found within 30 images", ylim=(0, 1.05))
     axis.legend(frameon=False)
     figure.savefig(path, dpi=120, metadata={"Software": None})
     plt.close(figure)

@@ -1,1 +1,1 @@
-"""A file name, a camera number or a seed comes in. Images with their calibration go out."""
+"""Images without ROS. Input: a file name, a webcam number or a seed. Output: images with their calibration."""

@@ -1,4 +1,4 @@
-"""Where demo images come from: a video file, a webcam, or the synthetic camera, all read the same way."""
+"""Sources of images with one interface: a video file, a webcam, or the synthetic camera."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,26 +16,24 @@ from hand_mesh_ros.synthetic.camera import SyntheticCamera, SyntheticView
 
 
 class SourceError(ValueError):
-    """A source cannot be opened or broke; the text says why and what to do."""
+    """A source cannot be opened, or failed later. The message gives the reason and what to do."""
 
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """What to open and how to present it.
+    """Settings of a source of images.
 
     Raises:
-        ValueError: naming the field, its value and what is allowed.
+        ValueError: if a value is not allowed. The message names the field, the value and the allowed values.
     """
 
     source: str = option("synthetic", "'synthetic', a video file, or the number of a webcam")
-    width: int = option(0, "image width [px]; 0 for the source's own (synthetic: 640)", (0, 8192))
-    height: int = option(0, "image height [px]; 0 for the source's own (synthetic: 480)", (0, 8192))
-    # Nobody calibrated a file: positions are as good as this guess, shapes suffer little from a wrong one.
-    hfov_deg: float = option(
-        60.0, "assumed horizontal field of view [deg]; 0 says that the camera is not calibrated", (0.0, 170.0)
-    )
+    width: int = option(0, "image width [px]; 0: width of the source (synthetic: 640)", (0, 8192))
+    height: int = option(0, "image height [px]; 0: height of the source (synthetic: 480)", (0, 8192))
+    # A file has no calibration. A wrong field of view makes positions wrong, but has little effect on shapes.
+    hfov_deg: float = option(60.0, "assumed horizontal field of view [deg]; 0: the camera is not calibrated", (0.0, 170.0))
     side: Side = option("right", "side of the synthetic hand", choices=("left", "right"))
-    seed: int = option(0, "seed of the synthetic hand's look and motion", (0, 2**31 - 1))
+    seed: int = option(0, "seed of the synthetic hand's appearance and motion", (0, 2**31 - 1))
 
     def __post_init__(self) -> None:
         check(self)
@@ -47,40 +45,40 @@ class Shot:
 
     rgb: np.ndarray  # (H, W, 3) uint8
     camera_matrix: np.ndarray  # (3, 3), all zero for a camera that is not calibrated
-    time_s: float  # since the source began
+    time_s: float  # since the start of the source
     truth: SyntheticView | None = field(default=None, repr=False)
 
 
 class ImageSource(Protocol):
     """A sequence of images."""
 
-    rate_hz: float  # the source's own, 0 if it has none
+    rate_hz: float  # image rate of the source; 0 if unknown
 
     def read(self) -> Shot | None:
-        """The next image; None at the end of a file.
+        """Returns the next image; None at the end of a file.
 
         Raises:
-            SourceError: if the source broke.
+            SourceError: if the source failed.
         """
 
     def rewind(self) -> None:
-        """Begins again."""
+        """Restarts the source."""
 
     def close(self) -> None:
         """Releases the device or file."""
 
 
 def open_source(config: SourceConfig, rate_hz: float) -> ImageSource:
-    """The source that `config` names.
+    """Opens the source of `config`.
 
     Args:
-        config: what to open.
-        rate_hz: images per second of the synthetic camera; the others have their own.
+        config: settings of the source.
+        rate_hz: images per second of the synthetic camera; other sources have their own rate.
 
     Raises:
-        SourceError: if it is not there or cannot be read.
+        SourceError: if the source is missing or cannot be read.
     """
-    # OpenCV's own messages are many lines long; what went wrong is said here.
+    # OpenCV's own messages are many lines long. `SourceError` replaces these messages.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     if config.source == "synthetic":
         return SyntheticSource(config, rate_hz)
@@ -88,13 +86,14 @@ def open_source(config: SourceConfig, rate_hz: float) -> ImageSource:
         return VideoSource(config, cv2.VideoCapture(int(config.source)), is_live=True)
     if not Path(config.source).is_file():
         raise SourceError(
-            f"source '{config.source}' is no file, seen from {Path.cwd()}; give 'synthetic', a video file or a webcam number"
+            f"source '{config.source}' is not a file (current folder: {Path.cwd()}); "
+            "give 'synthetic', a video file or a webcam number"
         )
     return VideoSource(config, cv2.VideoCapture(config.source), is_live=False)
 
 
 class SyntheticSource:
-    """The synthetic camera at a steady pace; it never ends."""
+    """The synthetic camera at a constant rate, without an end."""
 
     def __init__(self, config: SourceConfig, rate_hz: float) -> None:
         size = (config.width or 640, config.height or 480)
@@ -119,7 +118,7 @@ class SyntheticSource:
 
 
 class VideoSource:
-    """A video file or webcam through OpenCV."""
+    """A video file or a webcam, read by OpenCV."""
 
     def __init__(self, config: SourceConfig, capture: cv2.VideoCapture, is_live: bool) -> None:
         self._config, self._capture, self._is_live = config, capture, is_live
@@ -157,15 +156,15 @@ class VideoSource:
         self._capture.release()
 
     def _end(self) -> None:
-        """Tells the end of a file from a broken one; None for the end."""
+        """Returns at the end of a file. Raises SourceError for a damaged file or a stopped webcam."""
         name = self._config.source
         if self._is_live:
-            raise SourceError(f"webcam {name} stopped after {self._count} images; is it still plugged in?")
+            raise SourceError(f"webcam {name} stopped after {self._count} images; check its cable")
         if not self._count:
-            raise SourceError(f"video '{name}' holds no image that can be decoded")
-        # Containers state the count within a few images; half of it missing is a damaged file.
+            raise SourceError(f"video '{name}' has no image that OpenCV can decode")
+        # The frame count of a file is correct within a few images. If half of the images are missing, the file is damaged.
         if self._count < 0.5 * self._expected:
-            raise SourceError(f"video '{name}' breaks off: {self._count} of {self._expected} images could be decoded")
+            raise SourceError(f"video '{name}' is cut off: OpenCV decoded {self._count} of {self._expected} images")
 
     def _resized(self, rgb: np.ndarray) -> np.ndarray:
         height, width = rgb.shape[:2]
@@ -179,12 +178,13 @@ class VideoSource:
             return rgb
         if abs(wanted[0] * height / (wanted[1] * width) - 1) > 0.02:
             raise SourceError(
-                f"width x height is {wanted[0]}x{wanted[1]}, the source is {width}x{height}: this would distort; give one of them"
+                f"width x height is {wanted[0]}x{wanted[1]}, but the source has {width}x{height}: this would distort the image; "
+                "give only width or only height"
             )
         return cv2.resize(rgb, wanted, interpolation=cv2.INTER_AREA)
 
     def _why_closed(self) -> str:
         name = self._config.source
         if self._is_live:
-            return f"webcam {name} cannot be opened: is there a /dev/video{name}, and may this user read it (group video)?"
-        return f"video '{name}' cannot be opened: it is damaged, or of a format that OpenCV cannot decode"
+            return f"webcam {name} cannot be opened: check that /dev/video{name} exists and that the user is in the group video"
+        return f"video '{name}' cannot be opened: the file is damaged, or OpenCV cannot decode its format"

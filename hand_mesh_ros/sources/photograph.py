@@ -1,4 +1,4 @@
-"""An image file and its camera as the command line names them."""
+"""Reads an image file and its camera from options of the command line."""
 
 import argparse
 from pathlib import Path
@@ -11,22 +11,22 @@ from hand_mesh_ros.sources.assumed_camera import assumed_matrix
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options that `load` reads."""
+    """Adds the options of `load`."""
     parser.add_argument("image", type=Path)
-    parser.add_argument("--hfov", type=float, default=0.0, help="horizontal field of view [deg]; without it no position is given")
+    parser.add_argument("--hfov", type=float, default=0.0, help="horizontal field of view [deg]; default: no positions")
     parser.add_argument("--k", type=float, nargs=4, metavar=("FX", "FY", "CX", "CY"), help="calibration [px], instead of --hfov")
     parser.add_argument("--mirrored", action="store_true", help="the image is a selfie view: mirrored left to right")
 
 
 def load(options: argparse.Namespace) -> Frame:
-    """The image, turned back if it is a selfie view.
+    """Returns the image. A mirrored image is mirrored back.
 
     Raises:
-        ValueError: for a file that is no image, or a camera that cannot be.
+        ValueError: if the file is not an image or the calibration is invalid.
     """
     bgr = cv2.imread(str(options.image), cv2.IMREAD_COLOR)
     if bgr is None:
-        raise ValueError(f"{options.image} is missing, or no image that OpenCV can read")
+        raise ValueError(f"{options.image} is missing or is not an image that OpenCV can read")
     frame = Frame(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), _camera_matrix(options, bgr.shape[1], bgr.shape[0]))
     return frame.mirrored() if options.mirrored else frame
 
@@ -36,5 +36,5 @@ def _camera_matrix(options: argparse.Namespace, width: int, height: int) -> np.n
         return assumed_matrix(width, height, options.hfov)
     fx, fy, cx, cy = options.k
     if not (fx > 0 and fy > 0):
-        raise ValueError(f"--k has focal lengths {fx} and {fy} px, both must be positive")
+        raise ValueError(f"--k has focal lengths {fx} and {fy} px; the two values must be positive")
     return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])

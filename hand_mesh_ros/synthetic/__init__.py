@@ -1,1 +1,1 @@
-"""A seed comes in. Images of rendered hands go out, with the true joints, surface and depth."""
+"""Rendered hands. Input: a seed. Output: images with the true joints, surface and depth."""

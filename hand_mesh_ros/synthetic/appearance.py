@@ -1,4 +1,4 @@
-"""What makes a rendered hand look like one: skin colours, a sleeve over the open wrist, something behind it. All from a seed."""
+"""Random appearance of rendered hands: skin colours, a sleeve over the open wrist, a background."""
 
 import cv2
 import numpy as np
@@ -7,25 +7,25 @@ from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.place.skin_depth import vertex_normals
 from hand_mesh_ros.core.topology import FINGER_JOINTS, FINGERTIPS
 
-# Linear rgb of skin from light to dark; tones in between are mixed.
+# Linear rgb of skin from light to dark. Other tones are mixtures of two of these tones.
 _SKIN_TONES = np.array([[0.72, 0.48, 0.36], [0.60, 0.36, 0.25], [0.40, 0.21, 0.13], [0.20, 0.10, 0.06], [0.09, 0.045, 0.03]])
 _SLEEVE_LENGTH_M = 0.3
 _SLEEVE_RINGS = 6
 
 
 def skin_colours(model: HandModel, rng: np.random.Generator, tone: float | None = None) -> np.ndarray:
-    """Linear rgb per vertex, (V, 3): a tone, a lighter palm, redder knuckles and tips, pale nails, mottling.
+    """Returns linear rgb per vertex, (V, 3): a tone, a lighter palm, redder knuckles and tips, pale nails, spots.
 
     Args:
         model: the hand.
         rng: source of randomness.
-        tone: 0 the lightest to 1 the darkest; None for a random one.
+        tone: from 0 (lightest) to 1 (darkest); None for a random tone.
     """
     place = (rng.uniform() if tone is None else tone) * (len(_SKIN_TONES) - 1)
     lower = min(int(place), len(_SKIN_TONES) - 2)
     colour = _SKIN_TONES[lower] + (place - lower) * (_SKIN_TONES[lower + 1] - _SKIN_TONES[lower])
     palmar = np.clip(0.5 + vertex_normals(model.template_m, model.faces)[:, 0], 0, 1)
-    # A palm keeps little of a dark tone.
+    # The palm of dark skin is much lighter.
     palm_colour = 0.55 * colour + 0.45 * np.maximum(colour, _SKIN_TONES[1]) * (1.1, 1.0, 1.0)
     colours = colour + palmar[:, None] * (palm_colour - colour)
     red = _near(model, model.joints_m[FINGER_JOINTS[:, :3].ravel()], 0.010) * (1 - palmar)
@@ -37,14 +37,14 @@ def skin_colours(model: HandModel, rng: np.random.Generator, tone: float | None 
 
 
 def sleeve(model: HandModel, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A tube of cloth from the wrist towards the elbow, in the frame of the hand model.
+    """Returns a tube of cloth from the wrist to the elbow, in the frame of the hand model.
 
     Returns:
         vertices (N, 3) metres, faces (M, 3), linear rgb (N, 3).
     """
     rim = model.template_m[_open_rim(model.faces)].astype(float)
     centre = rim.mean(0)
-    # The first ring lies over the skin, the next fold back to cloth thickness and widen like a forearm.
+    # The first ring is over the skin. The second ring adds the thickness of the cloth. The other rings widen like a forearm.
     along = np.concatenate([[0.006, 0.004], np.linspace(-0.02, -_SLEEVE_LENGTH_M, _SLEEVE_RINGS - 2)])
     widths = np.concatenate([[1.02, 1.18], np.linspace(1.22, 1.7, _SLEEVE_RINGS - 2)])
     rings = centre + widths[:, None, None] * (rim - centre) * (1, 1, 0) + along[:, None, None] * (0, 0, 1)
@@ -61,14 +61,14 @@ def sleeve(model: HandModel, rng: np.random.Generator) -> tuple[np.ndarray, np.n
 
 
 def room(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """A blurred indoor scene of walls, boards and boxes, (H, W, 3) uint8."""
+    """Returns a blurred indoor scene with walls, boards and boxes, (H, W, 3) uint8."""
     width, height = size
     wall = rng.uniform(80, 190) + rng.uniform(-8, 8, 3)
     image = np.broadcast_to(wall, (height, width, 3)).astype(np.float32)
     image = np.ascontiguousarray(image + np.linspace(18, -28, height, dtype=np.float32)[:, None, None])
     for _ in range(9):
         place, extent = rng.uniform(-0.1, 1.1, 2) * size, rng.uniform(0.06, 0.6, 2) * size
-        # Furniture is mostly wall-like or grey-brown, seldom colourful.
+        # Most furniture has the colour of the wall or grey-brown; few pieces are colourful.
         colour = np.clip(wall * rng.uniform(0.3, 1.2) + rng.uniform(4, 22) * rng.normal(0, 1, 3), 5, 245)
         corners = cv2.boxPoints((place.tolist(), extent.tolist(), rng.uniform(-3, 3)))
         cv2.fillConvexPoly(image, corners.astype(np.int32), colour.tolist(), cv2.LINE_AA)
@@ -80,7 +80,7 @@ def room(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
 
 
 def clouds(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Noise of all scales, (H, W, 3) uint8: foliage, gravel or clouds at a glance."""
+    """Returns noise of all scales, (H, W, 3) uint8, similar to leaves, gravel or clouds."""
     width, height = size
     image = np.broadcast_to(rng.uniform(50, 200) + rng.normal(0, 25, 3), (height, width, 3)).astype(np.float32)
     roughness = rng.uniform(0.4, 0.9)
@@ -92,20 +92,20 @@ def clouds(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
 
 
 def _near(model: HandModel, points_m: np.ndarray, reach_m: float) -> np.ndarray:
-    """(V,) in 0..1: closeness of each vertex to the nearest of the points."""
+    """Returns (V,) in 0..1: closeness of each vertex to the nearest point."""
     distance = np.linalg.norm(model.template_m[:, None] - points_m, axis=-1).min(1)
     return np.exp(-0.5 * np.square(distance / reach_m))
 
 
 def _mottling(model: HandModel, rng: np.random.Generator) -> np.ndarray:
-    """(V,) smooth noise of unit variance over the surface."""
+    """Returns smooth noise of unit variance over the surface, (V,)."""
     waves = rng.normal(0, 120, (3, 24))
     noise = np.cos(model.template_m @ waves + rng.uniform(0, 2 * np.pi, 24)).sum(1)
     return noise / noise.std()
 
 
 def _open_rim(faces: np.ndarray) -> np.ndarray:
-    """Vertex ids around the one hole of the surface, in order.
+    """Returns the vertex ids around the only hole of the surface, in order.
 
     Raises:
         ValueError: if the surface is closed, or has several holes.
@@ -113,7 +113,7 @@ def _open_rim(faces: np.ndarray) -> np.ndarray:
     edges = {(int(a), int(b)) for face in faces for a, b in zip(face, np.roll(face, -1))}
     following = {a: b for a, b in edges if (b, a) not in edges}
     if not following:
-        raise ValueError("the hand model's surface is closed: there is no wrist to put a sleeve on")
+        raise ValueError("the hand model's surface is closed: a sleeve needs an open wrist")
     loop = [next(iter(sorted(following)))]
     while (vertex := following[loop[-1]]) != loop[0]:
         loop.append(vertex)

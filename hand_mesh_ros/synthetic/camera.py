@@ -1,4 +1,4 @@
-"""A camera that looks at a rendered, moving hand: every image comes with the true joints, surface and depth."""
+"""A camera in front of a rendered, moving hand. Every image has the true joints, surface and depth."""
 
 from dataclasses import dataclass
 
@@ -20,14 +20,14 @@ _FIST = ((12, 26, 40, 46), (0, 75, 95, 55), (0, 78, 98, 58), (0, 78, 98, 58), (0
 _POINT = ((12, 26, 40, 45), (2, 4, 6, 3), (0, 72, 95, 55), (0, 75, 96, 56), (0, 72, 90, 50))
 _PINCH = ((18, 30, 22, 25), (0, 48, 48, 28), (-1, 22, 26, 14), (-4, 16, 20, 10), (-8, 12, 16, 8))
 _COUNT_TWO = ((10, 30, 42, 45), (9, 3, 5, 2), (-7, 3, 5, 2), (0, 72, 95, 55), (0, 70, 90, 50))
-# The lap: each pose is held for a moment, then blends into the next.
+# The hand holds each pose for a moment and then moves to the next pose. One lap contains all poses.
 _GESTURES = np.deg2rad(np.array([_OPEN, _RELAXED, _FIST, _POINT, _COUNT_TWO, _OPEN, _PINCH, _RELAXED], float))
-_HOLD = 0.35  # share of a gesture's time
+_HOLD = 0.35  # share of a gesture's time without motion
 LAP_S = 12.0
 
 # Camera axes of a raised hand with the palm to the camera: x (out of the palm) towards the camera, z (fingers) up.
 _RAISED = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0]])
-# The hand turns about a point of the palm, which stays in view [m along the fingers].
+# The hand rotates about a point of the palm, so that the palm stays in view [m along the fingers].
 _PALM_M = 0.085
 _NOISE_LEVELS = 2.0
 
@@ -37,7 +37,7 @@ class SyntheticView:
     """One image with its truth, in metres in the camera's optical frame."""
 
     rgb: np.ndarray  # (H, W, 3) uint8
-    depth_m: np.ndarray  # (H, W) float32 along z, of hand and sleeve; 0 where nothing is
+    depth_m: np.ndarray  # (H, W) float32 along z, of hand and sleeve; 0 for the background
     joints_m: np.ndarray  # (21, 3)
     vertices_m: np.ndarray  # (V, 3)
     camera_from_wrist: np.ndarray  # (4, 4) x out of the palm, z along the fingers, y = z cross x
@@ -55,8 +55,8 @@ class SyntheticCamera:
             model: the hand.
             size: width and height of the image in pixels.
             hfov_deg: horizontal field of view.
-            side: of the hand.
-            seed: of everything that is drawn by chance: skin, sleeve, background, light and the phases of the motion.
+            side: side of the hand.
+            seed: seed of skin, sleeve, background, light and the phases of the motion.
         """
         rng = np.random.default_rng(seed)
         self._model, self._side, self._size, self._seed = model, side, size, seed
@@ -71,7 +71,7 @@ class SyntheticCamera:
         self._phases = rng.uniform(0, 2 * np.pi, 6)
 
     def at(self, time_s: float) -> SyntheticView:
-        """What the camera sees `time_s` after the start; the motion repeats after `LAP_S` seconds."""
+        """Returns the view `time_s` after the start. The motion repeats after `LAP_S` seconds."""
         lap = time_s / LAP_S % 1.0
         camera_from_wrist = _wrist_path(lap, self._phases)
         joints, vertices = (self._placed(points, camera_from_wrist) for points in pose(self._model, _angles(lap)))
@@ -83,12 +83,12 @@ class SyntheticCamera:
         return SyntheticView(self._with_noise(picture.rgb, time_s), picture.depth_m, joints, vertices, camera_from_wrist)
 
     def _placed(self, points_m: np.ndarray, camera_from_wrist: np.ndarray) -> np.ndarray:
-        """Points (N, 3) of the hand model in camera axes, given the frame of the right hand; a left one is its mirror image."""
+        """Returns points (N, 3) of the hand model in camera axes. A left hand is the mirror image of the right hand."""
         placed = points_m @ camera_from_wrist[:3, :3].T + camera_from_wrist[:3, 3]
         return mirror_points(placed) if self._side == "left" else placed
 
     def _with_noise(self, rgb: np.ndarray, time_s: float) -> np.ndarray:
-        """Adds sensor noise: another part of one tile at each time, since drawing it anew would cost more than rendering."""
+        """Adds sensor noise: a random part of one noise tile, because new noise would cost more time than rendering."""
         rng = np.random.default_rng([self._seed, round(time_s * 1e6)])
         row, column = rng.integers(0, 64, 2)
         height, width = rgb.shape[:2]
@@ -96,17 +96,17 @@ class SyntheticCamera:
 
 
 def _angles(lap: float) -> np.ndarray:
-    """Joint angles, (5, 4) radians, at the share `lap` of the loop."""
+    """Returns joint angles, (5, 4) radians, at the share `lap` of the loop."""
     place = lap * len(_GESTURES)
     current, share = int(place) % len(_GESTURES), place % 1.0
     blend = np.clip((share - _HOLD) / (1 - _HOLD), 0, 1)
-    # Minimum-jerk: speed and acceleration vanish at both ends, as in human movement.
+    # Minimum jerk: speed and acceleration are zero at the start and at the end, as in human motion.
     blend = blend**3 * (10 - 15 * blend + 6 * blend**2)
     return _GESTURES[current] + blend * (_GESTURES[(current + 1) % len(_GESTURES)] - _GESTURES[current])
 
 
 def _wrist_path(lap: float, phases: np.ndarray) -> np.ndarray:
-    """camera_from_wrist, (4, 4): turning and swaying with whole numbers of swings a lap, so that the loop closes."""
+    """Returns camera_from_wrist, (4, 4). Each axis makes a whole number of swings per lap, so that the loop closes."""
     swing = np.sin(2 * np.pi * lap * np.array([1, 2, 3, 1, 2, 1]) + phases)
     turn, nod, lean = np.deg2rad([65.0, 22.0, 25.0]) * swing[:3]
     axes = np.eye(3)

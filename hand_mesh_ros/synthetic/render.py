@@ -1,8 +1,8 @@
-"""Renders a triangle mesh through a pinhole camera on the processor: colours, exact depth, and which triangle each pixel sees.
+"""Renders a triangle mesh through a pinhole camera on the CPU: colours, exact depth, and the triangle at each pixel.
 
-Rays are traced with Embree (embreex), only inside the mesh's projected box. Called directly instead of through trimesh, one query
-gives triangle, barycentric coordinates and depth together. A ray's direction is the unnormalised (x/z, y/z, 1), so the distance
-that Embree returns is the depth along z, not the length of the ray.
+Embree (embreex) traces the rays, only inside the mesh's projected box. Direct calls without trimesh give triangle, barycentric
+coordinates and depth in one query. The direction of a ray is (x/z, y/z, 1) without normalisation, so the distance from Embree is
+the depth along z, not the length of the ray.
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from hand_mesh_ros.core.place.skin_depth import vertex_normals
 from hand_mesh_ros.core.types import require_shape
 
 _NEAR_M = 1e-3
-# A pixel is on an edge where its depth differs from its four neighbours' by more than this many pixel widths in sum.
+# A pixel is on an edge if the sum of the depth differences to its four neighbours exceeds this number of pixel widths.
 _EDGE_PIXELS = 6.0
-# Shadow rays start this far off the surface, or a curved surface of flat triangles would shadow itself.
+# Shadow rays start at this distance from the surface. Otherwise a curved surface of flat triangles would shadow itself.
 _SHADOW_OFFSET_M = 2e-3
-# Directions (16, 3) in which a vertex looks for what hides it from the glow, z along its normal: a spiral over the half sphere.
+# Directions (16, 3) of the rays that test the ambient light at a vertex: a spiral over the half sphere, z along the normal.
 _TURN, _RADIUS2 = np.pi * (3 - np.sqrt(5)) * np.arange(16), (np.arange(16) + 0.5) / 16
 _GLOW_RAYS = np.stack([np.sqrt(_RADIUS2) * np.cos(_TURN), np.sqrt(_RADIUS2) * np.sin(_TURN), np.sqrt(1 - _RADIUS2)], axis=1)
-# Sub-pixel positions (x, y) of a pixel that is refined: a rotated grid, which smooths near-vertical and near-level edges best.
+# Sub-pixel positions (x, y) for edge pixels: a rotated grid, which is best for almost vertical and almost horizontal edges.
 _REFINED = np.array([[-0.125, -0.375], [0.375, -0.125], [0.125, 0.375], [-0.375, 0.125]])
 # Linear light in steps of 1/4095 to display values: the sRGB curve.
 _LINEAR = np.linspace(0.0, 1.0, 4096)
@@ -35,24 +35,24 @@ _FROM_DISPLAY = np.interp(np.arange(256), 255 * _CURVE, _LINEAR).astype(np.float
 
 @dataclass(frozen=True)
 class Light:
-    """A distant key light and a sky-and-ground glow; colours are linear rgb, directions in the optical frame (y down)."""
+    """A distant key light, and ambient light of sky and ground. Linear rgb colours. Directions in the optical frame (y down)."""
 
     direction: tuple[float, float, float] = (-0.4, -0.7, -0.6)  # towards the light, any length
     key: tuple[float, float, float] = (0.75, 0.72, 0.68)
     sky: tuple[float, float, float] = (0.42, 0.44, 0.48)  # on surfaces that face up
     ground: tuple[float, float, float] = (0.16, 0.14, 0.13)  # on surfaces that face down
     gloss: float = 0.06  # strength of the highlight
-    shadows: bool = False  # the mesh shadows itself; costs about a third more time
-    occlusion: bool = False  # the glow reaches folds less, as between fingers; only if faces are wound outwards
+    shadows: bool = False  # the mesh shadows itself; takes about a third more time
+    occlusion: bool = False  # less ambient light in folds, for example between fingers; the face normals must point outwards
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """What the camera sees."""
+    """The view of the camera."""
 
     rgb: np.ndarray  # (H, W, 3) uint8
-    depth_m: np.ndarray  # (H, W) float32 along z at the pixel's centre, 0 where nothing is
-    triangle: np.ndarray  # (H, W) int32 index into the faces, -1 where nothing is
+    depth_m: np.ndarray  # (H, W) float32 along z at the pixel's centre, 0 for the background
+    triangle: np.ndarray  # (H, W) int32 index into the faces, -1 for the background
 
 
 _DEFAULT_LIGHT = Light()
@@ -68,10 +68,10 @@ def render(
     background: np.ndarray | None = None,
     smooth_edges: bool = True,
 ) -> Rendering:
-    """Renders one mesh; several objects are rendered by joining their vertices and faces.
+    """Renders one mesh. To render several objects, join their vertices and faces.
 
-    Pixel centres are at integers: depth and triangle at [v, u] belong to the ray through exactly (u, v). Both sides of a triangle
-    are drawn and shaded alike, so the winding does not matter. What lies behind the camera is not drawn.
+    Pixel centres are at integers: depth and triangle at [v, u] belong to the ray through exactly (u, v). The two sides of a
+    triangle look the same, so the winding does not matter. The image does not show points behind the camera.
 
     Args:
         vertices: (V, 3) metres in the optical frame (x right, y down, z forward).
@@ -79,9 +79,9 @@ def render(
         vertex_colours: (V, 3) linear rgb in 0..1.
         camera_matrix: (3, 3) of a camera without distortion.
         size: width and height of the image in pixels.
-        light: what lights the mesh.
+        light: light on the mesh.
         background: (H, W, 3) uint8 display values, or None for black.
-        smooth_edges: mix colours along outlines from four rays per pixel; depth and triangle stay those of the pixel's centre.
+        smooth_edges: mix the colours of four rays per pixel at outlines; depth and triangle stay those of the pixel's centre.
 
     Raises:
         ValueError: if a shape is wrong, or a vertex or K is not finite.
@@ -113,28 +113,28 @@ def _check(
     require_shape("vertex_colours", vertex_colours, (len(vertices), 3))
     require_shape("camera_matrix", camera_matrix, (3, 3))
     if min(size) < 1:
-        raise ValueError(f"size is {size[0]}x{size[1]} px, both must be at least 1")
+        raise ValueError(f"size is {size[0]}x{size[1]} px; width and height must be at least 1")
     if background is not None:
         require_shape("background", background, (size[1], size[0], 3))
     if not (np.isfinite(vertices).all() and np.isfinite(camera_matrix).all()):
-        raise ValueError("vertices or camera_matrix hold numbers that are not finite")
+        raise ValueError("vertices or camera_matrix contain numbers that are not finite")
     if len(faces) and not 0 <= faces.min() <= faces.max() < len(vertices):
-        raise ValueError(f"faces name vertices {faces.min()} to {faces.max()}, there are {len(vertices)}")
+        raise ValueError(f"faces name vertices {faces.min()} to {faces.max()}, but there are only {len(vertices)} vertices")
 
 
 def _pixels_in_reach(vertices: np.ndarray, faces: np.ndarray, camera_matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Pixels (N, 2) that lie in the projected box of at least one triangle: tracing the others would be most of the work."""
+    """Returns the pixels (N, 2) in the projected box of at least one triangle. The other pixels would take most of the time."""
     width, height = size
     if np.all(vertices[:, 2] <= _NEAR_M):
         return np.zeros((0, 2), int)
     if np.any(vertices[:, 2] <= _NEAR_M):  # triangles that pass through the camera plane can cover any pixel
         return np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).reshape(-1, 2)
     corners = project(vertices, camera_matrix)[faces]
-    # A pixel more on each side: Embree calculates in float32.
+    # The boxes have one more pixel on each side, because Embree calculates in float32.
     low, high = np.clip(np.floor(corners.min(1)), 0, size).astype(int), np.clip(np.ceil(corners.max(1)) + 1, 0, size).astype(int)
     origin = low.min(0)
     (left, top), (right, bottom) = (low - origin).T, (high - origin).T
-    # Each box adds one to its pixels: +1 and -1 at its corners, summed along both axes.
+    # Cumulative sums along the two axes, of +1 and -1 at the corners of each box, add 1 to each pixel of the box.
     rows, columns = bottom.max() + 1, right.max() + 1
     steps = np.concatenate([top * columns + left, bottom * columns + right, top * columns + right, bottom * columns + left])
     signs = np.repeat([1, 1, -1, -1], len(faces))
@@ -144,13 +144,13 @@ def _pixels_in_reach(vertices: np.ndarray, faces: np.ndarray, camera_matrix: np.
 
 
 class _Tracer:
-    """Sends rays through pixels (N, 2); returns hit (N,) bool and, of the M hits, colours (M, 3), depth (M,) and ids (M,)."""
+    """Sends rays through pixels (N, 2). Returns hit (N,) bool, and colours (M, 3), depth (M,) and ids (M,) of the M hits."""
 
     def __init__(
         self, vertices: np.ndarray, faces: np.ndarray, vertex_colours: np.ndarray, camera_matrix: np.ndarray, light: Light
     ) -> None:
         vertices32, faces32 = np.ascontiguousarray(vertices, np.float32), np.ascontiguousarray(faces, np.int32)
-        self._scene = EmbreeScene(robust=True)  # robust: no ray slips through the seam of two triangles
+        self._scene = EmbreeScene(robust=True)  # robust: no ray passes between two adjacent triangles
         self._mesh = TriangleMesh(self._scene, vertices32, faces32)
         self._faces, self._light = faces32, light
         normals = vertex_normals(vertices32, faces32)
@@ -172,18 +172,18 @@ class _Tracer:
         a, b, c = self._faces[ids].T
         blend_b, blend_c = seen["u"][:, None], seen["v"][:, None]
         values = (1 - blend_b - blend_c) * self._values[a] + blend_b * self._values[b] + blend_c * self._values[c]
-        # The normal is turned by the side that is seen, which is the triangle's: a vertex normal may bend past the outline.
+        # The side of the triangle that the camera sees sets the sign of the normal. At outlines a vertex normal may point away.
         facing = np.where(np.einsum("nc,nc->n", seen["Ng"], rays) > 0, np.float32(-1), np.float32(1))
         normals = facing[:, None] * _unit(values[:, :3])
         colours = self._shade(normals, values[:, 3:], rays, rays * seen["tfar"][:, None])
         return hit, colours, seen["tfar"], ids
 
     def _shade(self, normals: np.ndarray, surface: np.ndarray, rays: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """Linear rgb, (M, 3), of diffuse reflection, glow and highlight; `surface` (M, 4) is colour and openness."""
+        """Returns linear rgb, (M, 3): diffuse reflection, ambient light and highlight. `surface`, (M, 4): colour and openness."""
         light, key = self._light, np.asarray(self._light.key, np.float32)
         halfway = _unit(self._towards_light - _unit(rays))
         diffuse = np.maximum(normals @ self._towards_light, 0)
-        # To the 16th power by squaring, many times as fast as numpy's power.
+        # Repeated squaring gives the 16th power much faster than numpy's power.
         highlight = np.maximum(np.einsum("nc,nc->n", normals, halfway), 0)
         highlight = light.gloss * np.square(np.square(np.square(np.square(highlight))))
         if light.shadows:
@@ -196,7 +196,7 @@ class _Tracer:
         return surface[:, :3] * (diffuse[:, None] * key + surface[:, 3:] * glow) + highlight[:, None] * key
 
     def _openness(self, vertices: np.ndarray, normals: np.ndarray) -> np.ndarray:
-        """Share of the glow, (V,), that reaches each vertex; directions are denser along the normal, where light counts more."""
+        """Returns the share of ambient light, (V,), that reaches each vertex. More rays are near the normal: more light there."""
         aside = np.where(np.abs(normals[:, :1]) < 0.9, (1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
         tangent = _unit(np.cross(normals, aside))
         axes = np.stack([tangent, np.cross(normals, tangent), normals], axis=1)
@@ -206,24 +206,24 @@ class _Tracer:
         return free.reshape(len(_GLOW_RAYS), -1).mean(0).astype(np.float32)
 
     def _lit(self, normals: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """(M,) bool: nothing stands between the point and the light."""
+        """Returns (M,) bool: the light reaches the point."""
         origins = points + _SHADOW_OFFSET_M * normals
         directions = np.broadcast_to(self._towards_light, origins.shape)
         return self._scene.run(origins, np.ascontiguousarray(directions), query="OCCLUDED") < 0
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    """The vectors (N, 3) with length one; zero stays zero. Several times as fast as by numpy's norm."""
+    """Returns the vectors (N, 3) with length one; zero stays zero. This is several times as fast as numpy's norm."""
     return vectors / np.sqrt(np.maximum(np.einsum("nc,nc->n", vectors, vectors), 1e-24))[:, None]
 
 
 def _refine_edges(
     rgb: np.ndarray, background: np.ndarray | None, depth_m: np.ndarray, tracer: _Tracer, pixels: np.ndarray
 ) -> None:
-    """Overwrites the pixels of `rgb` around jumps in depth by the mean of four rays each; they are sought around `pixels`."""
+    """Overwrites pixels of `rgb` at jumps in depth with the mean of four rays per pixel. The search covers `pixels`."""
     low, high = np.maximum(pixels.min(0) - 1, 0), pixels.max(0) + 2
     window = depth_m[low[1] : high[1], low[0] : high[0]]
-    # The second difference: a surface seen at a slant has a large first one.
+    # The second difference, because the first difference is also large on slanted surfaces.
     jump = np.abs(cv2.Laplacian(window, cv2.CV_32F)) > _EDGE_PIXELS * tracer.pixel_m
     v, u = np.nonzero(jump)
     if not len(v):
@@ -237,5 +237,5 @@ def _refine_edges(
 
 
 def _display(colours: np.ndarray) -> np.ndarray:
-    """sRGB bytes of linear colours."""
+    """Returns sRGB bytes of linear colours."""
     return _DISPLAY[np.clip(colours * (len(_DISPLAY) - 1), 0, len(_DISPLAY) - 1).astype(np.int32)]

@@ -1,1 +1,1 @@
-"""Estimates come in. A page in the browser and pictures with an overlay go out. Needs no ROS."""
+"""Shows hands without ROS. Input: estimates. Output: a browser page, and images with an overlay."""

@@ -1,4 +1,4 @@
-"""One hand in the viewer's 3D scene: surface, skeleton, hypotheses, uncertainty. Only what moves is sent again."""
+"""One hand in the viewer's 3D scene: surface, skeleton, hypotheses, uncertainty. Updates send only the moved parts."""
 
 from dataclasses import dataclass
 
@@ -12,16 +12,16 @@ from hand_mesh_ros.core.types import HandEstimate, Side
 from hand_mesh_ros.core.uncertainty.calibration import RADIUS_OF_90_PERCENT
 from hand_mesh_ros.viewer.overlay import FINGER_COLOURS, SIDE_COLOURS
 
-# A hand of a camera that nobody calibrated has no position; it is shown here [m].
+# Without a calibrated camera a hand has no position. The viewer then shows the hand here [m].
 PLACE_WITHOUT_CAMERA_M = np.array([0.0, 0.05, 0.5])
 _BACKGROUND = np.array([30.0, 32.0, 36.0])
-# Standard deviation of a vertex that is drawn in the last colour [m].
+# Standard deviation that gets the last colour [m].
 _FULL_SPREAD_M = 0.010
 
 
 @dataclass(frozen=True)
 class SceneLayers:
-    """What is drawn."""
+    """Visible parts of the scene."""
 
     surface: bool = True
     opacity: float = 0.55
@@ -32,27 +32,27 @@ class SceneLayers:
 
 
 class HandDrawing:
-    """The handles of one hand; `show` moves them."""
+    """The scene nodes of one hand."""
 
     def __init__(self, scene: viser.SceneApi, name: str, side: Side, faces: np.ndarray | None) -> None:
-        """Takes the name of its node in the scene, and the (F, 3) triangles of a right hand or None if they are not known yet."""
+        """Stores the name of the scene node, and the triangles (F, 3) of a right hand; None before the triangles are known."""
         self._scene, self._name, self._side = scene, name, side
         self._faces = None if faces is None else np.ascontiguousarray(mirror_faces(faces) if side == "left" else faces)
         self._handles: dict[str, viser.SceneNodeHandle] = {}
 
     def remove(self) -> None:
-        """Takes the hand out of the scene."""
+        """Removes the hand from the scene."""
         for handle in self._handles.values():
             handle.remove()
         self._handles.clear()
 
     def hide(self) -> None:
-        """Makes the hand invisible; its triangles stay in the browser."""
+        """Makes the hand invisible. The browser keeps the triangles."""
         for handle in self._handles.values():
             _set(handle, visible=False)
 
     def show(self, hand: HandEstimate, layers: SceneLayers) -> None:
-        """Draws the hand as it is now."""
+        """Draws the current state of the hand."""
         origin = PLACE_WITHOUT_CAMERA_M if hand.scale_source == "none" else np.zeros(3)
         joints = (hand.joints_m + origin).astype(np.float32)
         faces = self._faces
@@ -70,7 +70,7 @@ class HandDrawing:
             self._show_ellipsoids(joints, covariances)
 
     def _is_on(self, part: str, wanted: bool) -> bool:
-        """Hides the part if it is not wanted."""
+        """Shows or hides an existing part, and returns `wanted`."""
         if part in self._handles:
             _set(self._handles[part], visible=wanted)
         return wanted
@@ -97,14 +97,14 @@ class HandDrawing:
 
     def _show_hypotheses(self, joints: np.ndarray, weights: np.ndarray) -> None:
         share = weights / weights.max()
-        # Lines have no opacity of their own: unlikely ones fade into the background.
+        # Lines have no opacity, so unlikely hypotheses get a colour near the background.
         colours = _BACKGROUND + (0.15 + 0.6 * share[:, None]) * (np.array(SIDE_COLOURS[self._side]) - _BACKGROUND)
         lines = joints[:, BONES].reshape(-1, 2, 3)
         self._show_lines("hypotheses", lines, np.repeat(colours, len(BONES), axis=0), 1.5)
 
     def _show_lines(self, part: str, lines: np.ndarray, colours: np.ndarray, width_px: float) -> None:
-        """Lines (N, 2, 3) in N display colours."""
-        # viser's lines, unlike its meshes and points, take colours as linear light.
+        """Draws lines (N, 2, 3) in N display colours."""
+        # In viser, colours of lines are linear, but colours of meshes and points are not.
         linear = np.round(255 * (colours / 255) ** 2.2).astype(np.uint8)
         ends = np.repeat(linear[:, None], 2, axis=1)
         handle = self._handles.get(part)
@@ -137,7 +137,7 @@ class HandDrawing:
 
 
 def ellipsoids(covariances_m2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The ellipsoids that hold 90 % of N Gaussians.
+    """Returns the ellipsoids that hold 90 % of N Gaussians.
 
     Args:
         covariances_m2: (N, 3, 3).
@@ -146,7 +146,7 @@ def ellipsoids(covariances_m2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         Quaternions (N, 4) w, x, y, z of their axes and the half-axes (N, 3) in metres, at least 0.1 mm.
     """
     variances, axes = np.linalg.eigh(covariances_m2)
-    axes[..., 0] *= np.linalg.det(axes)[..., None]  # a reflection is no rotation
+    axes[..., 0] *= np.linalg.det(axes)[..., None]  # turns a reflection into a rotation
     matrices = np.broadcast_to(np.eye(4), (len(axes), 4, 4)).copy()
     matrices[:, :3, :3] = axes
     rotations = np.stack([trimesh.transformations.quaternion_from_matrix(matrix) for matrix in matrices])
@@ -155,7 +155,7 @@ def ellipsoids(covariances_m2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _heat(share: np.ndarray) -> np.ndarray:
-    """Display rgb, (N, 3) uint8, from blue at 0 through white to red at 1."""
+    """Returns display rgb, (N, 3) uint8: blue at 0, white at 0.5, red at 1."""
     share = np.clip(share, 0, 1)[:, None]
     blue, white, red = np.array([60, 110, 220]), np.array([240, 240, 240]), np.array([220, 50, 40])
     mixed = np.where(share < 0.5, blue + 2 * share * (white - blue), white + (2 * share - 1) * (red - white))
@@ -163,7 +163,7 @@ def _heat(share: np.ndarray) -> np.ndarray:
 
 
 def _set(handle: viser.SceneNodeHandle, **values: object) -> None:
-    """Sets what has changed: each assignment is a message to the browser."""
+    """Sets only changed values, because each assignment sends a message to the browser."""
     for name, value in values.items():
         if getattr(handle, name) != value:
             setattr(handle, name, value)

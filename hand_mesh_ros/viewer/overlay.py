@@ -1,4 +1,4 @@
-"""Draws what was estimated over the image it came from."""
+"""Draws the estimates over their image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from hand_mesh_ros.core.geometry.camera import is_calibrated, project
 from hand_mesh_ros.core.topology import BONES
 from hand_mesh_ros.core.types import HandEstimate
 
-# Display rgb of a side, the same everywhere.
+# Display rgb of each side, in all views.
 SIDE_COLOURS = {"left": (90, 158, 242), "right": (242, 168, 107)}
 # Display rgb per finger, thumb first.
 FINGER_COLOURS = np.array([[240, 98, 94], [245, 190, 66], [120, 205, 95], [80, 185, 230], [178, 122, 230]], np.uint8)
@@ -21,11 +21,11 @@ _SHIFT = 4
 
 @dataclass(frozen=True)
 class OverlayLayers:
-    """What is drawn."""
+    """Visible parts of the overlay."""
 
-    keypoints: bool = True  # what the detector saw: dots, joined by bones
-    reprojection: bool = True  # the estimated skeleton in the image: a thin white line
-    hypotheses: bool = True  # all skeletons in the image: faint lines
+    keypoints: bool = True  # the detector's keypoints: dots and bones
+    reprojection: bool = True  # the estimated skeleton: thin white lines
+    hypotheses: bool = True  # the skeletons of all hypotheses: faint lines
     label: bool = True
 
 
@@ -39,17 +39,17 @@ def draw_overlay(
     distortion: np.ndarray | None = None,
     layers: OverlayLayers = _ALL,
 ) -> np.ndarray:
-    """A copy of the image, (H, W, 3) uint8, with the hands drawn in.
+    """Returns a copy of the image, (H, W, 3) uint8, with the hands.
 
     Args:
         rgb: (H, W, 3) uint8.
-        hands: estimated in this image.
-        camera_matrix: (3, 3); all zero leaves out what needs a calibrated camera.
+        hands: estimates in this image.
+        camera_matrix: (3, 3); if all zero, the overlay omits the parts that need a calibrated camera.
         distortion: OpenCV's coefficients, or None.
-        layers: what to draw.
+        layers: visible parts.
     """
     image = np.ascontiguousarray(rgb).copy()
-    unit = max(1, round(max(image.shape[:2]) / 400))  # line width that suits the size of the image
+    unit = max(1, round(max(image.shape[:2]) / 400))  # line width for the size of the image
     for hand in hands:
         may_project = is_calibrated(camera_matrix) and hand.scale_source != "none"
         if layers.hypotheses and may_project and len(hand.hypotheses_m):
@@ -75,7 +75,7 @@ def _draw_hypotheses(
 
 
 def _draw_skeleton(image: np.ndarray, points_px: np.ndarray, colour: tuple[int, int, int] | None, width: int) -> None:
-    """Bones in one colour, or in their finger's colour for None."""
+    """Draws bones in one colour, or in the colours of the fingers if `colour` is None."""
     fixed = _fixed_point(points_px)
     for number, (parent, child) in enumerate(BONES):
         rgb = colour or FINGER_COLOURS[number // 4].tolist()
@@ -103,6 +103,6 @@ def _is_in_front(joints_m: np.ndarray) -> bool:
 
 
 def _fixed_point(points_px: np.ndarray) -> list[tuple[int, int]]:
-    """Pixels as OpenCV's fixed-point integers; far outside the image they are clipped, since OpenCV overflows there."""
+    """Returns pixels as OpenCV's fixed-point integers, clipped far outside the image to prevent an overflow in OpenCV."""
     scaled = np.round(np.clip(points_px, -20000, 20000) * (1 << _SHIFT)).astype(int)
     return [(int(x), int(y)) for x, y in scaled]

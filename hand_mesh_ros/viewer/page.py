@@ -1,4 +1,4 @@
-"""A browser page beside the camera: the image with the overlay in the panel, hands with their uncertainty in the 3D scene."""
+"""A browser page with the image and its overlay in a panel, and hands with their uncertainty in a 3D scene."""
 
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -12,7 +12,7 @@ from hand_mesh_ros.core.types import HandEstimate, Side
 from hand_mesh_ros.viewer.hand_scene import HandDrawing, SceneLayers
 from hand_mesh_ros.viewer.overlay import SIDE_COLOURS, OverlayLayers, draw_overlay
 
-# Wider images are made smaller before they are sent to the browser [px].
+# The page shrinks wider images before sending [px].
 _PANEL_WIDTH = 640
 _FRUSTUM_WIDTH = 320
 _FRUSTUM_DEPTH_M = 0.06
@@ -21,10 +21,10 @@ _NO_IMAGE = np.full((360, 640, 3), 40, np.uint8)
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that one drawing shows."""
+    """The data of one drawing."""
 
     rgb: np.ndarray | None  # (H, W, 3) uint8
-    camera_matrix: np.ndarray  # (3, 3), all zero if not known
+    camera_matrix: np.ndarray  # (3, 3), all zero if unknown
     distortion: np.ndarray | None
     hands: Sequence[HandEstimate]
     headline: str = ""  # state of the chain, one line
@@ -32,16 +32,16 @@ class Snapshot:
 
 
 class Viewer:
-    """The page. It costs nothing while nobody looks."""
+    """The page. Check `is_watched` before drawing, to save work without a browser."""
 
     def __init__(self, host: str, port: int) -> None:
         """Opens the page.
 
         Args:
-            host: address to listen on; "127.0.0.1" keeps the page to this machine.
-            port: wanted port; the next free one is taken if it is not free.
+            host: address of the page; "127.0.0.1" allows access only from this machine.
+            port: wanted port; if the port is in use, the page uses the next free port.
         """
-        with redirect_stdout(None):  # viser prints a banner of its own, whatever `verbose` says
+        with redirect_stdout(None):  # viser prints a banner even if `verbose` is False
             self._server = viser.ViserServer(host=host, port=port, label="hand_mesh_ros", verbose=False)
         self.address = f"http://{host}:{self._server.get_port()}"
         self._faces: np.ndarray | None = None
@@ -62,7 +62,7 @@ class Viewer:
             self._server.stop()
 
     def set_faces(self, faces: np.ndarray) -> None:
-        """Triangles, (F, 3), of a right hand; sent to the browser once per hand on display."""
+        """Sets the triangles, (F, 3), of a right hand. Each drawn hand sends the triangles to the browser once."""
         if self._faces is not None and np.array_equal(faces, self._faces):
             return
         self._faces = faces
@@ -71,7 +71,7 @@ class Viewer:
         self._drawings.clear()
 
     def show(self, snapshot: Snapshot) -> None:
-        """Draws; hands that are not in the snapshot disappear."""
+        """Draws a snapshot. Hands that are missing from the snapshot disappear."""
         with self._server.atomic():
             self._show_image(snapshot)
             self._show_hands(snapshot.hands)
@@ -84,7 +84,7 @@ class Viewer:
         camera = self._server.initial_camera
         camera.position, camera.look_at, camera.up = (0.27, -0.14, 0.13), (-0.02, 0.01, 0.38), (0.0, -1.0, 0.0)
         scene.add_frame("/camera", axes_length=0.03, axes_radius=0.0015)
-        # A floor below the usual hand gives the eye a scale: cells of 5 cm.
+        # The floor below the hand shows the scale, with cells of 5 cm.
         scene.add_grid(
             "/floor",
             width=1.2,
@@ -107,21 +107,23 @@ class Viewer:
         with gui.add_folder("Hands"):
             self._hands_text = gui.add_markdown("*no hand*")
         with gui.add_folder("Image layers"):
-            self._keypoints = gui.add_checkbox("Keypoints", True, hint="what the detector saw")
+            self._keypoints = gui.add_checkbox("Keypoints", True, hint="keypoints of the detector")
             self._reprojection = gui.add_checkbox("Estimate", True, hint="the estimated skeleton, projected into the image")
             self._reprojected_hypotheses = gui.add_checkbox("Hypotheses", True)
         with gui.add_folder("3D layers"):
             self._surface = gui.add_checkbox("Surface", True)
             self._opacity = gui.add_slider("Opacity", min=0.1, max=1.0, step=0.05, initial_value=0.55)
             self._skeleton = gui.add_checkbox("Skeleton", True)
-            self._hypotheses = gui.add_checkbox("Hypotheses", True, hint="bright: likely")
+            self._hypotheses = gui.add_checkbox("Hypotheses", True, hint="likely hypotheses are brighter")
             self._ellipsoids = gui.add_dropdown(
                 "Ellipsoids",
                 ("hand's shape", "position in space", "none"),
                 initial_value="hand's shape",
-                hint="hold 90 % of the probability",
+                hint="contain 90 % of the probability",
             )
-            self._spread = gui.add_checkbox("Vertex uncertainty", False, hint="blue 0 mm to red 10 mm standard deviation")
+            self._spread = gui.add_checkbox(
+                "Vertex uncertainty", False, hint="standard deviation, from blue (0 mm) to red (10 mm)"
+            )
             self._camera_image = gui.add_checkbox("Image at the camera", True)
 
     def _show_image(self, snapshot: Snapshot) -> None:
@@ -154,7 +156,7 @@ class Viewer:
         )
         shown: set[tuple[Side, int]] = set()
         for hand in hands:
-            # Drawings belong to places, not to tracks: a new track does not send the triangles again.
+            # Drawings belong to places, not to tracks, so that a new track does not send the triangles again.
             place = (hand.handedness, sum(side == hand.handedness for side, _ in shown))
             shown.add(place)
             if place not in self._drawings:

@@ -140,8 +140,8 @@ def test_synthetic_camera_sends_its_truth(graph: Graph) -> None:
 @pytest.mark.parametrize(
     ("parameters", "reason"),
     [
-        ({"source": "/there/is/no.mp4"}, "'/there/is/no.mp4' is no file"),
-        ({"source": Path(__file__)}, "damaged, or of a format that OpenCV cannot decode"),
+        ({"source": "/there/is/no.mp4"}, "'/there/is/no.mp4' is not a file"),
+        ({"source": Path(__file__)}, "damaged, or OpenCV cannot decode its format"),
         ({"source": '"97"'}, "webcam 97 cannot be opened"),
         ({"stamps": "never"}, "allowed are now, source"),
     ],

@@ -96,7 +96,7 @@ def test_demo_says_which_node_ended_and_why(start: Callable[..., subprocess.Pope
     log, _ = process.communicate(timeout=START_S)
     assert process.returncode == 1, log
     assert "demo: camera_node ended with exit code 1" in log
-    assert "'/there/is/no.mp4' is no file" in log
+    assert "'/there/is/no.mp4' is not a file" in log
     wait_until_gone(nodes)
 
 

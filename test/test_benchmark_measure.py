@@ -13,6 +13,7 @@ from benchmarks.latency import __main__ as latency
 from benchmarks.measure import OF_ALL_HANDS, ROWS, Seen, look, measure
 from benchmarks.report import Result
 from benchmarks.samples import synthetic_samples
+from benchmarks.videos import frame_rate_hz, read_video
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 
 
@@ -145,5 +146,5 @@ def test_images_of_a_video_are_stamped_at_its_own_rate(pipeline, tmp_path, monke
     writer.release()
     stamps, estimate = [], pipeline.estimate
     monkeypatch.setattr(pipeline, "estimate", lambda frame: stamps.append(frame.stamp_s) or estimate(frame))
-    latency.run(pipeline, path, None, 0)
+    latency.run(pipeline, read_video(path), frame_rate_hz(path), None)
     np.testing.assert_allclose(stamps, [0, 1 / 12.5, 2 / 12.5])

@@ -1,19 +1,26 @@
 """Measures the time per frame of each stage on a video, and compares the pipeline with MediaPipe Hands on the same frames.
 
-    python -m benchmarks.latency --video hand.mp4 --mediapipe-python mediapipe_env/bin/python
+    python -m benchmarks.latency --video hand.mp4 [--frames 600] [--json]
+    python -m benchmarks.latency --video hand.mp4 --grid [--json]
 
-benchmarks/latency/mediapipe_hands.py describes the environment of `--mediapipe-python`. The two pipelines take turns frame by
-frame, so that other load on the machine affects the two pipelines equally. The times do not include reading the video.
+The first call installs MediaPipe into an environment of its own. The two pipelines take turns frame by frame, so that other load
+on the machine affects the two pipelines equally. The times do not include reading the video. `--grid` measures one and two hands,
+1, 8 and 32 hypotheses, and two image sizes, without MediaPipe.
 """
 
 import argparse
 import json
-import subprocess
+import resource
 import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice, product
 from pathlib import Path
 
+import cv2
 import numpy as np
 
+from benchmarks.latency.mediapipe_process import MediaPipe, own_environment
 from benchmarks.report import say
 from benchmarks.videos import frame_rate_hz, read_video
 from hand_mesh_ros.core.geometry import camera
@@ -22,63 +29,76 @@ from hand_mesh_ros.core.types import Frame
 
 # The report skips the first frames, because caches and clock rates need time to settle.
 _SETTLING = 10
+_SHARES = (50, 95, 99)
+_GRID_HANDS, _GRID_HYPOTHESES, _GRID_SIZES = (1, 2), (1, 8, 32), ((640, 480), (1280, 720))
+_GRID_FRAMES = 120
+_GRID_COLUMNS = ("mean", "p50", "p95", "p99", "cpu")
+
+Row = dict[str, float]  # times of one frame [ms] by stage, and numbers of hands
 
 
-class MediaPipe:
-    """MediaPipe Hands in a separate process."""
+@dataclass(frozen=True)
+class Summary:
+    """Times of all frames of one run."""
 
-    def __init__(self, python: Path, width: int, height: int, max_hands: int) -> None:
-        script = Path(__file__).with_name("mediapipe_frames.py")
-        command = [str(item) for item in (python, script, width, height, max_hands)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-
-    def __call__(self, rgb: np.ndarray) -> tuple[float, float, int]:
-        """Returns wall time and processor time of one frame in milliseconds, and the number of hands.
-
-        Raises:
-            RuntimeError: if the process has ended.
-        """
-        try:
-            self._process.stdin.write(rgb.tobytes())
-            self._process.stdin.flush()
-            wall_ms, cpu_ms, n_hands = self._process.stdout.readline().split()
-        except (BrokenPipeError, ValueError) as error:
-            raise RuntimeError(f"MediaPipe ended with code {self._process.wait()}; run it alone: {self._process.args}") from error
-        return float(wall_ms), float(cpu_ms), int(n_hands)
-
-    def close(self) -> None:
-        """Ends the process."""
-        self._process.stdin.close()
-        self._process.wait()
+    model_id: str
+    provider: str
+    hypotheses: int
+    steps: int
+    frames: int
+    share_with_one_hand: float
+    hands: float  # mean number per frame
+    ms: dict[str, dict[str, float]]  # mean, p50, p95 and p99 of each stage, of the whole frame and of MediaPipe
+    cpu_percent: float  # processor time / wall time of our pipeline
+    memory_mb: float  # largest memory of the process so far
+    ratio_to_mediapipe: float | None  # mean / mean; None if not measured
+    median_ratio_to_mediapipe: float | None
 
 
 def main() -> None:
     """Command line: see the module docstring."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--video", type=Path, required=True)
-    parser.add_argument("--mediapipe-python", type=Path, help="Python of an environment with mediapipe 0.10.21")
+    parser.add_argument("--no-mediapipe", action="store_true", help="measure only our pipeline")
+    parser.add_argument("--mediapipe-python", type=Path, help="Python with mediapipe 0.10.21, instead of an own environment")
     parser.add_argument("--max-hands", type=int, default=2)
     parser.add_argument("--hypotheses", type=int, default=8)
     parser.add_argument("--steps", type=int, default=4, help="denoising steps of the joints")
     parser.add_argument("--threads", type=int, default=1, help="threads of each of our models")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--frames", type=int, default=0, help="number of frames to use; 0 for all")
-    parser.add_argument("--json", type=Path, help="file for the times of every frame")
+    parser.add_argument("--grid", action="store_true", help="one and two hands, 1, 8 and 32 hypotheses, two image sizes")
+    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object in the last line")
     args = parser.parse_args()
-    settings = {"n_hypotheses": args.hypotheses, "joint_steps": args.steps, "threads": args.threads, "max_hands": args.max_hands}
-    pipeline = HandMeshPipeline.default(args.device, **settings)
-    rows = run(pipeline, args.video, args.mediapipe_python, args.frames)
-    report(rows, pipeline)
+    settings = {"joint_steps": args.steps, "threads": args.threads}
+    if args.grid:
+        grid = measure_grid(args.video, args.frames or _GRID_FRAMES, args.device, settings)
+        if args.json:
+            say(json.dumps({"grid": grid}))
+        return
+    pipeline = HandMeshPipeline.default(args.device, **settings, n_hypotheses=args.hypotheses, max_hands=args.max_hands)
+    python = None if args.no_mediapipe else args.mediapipe_python or own_environment()
+    rows = run(pipeline, read_video(args.video), frame_rate_hz(args.video), python, args.frames)
+    summary = summarise(rows, pipeline)
+    report(summary)
     if args.json:
-        args.json.write_text(json.dumps(rows))
+        say(json.dumps(asdict(summary)))
 
 
-def run(pipeline: HandMeshPipeline, video: Path, mediapipe_python: Path | None, limit: int) -> list[dict[str, float]]:
-    """Returns the times in milliseconds and the number of hands of every frame."""
-    mediapipe, rows, rate_hz = None, [], frame_rate_hz(video)
-    for index, rgb in enumerate(read_video(video)):
-        if limit and index >= limit:
-            break
+def run(
+    pipeline: HandMeshPipeline, images: Iterable[np.ndarray], rate_hz: float, mediapipe_python: Path | None, limit: int = 0
+) -> list[Row]:
+    """Returns the times in milliseconds and the number of hands of every frame.
+
+    Args:
+        pipeline: the pipeline to measure.
+        images: (H, W, 3) uint8 rgb, all of one size.
+        rate_hz: their rate.
+        mediapipe_python: Python with MediaPipe; None to measure only our pipeline.
+        limit: number of images to use; 0 for all.
+    """
+    mediapipe, rows = None, []
+    for index, rgb in enumerate(islice(images, limit or None)):
         height, width = rgb.shape[:2]
         if mediapipe_python and mediapipe is None:
             mediapipe = MediaPipe(mediapipe_python, width, height, pipeline.config.max_hands)
@@ -94,22 +114,76 @@ def run(pipeline: HandMeshPipeline, video: Path, mediapipe_python: Path | None, 
     return rows
 
 
-def report(rows: list[dict[str, float]], pipeline: HandMeshPipeline) -> None:
-    """Prints the table."""
-    config, kept = pipeline.config, rows[_SETTLING:] or rows
-    hands = np.array([row["hands"] for row in rows])
-    cascade = f"{config.n_hypotheses} hypotheses x {config.joint_steps} steps"
-    say(f"models {pipeline.model_id} on {pipeline.chain.sampler.provider}, {cascade}")
-    say(f"{len(rows)} frames, exactly one hand in {np.mean(hands == 1):.1%}, search for at most {config.max_hands} hands")
+def summarise(rows: list[Row], pipeline: HandMeshPipeline) -> Summary:
+    """Returns the summary of a run."""
+    kept, config = rows[_SETTLING:] or rows, pipeline.config
+    names = [name for name in (*STAGES, "total", "cpu", "mediapipe", "mediapipe_cpu") if name in kept[0]]
+    values = {name: np.array([row[name] for row in kept]) for name in names}
+    hands, total = np.array([row["hands"] for row in rows]), values["total"]
+    theirs = values.get("mediapipe")
+    return Summary(
+        model_id=pipeline.model_id,
+        provider=pipeline.chain.sampler.provider,
+        hypotheses=config.n_hypotheses,
+        steps=config.joint_steps,
+        frames=len(rows),
+        share_with_one_hand=float(np.mean(hands == 1)),
+        hands=float(hands.mean()),
+        ms={name: _percentiles(times) for name, times in values.items()},
+        cpu_percent=float(100 * values["cpu"].sum() / total.sum()),
+        memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        ratio_to_mediapipe=None if theirs is None else float(total.mean() / theirs.mean()),
+        median_ratio_to_mediapipe=None if theirs is None else float(np.median(total) / np.median(theirs)),
+    )
+
+
+def _percentiles(times_ms: np.ndarray) -> dict[str, float]:
+    return {"mean": float(times_ms.mean())} | {f"p{share}": float(np.percentile(times_ms, share)) for share in _SHARES}
+
+
+def report(summary: Summary) -> None:
+    """Prints a table."""
+    say(f"models {summary.model_id} on {summary.provider}, {summary.hypotheses} hypotheses x {summary.steps} steps")
+    say(f"{summary.frames} frames, exactly one hand in {summary.share_with_one_hand:.1%}, {summary.hands:.2f} hands a frame")
+    say(f"processor {summary.cpu_percent:.0f} %, memory at most {summary.memory_mb:.0f} MB")
     say(f"{'ms':14s} {'mean':>8s} {'p50':>8s} {'p95':>8s} {'p99':>8s}")
-    for name in (*STAGES, "total", "cpu", "mediapipe", "mediapipe_cpu"):
-        if name in kept[0]:
-            values = np.array([row[name] for row in kept])
-            say(f"{name:14s} {values.mean():8.2f} " + " ".join(f"{np.percentile(values, share):8.2f}" for share in (50, 95, 99)))
-    if "mediapipe" in kept[0]:
-        ours, theirs = (np.array([row[name] for row in kept]) for name in ("total", "mediapipe"))
-        say(f"ours / MediaPipe: mean {ours.mean() / theirs.mean():.2f}, median {np.median(ours) / np.median(theirs):.2f}")
-        say(f"MediaPipe found a hand in {np.mean([row['mediapipe_hands'] > 0 for row in rows]):.1%}")
+    for name, figures in summary.ms.items():
+        say(f"{name:14s} " + " ".join(f"{value:8.2f}" for value in figures.values()))
+    if summary.ratio_to_mediapipe is not None:
+        say(f"ours / MediaPipe: mean {summary.ratio_to_mediapipe:.2f}, median {summary.median_ratio_to_mediapipe:.2f}")
+
+
+def measure_grid(video: Path, limit: int, device: str, settings: dict[str, int]) -> list[dict[str, float]]:
+    """Prints and returns the time per frame for numbers of hands, numbers of hypotheses and image sizes."""
+    say(
+        f"{'image':>10s} {'hands':>6s} {'found':>6s} {'K':>4s} {'mean':>8s} {'p50':>8s} {'p95':>8s} {'p99':>8s} {'cpu':>8s}  [ms]"
+    )
+    rows = []
+    for (width, height), n_hands, hypotheses in product(_GRID_SIZES, _GRID_HANDS, _GRID_HYPOTHESES):
+        pipeline = HandMeshPipeline.default(device, **settings, n_hypotheses=hypotheses, max_hands=n_hands)
+        images = resized(read_video(video), width, height, n_hands)
+        summary = summarise(run(pipeline, images, frame_rate_hz(video), None, limit), pipeline)
+        row = {"width": width, "height": height, "hands": n_hands, "found": summary.hands, "hypotheses": hypotheses}
+        row |= summary.ms["total"] | {"cpu": summary.ms["cpu"]["mean"]}
+        times = " ".join(f"{row[name]:8.2f}" for name in _GRID_COLUMNS)
+        say(f"{width:>5d}x{height:<4d} {n_hands:>6d} {summary.hands:>6.2f} {hypotheses:>4d} {times}")
+        rows.append(row)
+    return rows
+
+
+def resized(images: Iterable[np.ndarray], width: int, height: int, n_hands: int) -> Iterator[np.ndarray]:
+    """Yields images (height, width, 3). For two hands, an image shows the left half of the picture beside its mirror image.
+
+    The picture must show its hand in the middle. The aspect ratio is kept; the image is cropped at its borders.
+    """
+    part = width // n_hands
+    for rgb in images:
+        scale = max(part / rgb.shape[1], height / rgb.shape[0])
+        size = (max(part, round(scale * rgb.shape[1])), max(height, round(scale * rgb.shape[0])))
+        large = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+        left, top = (size[0] - part) // 2, (size[1] - height) // 2
+        one = large[top : top + height, left : left + part]
+        yield np.ascontiguousarray(one if n_hands == 1 else np.concatenate([one, one[:, ::-1]], axis=1))
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from hand_mesh_ros.core.detect.plan import Plan
 from hand_mesh_ros.core.detect.tiles import Coarse, Tile, coarse, interest, layout
 from hand_mesh_ros.core.types import Frame, HandDetection
 
-# While a hand is followed, only every sixth image is searched as a whole. So a second hand is found up to 0.2 s later. Halfway
-# between, one part of the image is searched.
-_SEARCH_EVERY = 6
+# While a hand is followed, only every twelfth image is searched as a whole. So at 30 Hz a second hand is found up to 0.4 s later.
+# Halfway between, one part of the image is searched.
+_SEARCH_EVERY = 12
 # Number of images in which a lost hand is searched at its last position, and size of the searched part relative to the hand.
 _REMEMBERED, _AROUND = 15, 2.5
 # In the whole image, hands are found if they are larger than the longer side divided by this value.

@@ -57,7 +57,7 @@ def test_a_hand_in_the_whole_image_does_not_wait(frame: Frame, hand: HandDetecti
 
 def test_beside_a_followed_hand_one_part_is_searched_at_most(frame: Frame, hand: HandDetection) -> None:
     search = Search(PipelineConfig())
-    plans = [search.plan(frame, [hand], []) for _ in range(12)]
+    plans = [search.plan(frame, [hand], []) for _ in range(24)]
     assert all(len(plan.tiles) == 1 for plan in plans)
     assert sum(plan.is_due for plan in plans) == 4
 

@@ -16,13 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.models.onnx_model import ModelError
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from models_train.datasets import scores, select, submission
 from models_train.datasets.formats.sample import DatasetSample
 from models_train.datasets.formats.sources import DatasetError
-from models_train.datasets.predict import Prediction, predict
+from models_train.datasets.predict import Prediction, load_pipeline, predict
 from models_train.datasets.scores import Surfaces
 
 
@@ -90,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.predictions:
             result = {"of all hands": score(samples, submission.read(given.predictions, given.dataset))}
         else:
-            result = evaluate(HandMeshPipeline(PipelineConfig(models_dir=given.models)), samples)
+            result = evaluate(load_pipeline(given.models), samples)
     except (DatasetError, ModelError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2

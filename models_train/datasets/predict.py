@@ -1,18 +1,26 @@
 """Estimates of the shipped chain for the samples of a data set: detector, then all stages, without tracking."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 
+from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.detect.detector import HandDetector
 from hand_mesh_ros.core.geometry.mirror import mirror_points
 from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.core.models.model_id import cascade_id
+from hand_mesh_ros.core.models.onnx_model import ModelError, default_models_dir
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.types import Frame, HandDetection
+from hand_mesh_ros.core.uncertainty.calibration import FILE_NAME as CALIBRATION_FILE
+from hand_mesh_ros.core.uncertainty.calibration import Calibration, uncalibrated
 from models_train.datasets.formats.sample import DatasetSample
 
+_LOG = logging.getLogger(__name__)
 # The palm model needs a margin around the hand. Only the pictures of FreiHAND are crops without a margin.
 _PAD_PX = {"freihand": 64}
 # Place of the hand that is reported for a missed hand [m].
@@ -29,6 +37,25 @@ class Prediction:
     vertices_m: np.ndarray  # (V, 3)
     is_found: bool  # False for the flat hand that stands for a missed hand
     is_side_right: bool  # the detector reports the true side
+
+
+def load_pipeline(models: str = "") -> HandMeshPipeline:
+    """Returns the chain with the models of a folder; empty for the shipped models.
+
+    Models that were exported but not calibrated run with the spread of their hypotheses as the uncertainty. The scores use no
+    uncertainty; only the place of the hand depends on it a little.
+
+    Raises:
+        ModelError: if a model is missing or foreign.
+    """
+    config = PipelineConfig(models_dir=models)
+    folder = Path(models) if models else default_models_dir()
+    try:
+        Calibration.load(folder / CALIBRATION_FILE, cascade_id(folder))
+    except (ModelError, OSError) as error:
+        _LOG.warning("the uncertainty is not calibrated: %s", error)
+        return HandMeshPipeline(config, uncalibrated())
+    return HandMeshPipeline(config)
 
 
 def predict(pipeline: HandMeshPipeline, sample: DatasetSample) -> Prediction:

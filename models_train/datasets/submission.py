@@ -18,15 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.models.onnx_model import ModelError
-from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.topology import N_JOINTS
 from models_train.datasets import select
 from models_train.datasets.formats.ho3d import from_opengl
 from models_train.datasets.formats.mano import BACK, ORDER
 from models_train.datasets.formats.sources import DatasetError
-from models_train.datasets.predict import predict
+from models_train.datasets.predict import load_pipeline, predict
 from models_train.datasets.scores import Surfaces
 
 _WITH_SERVER = ("freihand", "ho3d_v2", "ho3d_v3")
@@ -103,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--models", default="", help="folder of the model files; the shipped ones if not given")
     given = parser.parse_args(arguments)
     try:
-        pipeline = HandMeshPipeline(PipelineConfig(models_dir=given.models))
+        pipeline = load_pipeline(given.models)
         found = [predict(pipeline, sample) for sample in select.samples(given, is_training=False, with_vertices=False)]
     except (DatasetError, ModelError, ValueError) as error:
         print(error, file=sys.stderr)

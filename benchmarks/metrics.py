@@ -1,17 +1,16 @@
 """Measures of skeletons, meshes and distributions. The unit is the metre unless a docstring names another unit.
 
-Alignment never reflects: a mirrored hand does not align. (The scorers of FreiHAND and HO3D allow reflections.)
+Alignment never reflects: a mirrored hand does not align. The scorers of FreiHAND and HO3D allow reflections; see
+`models_train.datasets.scores`, which also has the area under the curve and the F-scores of these scorers.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
 
 from hand_mesh_ros.core.geometry import rigid
 from hand_mesh_ros.core.topology import WRIST
-
-_AUC_THRESHOLDS_M = np.linspace(0, 0.050, 100)
+from models_train.datasets.scores import auc as auc
+from models_train.datasets.scores import f_scores as f_scores
 
 
 def point_errors(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -32,23 +31,6 @@ def pa_error(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
 def root_relative_error(predicted: np.ndarray, truth: np.ndarray, root: int = WRIST) -> np.ndarray:
     """Returns the mean joint error with equal roots, (...,), of skeletons (..., 21, 3). It includes scale and rotation."""
     return point_errors(predicted - predicted[..., [root], :], truth - truth[..., [root], :]).mean(-1)
-
-
-def auc(errors: np.ndarray) -> float:
-    """Returns the area under the curve of points within 0..50 mm, 0..1, of errors (N, P): per point over N, then the mean."""
-    share = (errors[None] <= _AUC_THRESHOLDS_M[:, None, None]).mean(1)
-    area = np.trapezoid(share, _AUC_THRESHOLDS_M, axis=0) / _AUC_THRESHOLDS_M[-1]
-    return float(area.mean())
-
-
-def f_scores(predicted: np.ndarray, truth: np.ndarray, distances_m: Sequence[float]) -> list[float]:
-    """Returns the F-score of nearest points within each distance, 0..1, of clouds (N, 3) and (M, 3)."""
-    middle = truth.mean(0)
-    one, other = predicted - middle, truth - middle
-    apart2 = (one**2).sum(-1)[:, None] + (other**2).sum(-1) - 2 * one @ other.T
-    to_truth, to_predicted = apart2.min(1), apart2.min(0)
-    shares = [((to_truth < distance**2).mean(), (to_predicted < distance**2).mean()) for distance in distances_m]
-    return [float(2 * precision * recall / max(precision + recall, 1e-12)) for precision, recall in shares]
 
 
 def best_of(hypotheses: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -84,8 +84,10 @@ def manifest_entry(checkpoint: Checkpoint) -> dict:
     minutes = checkpoint.elapsed_s / 60
     differing = [item.name for item in fields(config) if getattr(config, item.name) != item.default and item.name != "task"]
     options = " ".join(f"--{name.replace('_', '-')} {getattr(config, name)}" for name in differing)
+    free = LICENCE + (_RECORDED_POSES if config.task in _WITH_RECORDED_POSES else "")
     return {
-        "licence": LICENCE + (_RECORDED_POSES if config.task in _WITH_RECORDED_POSES else ""),
+        # Weights that learned from a data set carry its restriction (`models_train.datasets`).
+        "licence": facts["facts"].get("licence", free),
         "command": f"python -m models_train.train {config.task} {options} --run runs/NAME",
         "seed": config.seed,
         "minutes": round(minutes, 1),

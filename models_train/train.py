@@ -2,7 +2,8 @@
 
 A training can be stopped at any time. The same command with --resume continues from the last validation. A resumed training
 keeps its settings. Only the budget, the threads, the device and the validation interval may change.
-Each task reads its own options. Options that only other tasks read are ignored.
+Each task reads its own options. Options that only other tasks read are ignored. `torchrun` trains in several processes, see
+`models_train.processes`.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 
 from models_train.checkpoint import LAST, Checkpoint
+from models_train.processes import join
 from models_train.tasks.configs import CONFIGS, AutoencoderConfig, GraphConfig, JointConfig, LatentConfig, config_of
 from models_train.tasks.task import Task, TrainConfig
 from models_train.train_loop import Trainer
@@ -93,7 +95,10 @@ def main(arguments: list[str] | None = None) -> None:
     else:
         config = config_of({**DEFAULTS[given["task"]], **given})
     torch.set_num_threads(config.threads)
-    Trainer(make_task(config), config, run, start).train(report=lambda line: print(json.dumps(line), flush=True))
+    processes = join(config.device)
+    trainer = Trainer(make_task(config), config, run, start, processes)
+    trainer.train(report=lambda line: print(json.dumps(line), flush=True))
+    processes.leave()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 The learning rate follows the used share of the budget: seconds of `minutes`, or steps of `steps`. A training thus ends at its
 lowest rate on slow and fast machines, and a resumed training may have a larger budget. Data depend on (seed, step). Noise comes
 from torch's generator, and the checkpoint has the state of this generator. On the CPU, with a budget of steps, an interrupted
-training therefore ends with exactly the weights of an uninterrupted training.
+training in one process therefore ends with exactly the weights of an uninterrupted training.
 """
 
 import copy
@@ -18,6 +18,8 @@ import torch
 from torch import nn
 
 from models_train.checkpoint import BEST, LAST, Checkpoint, git_commit
+from models_train.curves import Curves
+from models_train.processes import ALONE, Processes
 from models_train.tasks.task import Task, TrainConfig
 
 LOG = "log.jsonl"
@@ -57,29 +59,47 @@ def make_optimizer(net: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
 
 
 class Trainer:
-    """One training in its run folder: `log.jsonl` with one line per validation, `last.pt`, `best.pt`."""
+    """One training in its run folder: `log.jsonl` with one line per validation, its curves, `last.pt`, `best.pt`."""
 
-    def __init__(self, task: Task, config: TrainConfig, run: Path, start: Checkpoint | None = None) -> None:
+    def __init__(
+        self,
+        task: Task,
+        config: TrainConfig,
+        run: Path,
+        start: Checkpoint | None = None,
+        processes: Processes = ALONE,
+    ) -> None:
         """Prepares a new training, or resumes a training from `start`.
+
+        Args:
+            task: the model with its data.
+            config: settings.
+            run: run folder.
+            start: state to resume from.
+            processes: that train together.
 
         Raises:
             ValueError: if `start` used other data or another hand model.
         """
-        self.task, self.config, self.run = task, config, run
+        self.task, self.config, self.run, self.processes = task, config, run, processes
         self.net = task.net.to(config.device)
+        processes.share_weights(self.net)
         self.averaged = copy.deepcopy(self.net).eval().requires_grad_(False)
         self.optimizer = make_optimizer(self.net, config)
         self.commit = git_commit()
         self.step, self.elapsed_s, self.best_score = 0, 0.0, math.inf
+        torch.manual_seed(config.seed + processes.rank)
         if start is None:
-            torch.manual_seed(config.seed)
             return
         if start.facts != task.facts:
             raise ValueError(f"{run} was trained with {start.facts}, but the task now has {task.facts}; start another run")
         self.net.load_state_dict(start.net)
         self.averaged.load_state_dict(start.averaged)
         self.optimizer.load_state_dict(start.optimizer)
-        torch.set_rng_state(start.random_state)
+        if processes.is_first:
+            torch.set_rng_state(start.random_state)
+        else:  # other noise than in the first part of the training
+            torch.manual_seed(config.seed + processes.rank + (start.step << 16))
         self.step, self.elapsed_s, self.best_score = start.step, start.elapsed_s, start.best_score
 
     @property
@@ -96,7 +116,7 @@ class Trainer:
             report: function to call with every line of the log.
 
         Returns:
-            figures of the last validation.
+            figures of the last validation; empty in all processes but the first.
 
         Raises:
             TrainingDiverged: at the first loss that is not finite; `last.pt` holds the state of the last validation.
@@ -104,29 +124,41 @@ class Trainer:
         self.run.mkdir(parents=True, exist_ok=True)
         began = time.monotonic() - self.elapsed_s
         metrics, sums, since = {}, {}, 0
-        while self.progress < 1:
-            figures = self._take_step()
-            for name, value in figures.items():
-                sums[name] = sums.get(name, 0.0) + value
-            since += 1
-            self.elapsed_s = time.monotonic() - began
-            if self.step % self.config.validate_every == 0 or self.progress >= 1:
-                metrics = self._validate()
-                self.elapsed_s = time.monotonic() - began
-                report(self._log({name: total / since for name, total in sums.items()}, metrics))
-                self._save(metrics)
+        with Curves(self.run if self.processes.is_first else None) as curves:
+            while self.progress < 1:
+                figures = self._take_step()
+                for name, value in figures.items():
+                    sums[name] = sums.get(name, 0.0) + value
+                since += 1
+                self.elapsed_s = self._agreed_time(began)
+                if self.step % self.config.validate_every and self.progress < 1:
+                    continue
+                if self.processes.is_first:
+                    metrics = self._validate()
+                    self.elapsed_s = time.monotonic() - began
+                    line = self._log({name: total / since for name, total in sums.items()}, metrics)
+                    curves.add(line)
+                    report(line)
+                    self._save(metrics)
+                self.elapsed_s = self._agreed_time(began)
                 sums, since = {}, 0
         return metrics
+
+    def _agreed_time(self, began: float) -> float:
+        """Seconds since `began` by the clock of the first process. The other processes wait for it."""
+        return self.processes.agreed(time.monotonic() - began, self.config.device)
 
     def _take_step(self) -> dict[str, float]:
         for group in self.optimizer.param_groups:
             group["lr"] = rate_at(self.progress, self.config)
-        batch = {name: value.to(self.config.device) for name, value in self.task.train_batch(self.step).items()}
+        number = self.processes.batch_number(self.step)
+        batch = {name: value.to(self.config.device) for name, value in self.task.train_batch(number).items()}
         self.net.train()
         with torch.autocast(self.config.device, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
             loss, figures = self.task.loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self.processes.average_gradients(self.net)
         norm = nn.utils.clip_grad_norm_(self.net.parameters(), self.config.clip_norm)
         if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
             raise TrainingDiverged(

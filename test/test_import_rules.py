@@ -18,13 +18,20 @@ FORBIDDEN = {
     "hand_mesh_ros/apps": ("torch", "models_train", "benchmarks"),
     "hand_mesh_ros/ros": ("torch", "models_train", "benchmarks"),
     "models_train": (*ROS_MODULES, "benchmarks", "hand_mesh_ros.ros", "hand_mesh_ros.msg"),
+    "models_train/datasets": ("torch", "models_train.tasks", "models_train.nets"),
     "benchmarks": ("torch", "test"),
 }
 # The rooms of hand_mesh_ros/ros in the order of the data. Files beside the rooms come before the first one.
 ROS_ROOMS = ("input", "output", "services", "node", "tools")
 ROS_FOLDER, ROS_PACKAGE = "hand_mesh_ros/ros", "hand_mesh_ros.ros"
 # Folder of models_train: the folders of models_train that its files may import. Tasks use data and nets, never the reverse.
-TRAINING = {"hands": {"hands"}, "data": {"data", "hands"}, "nets": {"nets"}}
+TRAINING = {
+    "hands": {"hands"},
+    "data": {"data", "hands"},
+    "nets": {"nets"},
+    "datasets": {"datasets", "data"},
+    "datasets/formats": {"datasets.formats"},
+}
 FREE_OF_MESSAGES = ("hand_mesh_ros/core", "models_train")
 # In the order of the data: each may import what stands before it. Rooms are folders, the others files of the root.
 ROOMS_OF_CORE = ("geometry", "stream", "models", "hand", "detect", "cascade", "place", "graph", "uncertainty", "track", "robot")

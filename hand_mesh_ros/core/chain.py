@@ -4,6 +4,7 @@
 -> fit to depth -> `HandEstimate`
 """
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,6 +33,8 @@ from hand_mesh_ros.core.uncertainty.calibration import FILE_NAME as CALIBRATION_
 from hand_mesh_ros.core.uncertainty.calibration import Calibration, HandCovariances
 from hand_mesh_ros.core.uncertainty.estimate import to_estimate
 
+_LOG = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -59,10 +62,20 @@ class HandChain:
             ModelError: if a file is missing, damaged, not a file of this package, or cannot run on `config.device`.
         """
         self.config = config
-        self.hand_model = HandModel.load(models_dir / hand_model.FILE_NAME)
-        self._joint_shares = self.hand_model.joint_shares()
+        hand = HandModel.load(models_dir / hand_model.FILE_NAME)
+        self._joint_shares = hand.joint_shares()
         self.sampler = JointSampler(models_dir, config)
         self.decoder = MeshDecoder(models_dir, config, self.sampler.metadata["view_space"])
+        # Name and licence of each model file that is not free for commercial use.
+        self.restrictions = tuple(
+            f"{model.path.name} is {model.metadata['licence']}"
+            for model in (*self.sampler.models, *self.decoder.models)
+            if model.is_non_commercial
+        )
+        if self.restrictions:
+            _LOG.warning("models in %s: %s", models_dir, "; ".join(self.restrictions))
+        # The published licence is that of the surface and of all weights.
+        self.hand_model = replace(hand, licence="; ".join((hand.licence, *self.restrictions)))
         self.fitter = MeshFitter(models_dir, config) if config.fit_enabled else None
         # A custom model folder may lack the components. Then depth does not change the shape of hands.
         has_components = (models_dir / hand_components.FILE_NAME).exists()

@@ -97,6 +97,7 @@ class HandMeshPipeline:
         chain = HandChain(models_dir, self.config, self._own_calibration)
         self._models: tuple[HandDetector, HandChain] | None = (HandDetector(models_dir, self.config), chain)
         self.hand_model: HandModel = chain.hand_model
+        self.restrictions = chain.restrictions  # name and licence of each model file that is not free for commercial use
         self.model_id = chain.model_id
 
     def unload(self) -> None:

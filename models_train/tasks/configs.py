@@ -14,7 +14,13 @@ class JointConfig(TrainConfig):
 
     views: str = option("", "folder of stored views by the real detector; empty to train on modelled views alone")
     natural_share: float = option(NATURAL_SHARE, "share of recorded poses in the modelled views", (0, 1))
-    width: int = option(256, "of the layers", (8, 4096))
+    width: int = option(256, "of the layers; a start has its own width", (8, 4096))
+    real_views: str = option(
+        "", "folder of views of data sets (models_train.datasets.views); the weights are then non-commercial"
+    )
+    real_share: float = option(0.75, "share of the views of data sets in a batch; the rest are modelled views", (0, 1))
+    start: str = option("", "folder of model files to start from; empty for random weights")
+    trained: str = option("all", "networks to train; the mesh stage fits a changed denoiser only", choices=("all", "denoiser"))
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,10 @@ from hand_mesh_ros.core.models.sampler import ddim
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
 from models_train.checkpoint import BEST, Checkpoint, weights_digest
 from models_train.data import shards, views
+from models_train.data.real_views import RealViews
 from models_train.data.shards import StoredViews
 from models_train.data.views import Views
+from models_train.nets.from_onnx import ExportedStage, load_exported_joints
 from models_train.nets.joint_denoiser import JointNet, JointSize
 from models_train.tasks.configs import JointConfig
 from models_train.tasks.task import Batch, Export, TrainConfig
@@ -32,27 +34,58 @@ _VIEW_TOLERANCE, _JOINT_TOLERANCE = 2e-2, 1e-3  # fp16 storage included; joints 
 
 
 def make_task(config: JointConfig) -> "JointTask":
-    """Returns the task of the joint stage, with modelled views, and also stored views if `config` names their folder.
+    """Returns the task of the joint stage with modelled views and the views of the folders that `config` names.
 
     Raises:
-        ValueError: if this folder is empty.
+        ValueError: if a folder is empty, or the settings exclude each other.
+        ModelError: if the files to start from are missing or foreign.
     """
-    return JointTask(config, StoredViews(Path(config.views), "train") if config.views else None)
+    if config.views and (config.real_views or config.start):
+        raise ValueError("views are rendered and have image features; real_views and start have none: use one or the other")
+    if config.trained == "denoiser" and not config.start:
+        raise ValueError("trained is denoiser: give the folder of the encoder with start")
+    if config.real_views and config.batch_size < 2:
+        raise ValueError(f"batch_size is {config.batch_size}; real_views need 2 or more, since a part of each batch is modelled")
+    start = load_exported_joints(Path(config.start)) if config.start else None
+    if start and start.net.size.looks:
+        raise ValueError(
+            f"the encoder in {config.start} takes image features; only a stage without image features can be a start"
+        )
+    stored = StoredViews(Path(config.views), "train") if config.views else None
+    return JointTask(config, stored, RealViews(Path(config.real_views)) if config.real_views else None, start)
 
 
 class JointTask:
     """x0 prediction of skeletons in the virtual camera."""
 
-    def __init__(self, config: TrainConfig, stored: StoredViews | None = None) -> None:
-        self.config, self._stored = config, stored
-        size = JointSize(config.width, looks=stored is not None)
-        self.net = JointNet(size)
+    def __init__(
+        self,
+        config: TrainConfig,
+        stored: StoredViews | None = None,
+        real: RealViews | None = None,
+        start: ExportedStage | None = None,
+    ) -> None:
+        self.config, self._stored, self._real = config, stored, real
+        self.net = start.net if start else JointNet(JointSize(config.width, looks=stored is not None))
         data = {"views": views.RECIPE, "natural_share": config.natural_share, "stored": shards.RECIPE if stored else ""}
-        self.facts: dict[str, Any] = {"data": data, "size": asdict(size)}
+        self.facts: dict[str, Any] = {"data": data, "size": asdict(self.net.size)}
+        if real:
+            data |= {"real": real.recipe, "real_share": config.real_share}
+        if start:
+            self.facts["start"] = start.view_space
+        if start and config.trained == "denoiser":
+            # The embeddings stay those of the start, so the mesh stage of the start fits.
+            self.net.encoder.requires_grad_(False)
+            self.facts["view_space"] = start.view_space
+        if licence := (real.licence if real else "") or (start.licence if start else ""):
+            self.facts["licence"] = licence
 
     def train_batch(self, step: int) -> Batch:
         rng = np.random.default_rng((self.config.seed, step))
         n, share = self.config.batch_size, self.config.natural_share
+        if self._real is not None:
+            n_real = min(max(round(self.config.real_share * n), 1), n - 1)
+            return _joined(self._batch(self._real.sample(rng, n_real)), self._batch(views.sample_views(rng, n - n_real, share)))
         if self._stored is None:
             return self._batch(views.sample_views(rng, n, share))
         n_modelled = round(_SHARE_MODELLED * n)
@@ -86,7 +119,9 @@ class JointTask:
         return {name: float(value) for name, value in figures.items()}
 
     def exports(self, net: JointNet) -> list[Export]:
-        common = {"joint_order": joint_order_digest(), "view_space": view_space(net)}
+        common = {"joint_order": joint_order_digest(), "view_space": self.facts.get("view_space") or view_space(net)}
+        if "licence" in self.facts:
+            common["licence"] = self.facts["licence"]
         cues = "depth world image" if net.size.looks else "depth"
         condition = torch.randn(3, CONDITION_SIZE)
         condition[:, -1] = torch.tensor([1.0, 0.0, 1.0])
@@ -114,6 +149,8 @@ class JointTask:
     @cached_property
     def _held_out(self) -> Batch:
         rng = np.random.default_rng(_VALIDATION_SEED)
+        if self._real is not None:
+            return self._batch(self._real.held_out(rng, _N_VALIDATION))
         seen = views.sample_views(rng, _N_VALIDATION, self.config.natural_share, held_out=True)
         nothing = None if self._stored is None else np.zeros((_N_VALIDATION, *FEATURES_SHAPE), np.float32)
         return self._batch(seen, nothing)
@@ -132,6 +169,17 @@ def load_joints(run: Path) -> JointNet:
     net = JointNet(JointSize(**checkpoint.facts["size"]))
     net.load_state_dict(checkpoint.averaged)
     return net.eval().requires_grad_(False)
+
+
+def inherited_facts(run: Path) -> dict[str, str]:
+    """Returns the facts of a run that a stage trained on its samples has too: `view_space`, and `licence` if it is restricted.
+
+    Raises:
+        CheckpointError: if the run has no checkpoint.
+    """
+    facts = Checkpoint.load(run / BEST).facts
+    licence = {"licence": facts["licence"]} if "licence" in facts else {}
+    return {"view_space": facts.get("view_space") or view_space(load_joints(run)), **licence}
 
 
 def to_batch(seen: Views, features: np.ndarray | None = None) -> Batch:

@@ -162,6 +162,8 @@ class LatentTask:
             "latent_space": space,
             "view_space": pairs.view_space,
         }
+        if pairs.licence:
+            self.facts["licence"] = pairs.licence
         self._mesh_loss = MeshLoss(hand, config.device)
 
     def train_batch(self, step: int) -> Batch:
@@ -201,7 +203,7 @@ class LatentTask:
             "view": torch.randn(3, self._pairs.embedding_size + VIEW_ROTATION_SIZE),
             "given": torch.tensor([[1.0, 1.0], [1.0, 0.0], [0.0, 0.0]]),
         }
-        facts = {name: self.facts[name] for name in ("latent_space", "view_space")}
+        facts = {name: self.facts[name] for name in ("latent_space", "view_space", "licence") if name in self.facts}
         facts |= {"schedule": noise.SCHEDULE, "latent_size": str(size)}
         metadata = {"kind": "mesh_denoiser", **_identity(self.hand), **facts}
         return [Export(DENOISER_FILE, net, inputs, ("latent",), metadata, tolerance=2e-2)]

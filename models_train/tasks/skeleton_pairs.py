@@ -12,7 +12,7 @@ from hand_mesh_ros.core.hand.model import bone_lengths
 from hand_mesh_ros.core.topology import N_JOINTS
 from models_train.data import joint_noise, views
 from models_train.hands.sample import HandBatch, sample_hands, shipped_hand
-from models_train.tasks.joints import load_joints, sample_joints, view_space
+from models_train.tasks.joints import inherited_facts, load_joints, sample_joints
 
 _STEPS = 4  # as at run time
 _HELD_OUT_SEED = 50_000
@@ -34,6 +34,7 @@ class PairSource(Protocol):
     recipe: str
     embedding_size: int
     view_space: str  # of the encoder that made the embeddings
+    licence: str  # of weights trained on the pairs; empty without a restriction
 
     def sample(self, rng: np.random.Generator, n: int) -> Pairs:
         """Returns `n` random pairs of the training set."""
@@ -57,7 +58,8 @@ class StageOnePairs:
         self._net, self.natural_share = load_joints(run), natural_share
         self._bone_sum_m = shipped_hand().bone_lengths_m.sum()
         self.embedding_size = self._net.size.width
-        self.view_space = view_space(self._net)
+        facts = inherited_facts(run)
+        self.view_space, self.licence = facts["view_space"], facts.get("licence", "")
         self.recipe = f"samples of the joint stage on modelled views, natural share {natural_share}"
 
     def sample(self, rng: np.random.Generator, n: int) -> Pairs:
@@ -88,6 +90,7 @@ class NoisyTruthPairs:
     def __init__(self, other: StageOnePairs) -> None:
         self._other = other
         self.recipe, self.embedding_size, self.view_space = joint_noise.RECIPE, other.embedding_size, other.view_space
+        self.licence = ""  # the joint stage has no influence on these pairs
 
     def sample(self, rng: np.random.Generator, n: int) -> Pairs:
         hands = sample_hands(rng, n, natural_share=self._other.natural_share)
@@ -104,7 +107,7 @@ class MixedPairs:
     def __init__(self, sampled: StageOnePairs) -> None:
         self._halves: tuple[PairSource, PairSource] = (sampled, NoisyTruthPairs(sampled))
         self.recipe = f"half {self._halves[0].recipe}, half {self._halves[1].recipe}"
-        self.embedding_size, self.view_space = sampled.embedding_size, sampled.view_space
+        self.embedding_size, self.view_space, self.licence = sampled.embedding_size, sampled.view_space, sampled.licence
 
     def sample(self, rng: np.random.Generator, n: int) -> Pairs:
         parts = [half.sample(rng, count) for half, count in zip(self._halves, (n - n // 2, n // 2))]

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from models_train import train, train_loop
 from models_train.checkpoint import BEST, LAST, Checkpoint, CheckpointError
+from models_train.curves import FOLDER
 from models_train.tasks.configs import JointConfig, config_of
 from models_train.tasks.task import Batch, TrainConfig
 
@@ -161,3 +163,20 @@ def test_each_task_has_its_own_settings_and_ignores_those_of_others():
         config_of({"task": "joints", "steps": 1, "colour": "red"})
     with pytest.raises(ValueError, match="the tasks are joints"):
         config_of({"task": "feet", "steps": 1})
+
+
+def test_curves_hold_the_lines_of_the_log(tmp_path):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    run_steps(tmp_path, 10)
+    events = accumulator.EventAccumulator(str(tmp_path / FOLDER)).Reload()
+    lines = [json.loads(line) for line in (tmp_path / train_loop.LOG).read_text().splitlines()]
+    scores = [(event.step, event.value) for event in events.Scalars("validation/score")]
+    assert scores == [(line["step"], pytest.approx(line["validation"]["score"])) for line in lines]
+    assert {"training/loss", "training/rate", "training/mse"} <= set(events.Tags()["scalars"])
+
+
+def test_a_training_without_tensorboard_has_no_curves(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    run_steps(tmp_path, 10)
+    assert not (tmp_path / FOLDER).exists()
+    assert (tmp_path / train_loop.LOG).exists()

@@ -52,6 +52,11 @@ class JointSampler:
         return self._denoiser.metadata
 
     @property
+    def models(self) -> tuple[OnnxModel, ...]:
+        """The loaded model files."""
+        return self._encoder, self._denoiser
+
+    @property
     def provider(self) -> str:
         """Name of the execution provider that runs the denoiser."""
         return self._denoiser.provider

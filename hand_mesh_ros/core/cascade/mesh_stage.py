@@ -68,6 +68,11 @@ class MeshDecoder:
         """Uses another number of steps from now on."""
         self._steps, self._seed, self._noise = config.mesh_steps, config.seed, np.zeros((0, 0))
 
+    @property
+    def models(self) -> tuple[OnnxModel, ...]:
+        """The loaded model files."""
+        return self._decoder, self._denoiser
+
     def __call__(self, joints_m: np.ndarray, view: ViewEmbedding | None = None, noise: np.ndarray | None = None) -> np.ndarray:
         """A mesh for each skeleton: vertices (K, V, 3) float32 metres in the frame of the skeletons. Arguments: see `latents`."""
         return self.decode(self.latents(joints_m, view, noise), joints_m)

@@ -11,6 +11,8 @@ import onnxruntime
 
 # Prefix of the metadata properties in exported models.
 METADATA_PREFIX = "hand_mesh_ros."
+# Start of the licence of weights that were trained on a data set for research only.
+NON_COMMERCIAL = "non-commercial"
 _PROVIDERS = {
     "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
     "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
@@ -96,6 +98,11 @@ class OnnxModel:
     def provider(self) -> str:
         """Name of the execution provider that runs the model."""
         return self._session.get_providers()[0]
+
+    @property
+    def is_non_commercial(self) -> bool:
+        """True if the licence of the weights excludes commercial use."""
+        return self.metadata.get("licence", "").startswith(NON_COMMERCIAL)
 
     def fact(self, name: str) -> str:
         """A value of the metadata.

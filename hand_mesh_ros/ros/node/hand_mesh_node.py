@@ -116,6 +116,8 @@ class HandMeshNode(LifecycleNode):
         pipeline, limits = HandMeshPipeline(self._pipeline_config), robot_outputs.load_joint_limits()
         self._pipeline, self._limits = pipeline, limits
         self.get_logger().info(f"models {pipeline.model_id} loaded; licence: {pipeline.hand_model.licence}")
+        if pipeline.restrictions:
+            self.get_logger().warning(f"no commercial use of these models: {'; '.join(pipeline.restrictions)}")
 
     def _activate(self) -> None:
         pipeline, limits = self._pipeline, self._limits

@@ -11,6 +11,7 @@ from hand_mesh_ros.apps.command import verbose_option
 _COMMANDS = {
     "image": ("pictures", "image"),
     "folder": ("pictures", "folder"),
+    "video": ("video", "video"),
     "generate": ("graph", "generate"),
     "inpaint": ("graph", "inpaint"),
     "reconstruct": ("graph", "reconstruct"),

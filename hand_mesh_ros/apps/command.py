@@ -81,7 +81,8 @@ def failure(error: Exception) -> str:
 def missing_package(name: str) -> str:
     """What to do where a Python package or one of its modules is not installed."""
     known = next((package for package in _INSTALL if name == package or name.startswith(f"{package}.")), None)
-    return f"the Python package {name} is missing; {_INSTALL[known] if known else f'pip install {name}'}"
+    advice = _INSTALL[known] if known else f"pip install {name}"
+    return f"the Python package {known or name} is missing; {advice}"
 
 
 class Choices(click.ParamType):

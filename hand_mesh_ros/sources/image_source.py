@@ -53,6 +53,7 @@ class ImageSource(Protocol):
     """A sequence of images."""
 
     rate_hz: float  # image rate of the source; 0 if unknown
+    n_images: int  # number in the file, correct within a few images; 0 if unknown or unlimited
 
     def read(self) -> Shot | None:
         """Returns the next image; None at the end of a file.
@@ -101,7 +102,7 @@ class SyntheticSource:
             raise SourceError("hfov_deg is 0: the synthetic camera needs a field of view")
         model = HandModel.load(default_models_dir() / FILE_NAME)
         self._camera = SyntheticCamera(model, size, config.hfov_deg, config.side, config.seed)
-        self.rate_hz = rate_hz
+        self.rate_hz, self.n_images = rate_hz, 0
         self._count = 0
 
     def read(self) -> Shot:
@@ -130,7 +131,7 @@ class VideoSource:
                 if wanted:
                     capture.set(name, wanted)
         self.rate_hz = max(float(capture.get(cv2.CAP_PROP_FPS)), 0.0)
-        self._expected = 0 if is_live else int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        self.n_images = 0 if is_live else max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
         self._count = 0
         self._started_at_ticks = cv2.getTickCount()
 
@@ -163,8 +164,8 @@ class VideoSource:
         if not self._count:
             raise SourceError(f"video '{name}' has no image that OpenCV can decode")
         # The frame count of a file is correct within a few images. If half of the images are missing, the file is damaged.
-        if self._count < 0.5 * self._expected:
-            raise SourceError(f"video '{name}' is cut off: OpenCV decoded {self._count} of {self._expected} images")
+        if self._count < 0.5 * self.n_images:
+            raise SourceError(f"video '{name}' is cut off: OpenCV decoded {self._count} of {self.n_images} images")
 
     def _resized(self, rgb: np.ndarray) -> np.ndarray:
         height, width = rgb.shape[:2]

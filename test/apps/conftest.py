@@ -19,7 +19,7 @@ def run() -> Callable[..., Result]:
     """The command with arguments; an error must end it by itself."""
 
     def run_command(*arguments: object) -> Result:
-        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="hand-mesh")
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         assert "Traceback" not in result.output
         return result

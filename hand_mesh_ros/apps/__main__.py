@@ -12,6 +12,7 @@ _COMMANDS = {
     "image": ("pictures", "image"),
     "folder": ("pictures", "folder"),
     "video": ("video", "video"),
+    "view": ("view", "view"),
     "generate": ("graph", "generate"),
     "inpaint": ("graph", "inpaint"),
     "reconstruct": ("graph", "reconstruct"),

@@ -17,6 +17,8 @@ _COMMANDS = {
     "inpaint": ("graph", "inpaint"),
     "reconstruct": ("graph", "reconstruct"),
     "fit": ("graph", "fit"),
+    "models": ("models", "models"),
+    "doctor": ("doctor", "doctor"),
 }
 
 

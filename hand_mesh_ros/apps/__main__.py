@@ -12,6 +12,7 @@ _COMMANDS = {
     "image": ("pictures", "image"),
     "folder": ("pictures", "folder"),
     "video": ("video", "video"),
+    "bag": ("programs", "bag"),
     "view": ("view", "view"),
     "generate": ("graph", "generate"),
     "inpaint": ("graph", "inpaint"),
@@ -19,6 +20,9 @@ _COMMANDS = {
     "fit": ("graph", "fit"),
     "models": ("models", "models"),
     "doctor": ("doctor", "doctor"),
+    "train": ("programs", "train"),
+    "export": ("programs", "export"),
+    "evaluate": ("programs", "evaluate"),
 }
 
 

@@ -215,7 +215,7 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
         came.append(number)
         signal.signal(number, before[number])
 
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {int(number): signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: bool(came)
     finally:

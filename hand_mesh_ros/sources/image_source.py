@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
@@ -12,7 +12,9 @@ from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.types import Side
 from hand_mesh_ros.sources.assumed_camera import assumed_matrix
-from hand_mesh_ros.synthetic.camera import SyntheticCamera, SyntheticView
+
+if TYPE_CHECKING:
+    from hand_mesh_ros.synthetic.camera import SyntheticView
 
 
 class SourceError(ValueError):
@@ -46,7 +48,7 @@ class Shot:
     rgb: np.ndarray  # (H, W, 3) uint8
     camera_matrix: np.ndarray  # (3, 3), all zero for a camera that is not calibrated
     time_s: float  # since the start of the source
-    truth: SyntheticView | None = field(default=None, repr=False)
+    truth: "SyntheticView | None" = field(default=None, repr=False)
 
 
 class ImageSource(Protocol):
@@ -97,6 +99,9 @@ class SyntheticSource:
     """The synthetic camera at a constant rate, without an end."""
 
     def __init__(self, config: SourceConfig, rate_hz: float) -> None:
+        # Its ray caster is not needed for files and webcams, and may not be installed.
+        from hand_mesh_ros.synthetic.camera import SyntheticCamera
+
         size = (config.width or 640, config.height or 480)
         if not config.hfov_deg:
             raise SourceError("hfov_deg is 0: the synthetic camera needs a field of view")

@@ -129,6 +129,17 @@ def test_a_killed_run_is_continued_after_its_last_complete_image(run: Run, make_
         np.testing.assert_array_less(np.linalg.norm(arrays["vertices_m"].mean(1) - arrays["joints_m"].mean(1), axis=1), 0.05)
 
 
+def test_a_video_needs_no_ray_caster(make_video: MakeVideo, tmp_path: Path) -> None:
+    """A plain `pip install .` has no embreex."""
+    video = make_video(tmp_path / "clip.mp4", 2)
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); sys.modules['embreex'] = sys.modules['viser'] = None\n"
+        "from hand_mesh_ros.apps.__main__ import main; main(prog_name='hand-mesh')"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "video", str(video), *CPU], capture_output=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_resume_without_a_stopped_run_begins(run: Run, make_video: MakeVideo, tmp_path: Path) -> None:
     video = make_video(tmp_path / "clip.mp4", 2)
     assert run("video", video, *CPU, "--resume").exit_code == 0

@@ -1,5 +1,6 @@
 """What all commands share: an error in one line, its traceback with -v, examples in the help, and the options of the chain."""
 
+import math
 import signal
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -121,8 +122,8 @@ class Pinhole(click.ParamType):
             numbers = ()
         if len(numbers) != 4:
             self.fail(f"{value!r} is not four numbers with commas between them: fx,fy,cx,cy in pixels", param, context)
-        if not (0 < numbers[0] < float("inf") and 0 < numbers[1] < float("inf")):
-            self.fail(f"the focal lengths are {numbers[0]:g} and {numbers[1]:g} px, both must be positive", param, context)
+        if not all(map(math.isfinite, numbers)) or min(numbers[:2]) <= 0:
+            self.fail(f"{value!r} has a focal length that is not positive, or a number that is not finite", param, context)
         return numbers
 
 

@@ -14,9 +14,8 @@ class GivenCamera:
 
     def __post_init__(self) -> None:
         if self.pinhole_px and not (np.isfinite(self.pinhole_px).all() and min(self.pinhole_px[:2]) > 0):
-            raise ValueError(
-                f"the camera has focal lengths {self.pinhole_px[0]:g} and {self.pinhole_px[1]:g} px, both must be positive"
-            )
+            numbers = ", ".join(f"{number:g}" for number in self.pinhole_px)
+            raise ValueError(f"the camera matrix is {numbers} px: focal lengths must be positive, and all numbers finite")
         if not 0 <= self.fov_deg < 180:
             raise ValueError(f"the field of view is {self.fov_deg:g} degrees, allowed are 0 to less than 180")
 

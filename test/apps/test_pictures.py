@@ -153,7 +153,8 @@ def test_a_folder_is_processed_to_its_end(run: Run, photo: Path, tmp_path: Path)
     [
         (["missing.jpg"], "'missing.jpg' does not exist"),
         (["photo.png", "--hypotheses", "0"], "0 is not in the range 1<=x<=64"),
-        (["photo.png", "--camera-matrix", "0,500,10,10"], "both must be positive"),
+        (["photo.png", "--camera-matrix", "0,500,10,10"], "a focal length that is not positive"),
+        (["photo.png", "--camera-matrix", "500,500,nan,10"], "a number that is not finite"),
         (["photo.png", "--camera-matrix", "500,500,10"], "not four numbers"),
         (["photo.png", "--camera-matrix", "500,500,10,10", "--fov", "60"], "exclude each other"),
         (["photo.png", "--fov", "180"], "180.0 is not in the range"),

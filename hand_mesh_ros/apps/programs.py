@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from hand_mesh_ros.apps.command import Command
+from hand_mesh_ros.apps.command import Command, failure
 
 _ALL_ARGUMENTS = {"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []}
 
@@ -29,11 +29,18 @@ class Program(Command):
 
     def _run(self, arguments: Sequence[str]) -> None:
         context = click.get_current_context()
-        if {"-h", "--help"} & set(arguments):
+        wants_help = {"-h", "--help"} & set(arguments)
+        if wants_help:
             click.echo(f"{context.get_help()}\n")
-        # By name: pip installs not all of these programs, and no command line may need them at its start.
-        code = _called(import_module(self._module), context.command_path, arguments)
-        context.exit(code)
+        try:
+            # By name: pip installs not all of these programs, and no command line may need them at its start.
+            module = import_module(self._module)
+        except ModuleNotFoundError as error:
+            if not wants_help:
+                raise
+            click.echo(f"The options of {context.command_path} cannot be shown: {failure(error)}")
+            return
+        context.exit(_called(module, context.command_path, arguments))
 
 
 def _called(module: Any, name: str, arguments: Sequence[str]) -> int:

@@ -36,8 +36,10 @@ def test_a_missing_package_is_named_with_what_to_do(package: str, command: str, 
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"Error: the Python package {package} is missing; {advice}")
-    # The help needs nothing, and says so where the options of the program cannot be shown.
+    # The help is there all the same, without the options of the program.
     done = run_without(package, command, "--help")
+    assert done.returncode == 0
+    assert f"cannot be shown: the Python package {package} is missing" in done.stdout
     assert f"hand-mesh {command} " in done.stdout
     assert "Examples:" in done.stdout
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from hand_mesh_ros.apps.command import verbose_option
+from hand_mesh_ros.apps.command import Group
 
 # Command: its module in this folder and its function there. A module is imported when its command or a help needs it.
 _COMMANDS = {
@@ -26,7 +26,7 @@ _COMMANDS = {
 }
 
 
-class HandMesh(click.Group):
+class HandMesh(Group):
     """The commands, in the order of the table."""
 
     def list_commands(self, context: click.Context) -> list[str]:
@@ -57,7 +57,11 @@ def _print_version(context: click.Context, _: click.Parameter, is_wanted: bool) 
         context.exit()
 
 
-@click.group(cls=HandMesh, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=HandMesh,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    examples=("hand-mesh image photo.jpg --fov 69", "hand-mesh view synthetic"),
+)
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show the version.")
 def main() -> None:
     """Hand meshes with calibrated uncertainty from images, videos, webcams and bags.
@@ -68,8 +72,6 @@ def main() -> None:
     Exit codes: 0 success, 1 a failure, 2 wrong use, 130 stopped by Ctrl-C.
     """
 
-
-main.params.append(verbose_option())
 
 if __name__ == "__main__":
     main(prog_name="hand-mesh")

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+STOPPED = 130  # exit code of a program that Ctrl-C ended
 _VERBOSE = "hand_mesh_ros.verbose"
 # Python package: how to get it.
 _INSTALL = {
@@ -30,8 +31,8 @@ _INSTALL = {
 _EXPECTED = (ValueError, OSError, RuntimeError)
 
 
-class Command(click.Command):
-    """A command with -v and examples. Errors end it with one line and exit code 1."""
+class _WithExamples(click.Command):
+    """A command with -v and with examples in its help."""
 
     def __init__(self, *arguments: Any, examples: Sequence[str] = (), **options: Any) -> None:
         """Takes the example command lines beside the arguments of click."""
@@ -39,20 +40,31 @@ class Command(click.Command):
         self._examples = examples
         self.params.append(verbose_option())
 
-    def invoke(self, context: click.Context) -> Any:
-        """Runs the command."""
-        try:
-            return super().invoke(context)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
-            raise
-        except Exception as error:
-            raise click.ClickException(failure(error)) from error
-
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the examples."""
         if self._examples:
             with formatter.section("Examples"):
                 formatter.write("".join(f"  {line}\n" for line in self._examples))
+
+
+class Group(_WithExamples, click.Group):
+    """Commands below a common name."""
+
+
+class Command(_WithExamples):
+    """A command whose errors end it with one line and exit code 1, and Ctrl-C with exit code 130."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Runs the command."""
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            click.echo("\nstopped by Ctrl-C", err=True)
+            context.exit(STOPPED)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            raise click.ClickException(failure(error)) from error
 
 
 def verbose_option() -> click.Option:

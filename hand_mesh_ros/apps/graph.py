@@ -102,7 +102,7 @@ def inpaint(
 ) -> None:
     """Replace fingers of a hand with sampled ones, in the frame of the hand.
 
-    MESH is an OBJ file of this hand model in metres and of average size, as `generate` and `reconstruct` write.
+    MESH is an OBJ or PLY file of this hand model in metres and of average size, as `generate` and `reconstruct` write.
     """
     import numpy as np
 
@@ -145,7 +145,7 @@ def reconstruct(**options: Any) -> None:
 @camera_options
 @_sampling(steps=10)
 def fit(**options: Any) -> None:
-    """As `reconstruct`, and move the joints towards the keypoints at every step."""
+    """Sample hypotheses as `reconstruct`, and fit their joints to the keypoints at every step."""
     _reconstruct(fit=True, **options)
 
 

@@ -6,18 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hand_mesh_ros.apps.command import Command, models_dir_option, verbose_option
+from hand_mesh_ros.apps.command import Command, Group, models_dir_option
 
 if TYPE_CHECKING:
     from hand_mesh_ros.core.models.manifest import ModelFile
 
 
-@click.group()
+@click.group(cls=Group, examples=("hand-mesh models list", "hand-mesh models verify"))
 def models() -> None:
     """Show and check the model files."""
-
-
-models.params.append(verbose_option())
 
 
 @models.command("list", cls=Command, examples=("hand-mesh models list", "hand-mesh models list --models-dir my_models"))

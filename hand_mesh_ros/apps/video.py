@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from hand_mesh_ros.apps.command import (
+    STOPPED,
     Choices,
     Command,
     camera_of,
@@ -19,8 +20,6 @@ from hand_mesh_ros.apps.command import (
     stop_on_signals,
 )
 from hand_mesh_ros.results.kinds import OF_VIDEO
-
-_STOPPED = 130  # exit code of a program that Ctrl-C ended
 
 
 @click.command(
@@ -92,7 +91,7 @@ def video(
     click.echo(f"{outcome.progress.images} images, {outcome.progress.hands} hands")
     if not outcome.is_complete:
         click.echo("stopped before the end: the same command with --resume continues", err=True)
-        context.exit(_STOPPED)
+        context.exit(STOPPED)
 
 
 def _bar(n_images: int, source: str) -> Any:

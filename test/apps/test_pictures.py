@@ -2,6 +2,11 @@
 
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +24,7 @@ from hand_mesh_ros.synthetic.camera import SyntheticCamera, SyntheticView
 
 Run = Callable[..., Result]
 CPU = ("--device", "cpu")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def gray(path: Path) -> Path:
@@ -146,6 +152,28 @@ def test_a_folder_is_processed_to_its_end(run: Run, photo: Path, tmp_path: Path)
     assert {path.name for path in (folder / "hands").iterdir()} == names
     (folder / "b.jpg").unlink()
     assert run("folder", folder, "--save", "json", *CPU).exit_code == 0
+
+
+def test_ctrl_c_ends_a_folder_and_keeps_whole_files(photo: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(60):
+        (folder / f"{number:02}.png").hardlink_to(photo)
+    command = [sys.executable, "-m", "hand_mesh_ros.apps", "folder", str(folder), "--save", "json", *CPU]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline = time.monotonic() + 120
+    while not (folder / "hands/02_hands.json").is_file():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    written = list((folder / "hands").iterdir())
+    assert 3 <= len(written) < 60
+    assert all(json.loads(path.read_text())["hands"] for path in written)
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_every_ros_command_names_an_executable_or_a_launch_file() -> None:
 
 def test_every_hand_mesh_command_and_its_options_exist() -> None:
     used = set(commands(r"(?<![\w./_-])hand-mesh ([a-z][^#|\n]*)"))
-    assert {page for page, _ in used} == {"README.md", "commands.md"}
+    assert {page for page, _ in used} >= {"README.md", "commands.md"}
     broken = []
     for page, line in used:
         command, context = hand_mesh, click.Context(hand_mesh)

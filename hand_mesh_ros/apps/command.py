@@ -167,7 +167,14 @@ def chain_options(command: Callable) -> Callable:
         models_dir_option,
         device_option,
         click.option("--fit", is_flag=True, help="Fit the mesh to the keypoints with the graph diffusion."),
-        click.option("--max-hands", type=click.IntRange(1, 8), default=2, show_default=True, help="Hands per image at most."),
+        click.option(
+            "--max-hands",
+            type=click.IntRange(1, 8),
+            default=2,
+            show_default=True,
+            metavar="N",
+            help="Hands per image at most. Up to 2: one per side. From 3: also several of one side.",
+        ),
         click.option(
             "--hypotheses", type=click.IntRange(1, 64), default=8, show_default=True, metavar="K", help="Hypotheses per hand."
         ),
@@ -212,6 +219,8 @@ def chain_settings(hypotheses: int, max_hands: int, fit: bool, device: str, mode
     return {
         "n_hypotheses": hypotheses,
         "max_hands": max_hands,
+        # Two hands are those of one person. More hands are those of several people, who may show the same side.
+        "one_per_side": max_hands <= 2,
         "fit_enabled": fit,
         "fit_budget_ms": 0.0,
         "device": device,

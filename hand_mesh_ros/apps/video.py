@@ -69,6 +69,7 @@ def video(
     if not is_live and not Path(source).is_file():
         raise click.BadParameter(f"'{source}' is neither a file nor the number of a webcam", param_hint="FILE|WEBCAM")
     from hand_mesh_ros.core.pipeline import HandMeshPipeline
+    from hand_mesh_ros.results.journal import is_complete
     from hand_mesh_ros.results.record import Origin, settings_of
     from hand_mesh_ros.results.video_run import VideoJob, VideoRun
     from hand_mesh_ros.sources.image_source import SourceConfig, open_source
@@ -76,14 +77,14 @@ def video(
     folder = out or (Path() if is_live else Path(source).parent)
     folder.mkdir(parents=True, exist_ok=True)
     images = open_source(SourceConfig(source, hfov_deg=0.0), 0.0)
-    stem = f"webcam{source}" if is_live else Path(source).stem
-    if resume and (folder / f"{stem}_hands.jsonl").is_file() and not (folder / f"{stem}_hands.unfinished.jsonl").is_file():
-        click.echo(f"{folder / stem}_hands.jsonl is complete: nothing to continue")
+    name = f"webcam{source}" if is_live else Path(source).stem
+    records = folder / f"{name}_hands.jsonl"
+    if resume and is_complete(records):
+        click.echo(f"{records} is complete: nothing to continue")
         return
     pipeline = HandMeshPipeline.default(**chain_settings(**chain))
-    settings = {"mirrored": mirrored, **settings_of(pipeline.config)}
-    origin = Origin(Path(source).name, pipeline.model_id, settings)
-    run = VideoRun(VideoJob(folder, stem, save, camera, origin, mirrored, is_live), images, pipeline)
+    origin = Origin(Path(source).name, pipeline.model_id, {"mirrored": mirrored, **settings_of(pipeline.config)})
+    run = VideoRun(VideoJob(records, save, camera, origin, mirrored, is_live), images, pipeline)
     with stop_on_signals() as is_stopped, _bar(images.n_images, source) as bar:
         outcome = run(resume, _Report(bar), is_stopped)
     for path in outcome.files:

@@ -21,13 +21,8 @@ class Journal:
     def __init__(self, path: Path, n_vertices: int) -> None:
         """Takes the path of the finished file, NAME.jsonl, and the number of vertices of a hand."""
         self.path, self._n_vertices = path, n_vertices
-        self.unfinished = path.with_name(f"{path.stem}.unfinished.jsonl")
+        self.unfinished = _unfinished(path)
         self._surfaces = path.with_name(f"{path.stem}.unfinished.surfaces")
-
-    @property
-    def is_finished(self) -> bool:
-        """True if there is a finished file and no unfinished one."""
-        return self.path.is_file() and not self.unfinished.is_file()
 
     def start(self) -> None:
         """Begins with no image.
@@ -81,6 +76,15 @@ class Journal:
     @property
     def _row_bytes(self) -> int:
         return 4 * 4 * self._n_vertices
+
+
+def is_complete(path: Path) -> bool:
+    """Whether NAME.jsonl is there, and no stopped run would replace it."""
+    return path.is_file() and not _unfinished(path).is_file()
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.unfinished.jsonl")
 
 
 def _parsed(line: bytes) -> Record | None:

@@ -27,8 +27,7 @@ _SAME = ("source", "width_px", "height_px", "camera_matrix_px", "model_id", "set
 class VideoJob:
     """What to do with a video."""
 
-    folder: Path  # of the files; it must be there
-    stem: str  # first part of their names
+    records: Path  # NAME.jsonl of the complete run; the other files differ in the suffix, and their folder must be there
     kinds: Collection[str]  # some of `kinds.OF_VIDEO`; "jsonl" is always written, since a continued run needs it
     camera: GivenCamera
     origin: Origin
@@ -61,9 +60,8 @@ class VideoRun:
         """Takes the job, the opened source and a new pipeline."""
         self._job, self._source, self._pipeline = job, source, pipeline
         self._rate_hz = source.rate_hz or _USUAL_RATE_HZ
-        name = f"{job.stem}_hands"
-        self._journal = Journal(job.folder / f"{name}.jsonl", len(pipeline.hand_model.template_m))
-        self._overlay = OverlayVideo(job.folder / f"{name}.mp4", self._rate_hz) if "overlay" in job.kinds else None
+        self._journal = Journal(job.records, len(pipeline.hand_model.template_m))
+        self._overlay = OverlayVideo(job.records.with_suffix(".mp4"), self._rate_hz) if "overlay" in job.kinds else None
         self._ids = _Ids()
 
     def __call__(self, resume: bool, report: Callable[[Progress], None], is_stopped: Callable[[], bool]) -> Outcome:

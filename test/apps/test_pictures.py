@@ -114,6 +114,15 @@ def test_settings_reach_the_chain(run: Run, photo: Path, tmp_path: Path) -> None
     assert record["hands"][0]["joint_flags"][0] & 16
 
 
+def test_more_than_two_hands_may_be_of_several_people(run: Run, view: SyntheticView, tmp_path: Path) -> None:
+    photo = tmp_path / "people.png"
+    cv2.imwrite(str(photo), np.concatenate([view.rgb[..., ::-1]] * 3, axis=1))
+    assert run("image", photo, *CPU).output.count("right hand") == 1
+    result = run("image", photo, "--max-hands", 4, *CPU)
+    assert result.output.count("right hand") == 3
+    assert {path.name for path in tmp_path.glob("*.obj")} == {f"people_right{number}.obj" for number in ("", "_1", "_2")}
+
+
 def test_an_image_without_a_hand_is_no_failure(run: Run, tmp_path: Path) -> None:
     result = run("image", gray(tmp_path / "gray.png"), "--save", "overlay,json,npz,csv", *CPU)
     assert result.exit_code == 0

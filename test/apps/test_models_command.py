@@ -88,3 +88,20 @@ def test_doctor_names_a_damaged_model(monkeypatch: pytest.MonkeyPatch, folder: P
     assert done.returncode == 1
     assert f"Error: {folder / 'joint_encoder.onnx'} has sha256" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_doctor_hands_over_to_the_check_of_the_ros_side() -> None:
+    """The check of the ROS side is `main(arguments) -> exit code`."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from importlib.machinery import ModuleSpec\n"
+        "from types import ModuleType\n"
+        "for name in ('rclpy', 'hand_mesh_ros.ros.tools.doctor'):\n"
+        "    sys.modules[name] = ModuleType(name); sys.modules[name].__spec__ = ModuleSpec(name, None)\n"
+        "sys.modules[name].main = lambda arguments: print(arguments) or 3\n"
+        "from hand_mesh_ros.apps.__main__ import main; main(prog_name='hand-mesh')"
+    )
+    command = [sys.executable, "-c", code, "doctor", "--topic", "image"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "['--topic', 'image']\n", done.stderr
+    assert done.returncode == 3

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
-FREE_OF_ROS = ("core", "synthetic", "sources", "viewer", "apps")
+FREE_OF_ROS = ("core", "synthetic", "sources", "viewer", "results", "apps")
 MODELS = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "models").iterdir()) if path.is_file()]
 
 setup(
@@ -22,7 +22,7 @@ setup(
     # core.models.onnx_model.default_models_dir() looks in this folder. CMake installs the models there too.
     data_files=[("share/hand_mesh_ros/models", MODELS)],
     # These are lower bounds. requirements/ has the tested versions.
-    install_requires=["numpy>=1.26", "onnxruntime>=1.18", "opencv-python-headless>=4.9", "trimesh>=4.4"],
+    install_requires=["click>=8.0", "numpy>=1.26", "onnxruntime>=1.18", "opencv-python-headless>=4.9", "trimesh>=4.4"],
     extras_require={
         # Shares files with onnxruntime. Afterwards run `pip uninstall onnxruntime`, then reinstall onnxruntime-gpu.
         "gpu": ["onnxruntime-gpu>=1.18"],
@@ -30,11 +30,6 @@ setup(
         "viewer": ["viser>=1.1", "embreex>=4.4"],
     },
     entry_points={
-        "console_scripts": [
-            "hand-mesh-image = hand_mesh_ros.apps.run_image:main",
-            "hand-mesh-graph = hand_mesh_ros.apps.graph_hands:main",
-            "hand-mesh-train = models_train.train:main",
-            "hand-mesh-export = models_train.export_onnx:main",
-        ]
+        "console_scripts": ["hand-mesh = hand_mesh_ros.apps.__main__:main"],
     },
 )

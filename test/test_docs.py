@@ -5,7 +5,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
+
+from hand_mesh_ros.apps.__main__ import main as hand_mesh
+from hand_mesh_ros.apps.programs import Program
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -87,8 +91,27 @@ def test_every_ros_command_names_an_executable_or_a_launch_file() -> None:
     assert not {pair for pair in launched if not (ROOT / "launch" / pair[1]).is_file()}
 
 
-def test_every_console_script_is_an_entry_point() -> None:
-    named = set(commands(r"(hand-mesh-[a-z]+)"))
-    declared = set(re.findall(r'"(hand-mesh-[a-z]+) = ', (ROOT / "setup.py").read_text()))
-    assert named
-    assert not {pair for pair in named if pair[1] not in declared}
+def test_every_hand_mesh_command_and_its_options_exist() -> None:
+    used = set(commands(r"(?<![\w./_-])hand-mesh ([a-z][^#|\n]*)"))
+    assert {page for page, _ in used} >= {"README.md", "commands.md"}
+    broken = []
+    for page, line in used:
+        command, context = hand_mesh, click.Context(hand_mesh)
+        for word in line.split():
+            if isinstance(command, click.Group):
+                command = command.get_command(context, word)
+        accepted = {option for each in getattr(command, "params", ()) for option in each.opts}
+        is_program = isinstance(command, Program)  # its options are those of another module
+        if command is None or (not is_program and {f"--{name}" for name in OPTION.findall(line)} - accepted - {"--help"}):
+            broken.append((page, line))
+    assert not broken
+
+
+def test_the_page_of_commands_names_all_of_them() -> None:
+    text = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
+    names = hand_mesh.list_commands(click.Context(hand_mesh))
+    assert not [name for name in names if f"`hand-mesh {name}" not in text]
+
+
+def test_setup_py_installs_the_command_line() -> None:
+    assert '"hand-mesh = hand_mesh_ros.apps.__main__:main"' in (ROOT / "setup.py").read_text()

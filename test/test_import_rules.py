@@ -15,6 +15,7 @@ FORBIDDEN = {
     "hand_mesh_ros/synthetic": (*ROS_MODULES, "torch", "models_train", "benchmarks", "hand_mesh_ros.ros", "hand_mesh_ros.apps"),
     "hand_mesh_ros/sources": (*ROS_MODULES, "torch", "models_train", "benchmarks", "hand_mesh_ros.ros", "hand_mesh_ros.apps"),
     "hand_mesh_ros/viewer": (*ROS_MODULES, "torch", "models_train", "benchmarks", "hand_mesh_ros.ros", "hand_mesh_ros.apps"),
+    "hand_mesh_ros/results": (*ROS_MODULES, "torch", "models_train", "benchmarks", "hand_mesh_ros.ros", "hand_mesh_ros.apps"),
     "hand_mesh_ros/apps": ("torch", "models_train", "benchmarks"),
     "hand_mesh_ros/ros": ("torch", "models_train", "benchmarks"),
     "models_train": (*ROS_MODULES, "benchmarks", "hand_mesh_ros.ros", "hand_mesh_ros.msg"),

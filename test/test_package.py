@@ -131,7 +131,8 @@ def test_only_training_needs_torch_and_only_headless_opencv_is_used() -> None:
 
 
 def test_every_executable_names_a_module_with_a_main_function() -> None:
-    executables = re.findall(r"^install_python_executable\((\w+) ([\w.]+)\)", (ROOT / "CMakeLists.txt").read_text(), re.MULTILINE)
+    text = (ROOT / "CMakeLists.txt").read_text()
+    executables = re.findall(r"^install_python_executable\(([\w-]+) ([\w.]+)", text, re.MULTILINE)
     assert executables
     for name, module in executables:
         path = ROOT / (module.replace(".", "/") + ".py")

@@ -29,7 +29,7 @@ from benchmarks.samples import TEST_COUNT, TEST_SEED, flipped, real_samples, syn
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: see the module docstring."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     source = parser.add_mutually_exclusive_group(required=True)
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--hypotheses", type=int, default=8)
     parser.add_argument("--steps", type=int, default=4, help="denoising steps of the joints")
     parser.add_argument("--json", type=Path, help="file for the figures of every image")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     if (args.depth or args.natural) and not args.synthetic:
         parser.error("--depth and --natural need --synthetic")
     pipeline = HandMeshPipeline.default(n_hypotheses=args.hypotheses, joint_steps=args.steps, models_dir=args.models)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
@@ -12,7 +12,9 @@ from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.types import Side
 from hand_mesh_ros.sources.assumed_camera import assumed_matrix
-from hand_mesh_ros.synthetic.camera import SyntheticCamera, SyntheticView
+
+if TYPE_CHECKING:
+    from hand_mesh_ros.synthetic.camera import SyntheticView
 
 
 class SourceError(ValueError):
@@ -46,13 +48,14 @@ class Shot:
     rgb: np.ndarray  # (H, W, 3) uint8
     camera_matrix: np.ndarray  # (3, 3), all zero for a camera that is not calibrated
     time_s: float  # since the start of the source
-    truth: SyntheticView | None = field(default=None, repr=False)
+    truth: "SyntheticView | None" = field(default=None, repr=False)
 
 
 class ImageSource(Protocol):
     """A sequence of images."""
 
     rate_hz: float  # image rate of the source; 0 if unknown
+    n_images: int  # number in the file, correct within a few images; 0 if unknown or unlimited
 
     def read(self) -> Shot | None:
         """Returns the next image; None at the end of a file.
@@ -96,12 +99,15 @@ class SyntheticSource:
     """The synthetic camera at a constant rate, without an end."""
 
     def __init__(self, config: SourceConfig, rate_hz: float) -> None:
+        # Its ray caster is not needed for files and webcams, and may not be installed.
+        from hand_mesh_ros.synthetic.camera import SyntheticCamera
+
         size = (config.width or 640, config.height or 480)
         if not config.hfov_deg:
             raise SourceError("hfov_deg is 0: the synthetic camera needs a field of view")
         model = HandModel.load(default_models_dir() / FILE_NAME)
         self._camera = SyntheticCamera(model, size, config.hfov_deg, config.side, config.seed)
-        self.rate_hz = rate_hz
+        self.rate_hz, self.n_images = rate_hz, 0
         self._count = 0
 
     def read(self) -> Shot:
@@ -130,7 +136,7 @@ class VideoSource:
                 if wanted:
                     capture.set(name, wanted)
         self.rate_hz = max(float(capture.get(cv2.CAP_PROP_FPS)), 0.0)
-        self._expected = 0 if is_live else int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        self.n_images = 0 if is_live else max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
         self._count = 0
         self._started_at_ticks = cv2.getTickCount()
 
@@ -163,8 +169,8 @@ class VideoSource:
         if not self._count:
             raise SourceError(f"video '{name}' has no image that OpenCV can decode")
         # The frame count of a file is correct within a few images. If half of the images are missing, the file is damaged.
-        if self._count < 0.5 * self._expected:
-            raise SourceError(f"video '{name}' is cut off: OpenCV decoded {self._count} of {self._expected} images")
+        if self._count < 0.5 * self.n_images:
+            raise SourceError(f"video '{name}' is cut off: OpenCV decoded {self._count} of {self.n_images} images")
 
     def _resized(self, rgb: np.ndarray) -> np.ndarray:
         height, width = rgb.shape[:2]

@@ -1,40 +1,89 @@
-"""Reads an image file and its camera from options of the command line."""
+"""An image file, with its depth, as a frame."""
 
-import argparse
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from hand_mesh_ros.core.types import Frame
-from hand_mesh_ros.sources.assumed_camera import assumed_matrix
+from hand_mesh_ros.sources.assumed_camera import GivenCamera
+
+# Names of image files in a folder. What a file really holds is seen when it is read.
+SUFFIXES = frozenset(
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".avif", ".jp2", ".gif"),
+        *(".pbm", ".pgm", ".ppm", ".pnm", ".ras", ".hdr"),
+    )
+)
+_MM_PER_M = 1000.0
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of `load`."""
-    parser.add_argument("image", type=Path)
-    parser.add_argument("--hfov", type=float, default=0.0, help="horizontal field of view [deg]; default: no positions")
-    parser.add_argument("--k", type=float, nargs=4, metavar=("FX", "FY", "CX", "CY"), help="calibration [px], instead of --hfov")
-    parser.add_argument("--mirrored", action="store_true", help="the image is a selfie view: mirrored left to right")
+def load(path: Path, camera: GivenCamera, depth: Path | None = None, mirrored: bool = False) -> Frame:
+    """The image upright, as its EXIF orientation says, and turned back if it is a selfie view.
 
-
-def load(options: argparse.Namespace) -> Frame:
-    """Returns the image. A mirrored image is mirrored back.
+    Args:
+        path: of the image.
+        camera: what is known of the camera.
+        depth: file of the depth registered to the image, see `load_depth`.
+        mirrored: the image is a selfie view, mirrored left to right; so is its depth.
 
     Raises:
-        ValueError: if the file is not an image or the calibration is invalid.
+        ValueError: for a file that is missing, empty or no image, or depth that does not fit.
     """
-    bgr = cv2.imread(str(options.image), cv2.IMREAD_COLOR)
-    if bgr is None:
-        raise ValueError(f"{options.image} is missing or is not an image that OpenCV can read")
-    frame = Frame(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), _camera_matrix(options, bgr.shape[1], bgr.shape[0]))
-    return frame.mirrored() if options.mirrored else frame
+    bgr = _decoded(path, cv2.IMREAD_COLOR)
+    height, width = bgr.shape[:2]
+    depth_m = None if depth is None else load_depth(depth, (height, width))
+    frame = Frame(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), camera.matrix(width, height), depth_m)
+    return frame.mirrored() if mirrored else frame
 
 
-def _camera_matrix(options: argparse.Namespace, width: int, height: int) -> np.ndarray:
-    if options.k is None:
-        return assumed_matrix(width, height, options.hfov)
-    fx, fy, cx, cy = options.k
-    if not (fx > 0 and fy > 0):
-        raise ValueError(f"--k has focal lengths {fx} and {fy} px; the two values must be positive")
-    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+def load_depth(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """Depth along z, (H, W) float32 metres; 0 and NaN mean "no measurement".
+
+    Args:
+        path: 16-bit PNG in millimetres, or .npy of floating-point numbers in metres.
+        shape: (H, W) of the image.
+
+    Raises:
+        ValueError: for another type of file, or another size than the image.
+    """
+    depth_m = _depth_of_array(path) if path.suffix.lower() == ".npy" else _depth_of_png(path)
+    if depth_m.shape != shape:
+        size = "x".join(map(str, reversed(depth_m.shape)))
+        raise ValueError(f"depth {path} is {size} px, the image is {shape[1]}x{shape[0]} px: register the depth to the image")
+    return depth_m
+
+
+def _depth_of_array(path: Path) -> np.ndarray:
+    try:
+        depth_m = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"depth {path} cannot be read as a numpy file: {error}") from error
+    if not isinstance(depth_m, np.ndarray) or depth_m.dtype.kind != "f":
+        kind = getattr(depth_m, "dtype", "an archive")
+        raise ValueError(f"depth {path} holds {kind}, expected floating-point numbers in metres")
+    return depth_m.astype(np.float32)
+
+
+def _depth_of_png(path: Path) -> np.ndarray:
+    depth_mm = _decoded(path, cv2.IMREAD_UNCHANGED)
+    if depth_mm.dtype != np.uint16 or depth_mm.ndim != 2:
+        channels = depth_mm.shape[2] if depth_mm.ndim == 3 else 1
+        raise ValueError(f"depth {path} has {channels} channel(s) of {depth_mm.dtype}, expected one of uint16 in millimetres")
+    return (depth_mm / _MM_PER_M).astype(np.float32)
+
+
+def _decoded(path: Path, flags: int) -> np.ndarray:
+    # OpenCV's own messages are many lines long. The error below says what went wrong.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    if not path.is_file():
+        raise ValueError(f"{path} is missing, or not a file")
+    if not path.stat().st_size:
+        raise ValueError(f"{path} is empty: it has 0 bytes")
+    try:
+        image = cv2.imread(str(path), flags)
+    except cv2.error as error:  # for example: more pixels than OpenCV reads
+        raise ValueError(f"{path} cannot be decoded: {error}") from error
+    if image is None:
+        raise ValueError(f"{path} is no image that OpenCV can read, or is damaged")
+    return image

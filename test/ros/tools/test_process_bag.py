@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from graph import Graph
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message, serialize_message
@@ -15,6 +16,7 @@ from std_msgs.msg import Header
 rosbag2 = pytest.importorskip("rosbags.rosbag2", reason="pip install rosbags")
 from rosbags.typesys import Stores, get_typestore  # noqa: E402
 
+from hand_mesh_ros.apps.__main__ import main as hand_mesh  # noqa: E402
 from hand_mesh_ros.core.hand.model import HandModel  # noqa: E402
 from hand_mesh_ros.core.pipeline import HandMeshPipeline  # noqa: E402
 from hand_mesh_ros.core.types import Frame  # noqa: E402
@@ -110,6 +112,17 @@ def test_every_image_has_the_answer_that_the_pipeline_gives(answers, recording, 
         np.testing.assert_allclose(hands.hands[0].joints, expected.joints_m.ravel(), atol=1e-5)
         np.testing.assert_allclose(meshes.meshes[0].vertices, expected.vertices_m.ravel(), atol=1e-5)
     assert len(answers["hypotheses"]) == N_IMAGES
+
+
+def test_the_command_line_writes_the_same_bag(answers, recording, tmp_path):
+    messages = [("camera_info", recording.info()), *(("image", recording.image(number)) for number in range(N_IMAGES))]
+    bag = write_bag(tmp_path / "drive", messages)
+    result = CliRunner().invoke(hand_mesh, ["bag", str(bag), str(tmp_path / "results"), *ARGUMENTS])
+    assert result.exit_code == 0, result.output
+    assert f"{N_IMAGES} images answered" in result.output
+    joints_m = [message.hands[0].joints for message in read_bag(tmp_path / "results")["hands"]]
+    np.testing.assert_allclose(joints_m, [message.hands[0].joints for message in answers["hands"]], atol=1e-6)
+    assert CliRunner().invoke(hand_mesh, ["bag", str(tmp_path / "nothing"), str(tmp_path / "out"), *ARGUMENTS]).exit_code == 2
 
 
 def test_the_live_node_gives_the_same_numbers(answers, recording):

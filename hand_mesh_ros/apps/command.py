@@ -1,0 +1,245 @@
+"""What all commands share: an error in one line, its traceback with -v, examples in the help, and the options of the chain."""
+
+import math
+import signal
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+STOPPED = 130  # exit code of a program that Ctrl-C ended
+_VERBOSE = "hand_mesh_ros.verbose"
+# Python package: how to get it.
+_INSTALL = {
+    "viser": "pip install viser",
+    "embreex": "pip install embreex",
+    "rosbags": "pip install rosbags",
+    "torch": "pip install torch, or pip install -r requirements/train.txt",
+    "onnx": "pip install -r requirements/train.txt",
+    "onnxscript": "pip install -r requirements/train.txt",
+    "scipy": "pip install -r requirements/train.txt",
+    "rclpy": "install and source ROS 2, or run make setup in a checkout and use its .venv/bin/hand-mesh",
+    "sensor_msgs": "install and source ROS 2, or run make setup in a checkout and use its .venv/bin/hand-mesh",
+    "hand_mesh_ros.ros": "pip installs no ROS nodes: build the package with colcon, or run make setup in a checkout",
+    "hand_mesh_ros.msg": "the messages are not built: build the package with colcon, or run make setup in a checkout",
+    "benchmarks": "it is in the repository only: run make setup in a checkout and use its .venv/bin/hand-mesh",
+    "models_train": "pip install the package again from a checkout",
+}
+_EXPECTED = (ValueError, OSError, RuntimeError)
+
+
+class _WithExamples(click.Command):
+    """A command with -v and with examples in its help."""
+
+    def __init__(self, *arguments: Any, examples: Sequence[str] = (), **options: Any) -> None:
+        """Takes the example command lines beside the arguments of click."""
+        super().__init__(*arguments, **options)
+        self._examples = examples
+        self.params.append(verbose_option())
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the examples."""
+        if self._examples:
+            with formatter.section("Examples"):
+                formatter.write("".join(f"  {line}\n" for line in self._examples))
+
+
+class Group(_WithExamples, click.Group):
+    """Commands below a common name."""
+
+
+class Command(_WithExamples):
+    """A command whose errors end it with one line and exit code 1, and Ctrl-C with exit code 130."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Runs the command."""
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            click.echo("\nstopped by Ctrl-C", err=True)
+            context.exit(STOPPED)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            raise click.ClickException(failure(error)) from error
+
+
+def verbose_option() -> click.Option:
+    """-v, before or after the name of a command."""
+
+    def remember(context: click.Context, _: click.Parameter, is_verbose: bool) -> None:
+        if is_verbose:
+            context.meta[_VERBOSE] = True
+
+    return click.Option(
+        ["-v", "--verbose"], is_flag=True, expose_value=False, callback=remember, help="Show the traceback of an error."
+    )
+
+
+def failure(error: Exception) -> str:
+    """What went wrong and, where it is known, what to do, in one line. With -v its traceback is printed."""
+    if click.get_current_context().meta.get(_VERBOSE):
+        click.echo("".join(traceback.format_exception(type(error), error, error.__traceback__)), err=True)
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return missing_package(error.name)
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    text = " ".join(str(error).split())
+    return text if isinstance(error, _EXPECTED) and text else f"{type(error).__name__}: {text} (-v shows where)"
+
+
+def missing_package(name: str) -> str:
+    """What to do where a Python package or one of its modules is not installed."""
+    known = next((package for package in _INSTALL if name == package or name.startswith(f"{package}.")), None)
+    advice = _INSTALL[known] if known else f"pip install {name}"
+    return f"the Python package {known or name} is missing; {advice}"
+
+
+class Choices(click.ParamType):
+    """Several names with commas between them."""
+
+    name = "names"
+
+    def __init__(self, names: Callable[[], Sequence[str]]) -> None:
+        """Takes a function that returns the names."""
+        self._names = names
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> tuple[str, ...]:
+        """The names in the value."""
+        if isinstance(value, tuple):
+            return value
+        given = tuple(dict.fromkeys(name.strip() for name in str(value).split(",") if name.strip()))
+        unknown = [name for name in given if name not in self._names()]
+        if unknown or not given:
+            what = f"{', '.join(unknown)!r} is unknown" if unknown else "nothing is named"
+            self.fail(f"{what}; choose from {', '.join(self._names())}, with commas and no spaces between them", param, context)
+        return given
+
+
+class Pinhole(click.ParamType):
+    """fx,fy,cx,cy in pixels."""
+
+    name = "FX,FY,CX,CY"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> tuple[float, ...]:
+        """The four numbers."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            numbers = tuple(float(text) for text in str(value).split(","))
+        except ValueError:
+            numbers = ()
+        if len(numbers) != 4:
+            self.fail(f"{value!r} is not four numbers with commas between them: fx,fy,cx,cy in pixels", param, context)
+        if not all(map(math.isfinite, numbers)) or min(numbers[:2]) <= 0:
+            self.fail(f"{value!r} has a focal length that is not positive, or a number that is not finite", param, context)
+        return numbers
+
+
+def camera_options(command: Callable) -> Callable:
+    """--camera-matrix, --fov and --mirrored; `camera_of` reads the first two."""
+    for decorate in (
+        click.option("--mirrored", is_flag=True, help="The image is a selfie view, mirrored left to right."),
+        click.option(
+            "--fov",
+            "fov_deg",
+            type=click.FloatRange(0, 180, min_open=True, max_open=True),
+            metavar="DEG",
+            help="Horizontal field of view [degrees], where the calibration is not known.",
+        ),
+        click.option(
+            "--camera-matrix",
+            type=Pinhole(),
+            metavar="FX,FY,CX,CY",
+            help="Calibration [pixels]. Without it and without --fov, hands are relative to their wrist.",
+        ),
+    ):
+        command = decorate(command)
+    return command
+
+
+def chain_options(command: Callable) -> Callable:
+    """Settings of the chain; `chain_settings` turns them into fields of PipelineConfig."""
+    for decorate in (
+        models_dir_option,
+        device_option,
+        click.option("--fit", is_flag=True, help="Fit the mesh to the keypoints with the graph diffusion."),
+        click.option(
+            "--max-hands",
+            type=click.IntRange(1, 8),
+            default=2,
+            show_default=True,
+            metavar="N",
+            help="Hands per image at most. Up to 2: one per side. From 3: also several of one side.",
+        ),
+        click.option(
+            "--hypotheses", type=click.IntRange(1, 64), default=8, show_default=True, metavar="K", help="Hypotheses per hand."
+        ),
+    ):
+        command = decorate(command)
+    return command
+
+
+def device_option(command: Callable) -> Callable:
+    """--device."""
+    devices = click.Choice(["auto", "cpu", "cuda", "tensorrt"])
+    return click.option("--device", type=devices, default="auto", show_default=True, help="Where the models run.")(command)
+
+
+def models_dir_option(command: Callable) -> Callable:
+    """--models-dir."""
+    folder = click.Path(exists=True, file_okay=False, path_type=Path)
+    return click.option("--models-dir", type=folder, help="Folder of the model files, if not the shipped ones.")(command)
+
+
+def out_option(default: str) -> Callable:
+    """--out."""
+    folder = click.Path(file_okay=False, path_type=Path)
+    return click.option("--out", type=folder, help=f"Folder of the results, made if missing; by default {default}.")
+
+
+def camera_of(camera_matrix: tuple[float, float, float, float] | None, fov_deg: float | None) -> Any:
+    """The `GivenCamera` of the options.
+
+    Raises:
+        click.UsageError: if both are given.
+    """
+    from hand_mesh_ros.sources.assumed_camera import GivenCamera
+
+    if camera_matrix and fov_deg:
+        raise click.UsageError("--camera-matrix and --fov exclude each other: give one of them")
+    return GivenCamera(camera_matrix, fov_deg or 0.0)
+
+
+def chain_settings(hypotheses: int, max_hands: int, fit: bool, device: str, models_dir: Path | None) -> dict[str, Any]:
+    """Fields of PipelineConfig for the options of the chain."""
+    return {
+        "n_hypotheses": hypotheses,
+        "max_hands": max_hands,
+        # Two hands are those of one person. More hands are those of several people, who may show the same side.
+        "one_per_side": max_hands <= 2,
+        "fit_enabled": fit,
+        "fit_budget_ms": 0.0,
+        "device": device,
+        "models_dir": str(models_dir or ""),
+    }
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Callable[[], bool]]:
+    """Tells whether Ctrl-C or SIGTERM came. The second Ctrl-C ends the program at once."""
+    came: list[int] = []
+
+    def remember(number: int, _: object) -> None:
+        came.append(number)
+        signal.signal(number, before[number])
+
+    before = {int(number): signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,194 @@
+"""`hand-mesh image` and `hand-mesh folder`: hands of image files."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hand_mesh_ros.apps.command import (
+    Choices,
+    Command,
+    camera_of,
+    camera_options,
+    chain_options,
+    chain_settings,
+    failure,
+    out_option,
+)
+from hand_mesh_ros.results.kinds import OF_IMAGE
+
+if TYPE_CHECKING:
+    from hand_mesh_ros.core.types import HandEstimate
+
+_save_option = click.option(
+    "--save",
+    type=Choices(lambda: OF_IMAGE),
+    default="overlay,obj",
+    show_default=True,
+    metavar="NAMES",
+    help=f"Files to write, with commas: {','.join(OF_IMAGE)}. Meshes in metres.",
+)
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "hand-mesh image photo.jpg                      writes photo_hands.png, photo_left.obj, ...",
+        "hand-mesh image photo.jpg --fov 69 --save json,glb --out results",
+        "hand-mesh image color.png --depth depth.png --camera-matrix 615,615,319.5,239.5",
+    ),
+)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@out_option("the folder of each image")
+@click.option(
+    "--depth",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Depth registered to the one image: 16-bit PNG [millimetres] or .npy [metres].",
+)
+@camera_options
+@chain_options
+@_save_option
+def image(
+    files: Sequence[Path],
+    out: Path | None,
+    depth: Path | None,
+    camera_matrix: tuple[float, float, float, float] | None,
+    fov_deg: float | None,
+    mirrored: bool,
+    save: Sequence[str],
+    **chain: Any,
+) -> None:
+    """Estimate the hands in image files.
+
+    Each image gets an overlay picture and one mesh file per hand, or what --save names. JSON and NPZ hold joints, covariances
+    and hypotheses, with units and frames in their keys. CSV has one row per joint. An image that cannot be read does not stop
+    the others; the exit code is then 1.
+    """
+    camera = camera_of(camera_matrix, fov_deg)
+    if depth and len(files) > 1:
+        raise click.UsageError(f"--depth belongs to one image, {len(files)} are given")
+    if depth and not camera.is_known:
+        raise click.UsageError("--depth needs --camera-matrix or --fov: without a camera, depth gives no positions")
+    estimate = _Estimate(camera, depth, mirrored, save, chain)
+    _finish(estimate.all(((path, out or path.parent) for path in files), _stems(files, out), click.echo), len(files))
+
+
+@click.command(
+    cls=Command,
+    examples=("hand-mesh folder photos --fov 69", "hand-mesh folder photos --out results --save json,csv"),
+)
+@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@out_option("the folder hands in DIR")
+@camera_options
+@chain_options
+@_save_option
+def folder(
+    folder: Path,
+    out: Path | None,
+    camera_matrix: tuple[float, float, float, float] | None,
+    fov_deg: float | None,
+    mirrored: bool,
+    save: Sequence[str],
+    **chain: Any,
+) -> None:
+    """Estimate the hands in all images of a folder.
+
+    Subfolders are not searched. Images that cannot be read are named, the others are processed, and the exit code is then 1.
+    """
+    camera, out = camera_of(camera_matrix, fov_deg), out or folder / "hands"
+    if out.resolve() == folder.resolve():
+        raise click.UsageError("--out must be another folder than DIR: a second run would read the pictures of the first one")
+    from hand_mesh_ros.sources.photograph import SUFFIXES
+
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not files:
+        raise click.ClickException(f"{folder} holds no image: no file ends in {', '.join(sorted(SUFFIXES))}")
+    estimate = _Estimate(camera, None, mirrored, save, chain)
+    with click.progressbar(files, label=f"{len(files)} images", file=sys.stderr) as bar:
+        failed = estimate.all(((path, out) for path in bar), _stems(files, out), lambda _: None)
+    click.echo(f"{len(files) - len(failed)} images, {estimate.n_hands} hands: {out}")
+    _finish(failed, len(files))
+
+
+class _Estimate:
+    """The chain with the options of a command."""
+
+    def __init__(self, camera: Any, depth: Path | None, mirrored: bool, save: Sequence[str], chain: dict[str, Any]) -> None:
+        self._camera, self._depth, self._mirrored, self._save = camera, depth, mirrored, save
+        self._settings = chain_settings(**chain)
+        self.n_hands = 0
+
+    def all(self, places: Iterable[tuple[Path, Path]], stems: dict[Path, str], say: Callable[[str], None]) -> list[str]:
+        """What went wrong, one line per image, after all images with their folders of results are done."""
+        from hand_mesh_ros.core.pipeline import HandMeshPipeline
+
+        pipeline, failed = None, []
+        for path, folder in places:
+            folder.mkdir(parents=True, exist_ok=True)
+            # After the first folder is there: a wrong --out is found before the models are loaded.
+            pipeline = pipeline or HandMeshPipeline.default(**self._settings)
+            try:
+                self._one(pipeline, path, folder / stems[path], say)
+            except (ValueError, OSError) as error:
+                failed.append(failure(error))
+        return failed
+
+    def _one(self, pipeline: Any, path: Path, target: Path, say: Callable[[str], None]) -> None:
+        from hand_mesh_ros.results import image_files
+        from hand_mesh_ros.results.record import Origin, settings_of
+        from hand_mesh_ros.sources import photograph
+
+        frame = photograph.load(path, self._camera, self._depth, self._mirrored)
+        pipeline.reset()
+        hands = pipeline.estimate(frame, alone=True)
+        settings = {"mirrored": self._mirrored, **settings_of(pipeline.config)}
+        origin = Origin(path.name, pipeline.model_id, settings)
+        faces = pipeline.hand_model.faces
+        for written in image_files.write(target.parent, target.name, self._save, frame, hands, faces, origin):
+            say(f"wrote {written}")
+        for hand in hands:
+            say(describe(hand))
+        if not hands:
+            say(f"{path}: no hand found")
+        self.n_hands += len(hands)
+
+
+def describe(hand: "HandEstimate") -> str:
+    """One line about a hand."""
+    text = f"{hand.handedness} hand, score {hand.score:.2f}, {len(hand.weights)} hypotheses in {hand.n_modes} mode(s)"
+    if hand.scale_source == "none":
+        return f"{text}; the camera is not known, so the mesh is relative to the wrist"
+    place = ", ".join(f"{value:.3f}" for value in hand.wrist_pose[:3, 3])
+    return f"{text}; wrist at ({place}) m, scale from {hand.scale_source} to {100 * hand.scale_rel_std:.0f} %"
+
+
+def _stems(files: Sequence[Path], out: Path | None) -> dict[Path, str]:
+    """The first part of the names of the results of each image; with its format where two images differ in it alone.
+
+    Raises:
+        click.UsageError: if the results of two images would have the same names.
+    """
+    counts = Counter((out or path.parent, path.stem) for path in files)
+    stems = {path: path.stem if counts[out or path.parent, path.stem] == 1 else path.name.replace(".", "_") for path in files}
+    targets = [(out or path.parent, stem) for path, stem in stems.items()]
+    if len(set(targets)) < len(files):
+        twice = next(path for path in files if targets.count((out or path.parent, stems[path])) > 1 or files.count(path) > 1)
+        raise click.UsageError(f"two images would write the same files {stems[twice]}_...: give each its own --out")
+    return stems
+
+
+def _finish(failed: Sequence[str], n_images: int) -> None:
+    """Names what failed.
+
+    Raises:
+        click.exceptions.Exit: with code 1 if something failed.
+    """
+    for reason in failed:
+        click.echo(f"Error: {reason}", err=True)
+    if failed and n_images > 1:
+        click.echo(f"{len(failed)} of {n_images} images failed", err=True)
+    if failed:
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,121 @@
+"""`hand-mesh video`: hands of a video file or a webcam."""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hand_mesh_ros.apps.command import (
+    STOPPED,
+    Choices,
+    Command,
+    camera_of,
+    camera_options,
+    chain_options,
+    chain_settings,
+    out_option,
+    stop_on_signals,
+)
+from hand_mesh_ros.results.kinds import OF_VIDEO
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "hand-mesh video clip.mp4 --fov 69                    writes clip_hands.mp4 and clip_hands.jsonl",
+        "hand-mesh video clip.mp4 --fov 69 --resume           continues after Ctrl-C",
+        "hand-mesh video 0 --out recorded --save jsonl,npz    the first webcam, until Ctrl-C",
+    ),
+)
+@click.argument("source", metavar="FILE|WEBCAM")
+@out_option("the folder of the video, or the current folder for a webcam")
+@camera_options
+@chain_options
+@click.option(
+    "--save",
+    type=Choices(lambda: OF_VIDEO),
+    default="overlay,jsonl",
+    show_default=True,
+    metavar="NAMES",
+    help=f"Files to write, with commas: {','.join(OF_VIDEO)}. The JSON lines are always written.",
+)
+@click.option("--resume", is_flag=True, help="Continue a stopped run with the same options; begin if there is none.")
+@click.pass_context
+def video(
+    context: click.Context,
+    source: str,
+    out: Path | None,
+    camera_matrix: tuple[float, float, float, float] | None,
+    fov_deg: float | None,
+    mirrored: bool,
+    save: Sequence[str],
+    resume: bool,
+    **chain: Any,
+) -> None:
+    """Estimate the hands in a video file, or from a webcam by its number.
+
+    Hands are followed and smoothed from image to image. The overlay is an MP4 video. The JSON lines have one record per image,
+    CSV one row per joint. NPZ also holds the surfaces.
+
+    Ctrl-C ends the run after the current image with exit code 130. All files are written for the images so far, and --resume
+    continues. Until the end of the video the JSON lines are named FILE_hands.unfinished.jsonl.
+    """
+    camera, is_live = camera_of(camera_matrix, fov_deg), source.isdigit()
+    if resume and is_live:
+        raise click.UsageError("--resume continues video files; a webcam cannot repeat its images")
+    if not is_live and not Path(source).is_file():
+        raise click.BadParameter(f"'{source}' is neither a file nor the number of a webcam", param_hint="FILE|WEBCAM")
+    from hand_mesh_ros.core.pipeline import HandMeshPipeline
+    from hand_mesh_ros.results.journal import is_complete
+    from hand_mesh_ros.results.record import Origin, settings_of
+    from hand_mesh_ros.results.video_run import VideoJob, VideoRun
+    from hand_mesh_ros.sources.image_source import SourceConfig, open_source
+
+    folder = out or (Path() if is_live else Path(source).parent)
+    folder.mkdir(parents=True, exist_ok=True)
+    images = open_source(SourceConfig(source, hfov_deg=0.0), 0.0)
+    name = f"webcam{source}" if is_live else Path(source).stem
+    records = folder / f"{name}_hands.jsonl"
+    if resume and is_complete(records):
+        click.echo(f"{records} is complete: nothing to continue")
+        return
+    pipeline = HandMeshPipeline.default(**chain_settings(**chain))
+    origin = Origin(Path(source).name, pipeline.model_id, {"mirrored": mirrored, **settings_of(pipeline.config)})
+    run = VideoRun(VideoJob(records, save, camera, origin, mirrored, is_live), images, pipeline)
+    with stop_on_signals() as is_stopped, _bar(images.n_images, source) as bar:
+        outcome = run(resume, _Report(bar), is_stopped)
+    for path in outcome.files:
+        click.echo(f"wrote {path}")
+    click.echo(f"{outcome.progress.images} images, {outcome.progress.hands} hands")
+    if not outcome.is_complete:
+        click.echo("stopped before the end: the same command with --resume continues", err=True)
+        context.exit(STOPPED)
+
+
+def _bar(n_images: int, source: str) -> Any:
+    """A progress bar; for a webcam, whose end is not known, a line of counts."""
+    return click.progressbar(
+        length=n_images or 1,
+        label=Path(source).name,
+        show_pos=bool(n_images),
+        show_percent=bool(n_images),
+        show_eta=bool(n_images),
+        item_show_func=lambda text: text,
+        file=sys.stderr,
+    )
+
+
+class _Report:
+    """Moves the bar and counts hands per second."""
+
+    def __init__(self, bar: Any) -> None:
+        self._bar, self._hands_before, self._started_s = bar, 0, time.monotonic()
+
+    def __call__(self, progress: Any) -> None:
+        if progress.is_replay:
+            self._hands_before, self._started_s = progress.hands, time.monotonic()
+        rate = (progress.hands - self._hands_before) / max(time.monotonic() - self._started_s, 1e-6)
+        self._bar.update(int(progress.images <= self._bar.length), f"{progress.hands} hands, {rate:.1f} hands/s")

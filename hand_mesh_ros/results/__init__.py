@@ -1,0 +1,1 @@
+"""Estimates come in. Files go out: meshes, pictures, JSON, CSV, NPZ and videos. Needs no ROS."""

@@ -1,0 +1,97 @@
+"""The records of a video in a file of JSON lines. The file survives a stop, and a later run continues it."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hand_mesh_ros.core.types import HandEstimate
+from hand_mesh_ros.results.record import Record, to_line
+from hand_mesh_ros.results.tables import surfaces_of
+
+
+class Journal:
+    """One line per image, and beside the lines the surfaces of their hands.
+
+    Until `finish`, the files have the names NAME.unfinished.jsonl and NAME.unfinished.surfaces.
+    """
+
+    def __init__(self, path: Path, n_vertices: int) -> None:
+        """Takes the path of the finished file, NAME.jsonl, and the number of vertices of a hand."""
+        self.path, self._n_vertices = path, n_vertices
+        self.unfinished = _unfinished(path)
+        self._surfaces = path.with_name(f"{path.stem}.unfinished.surfaces")
+
+    def start(self) -> None:
+        """Begins with no image.
+
+        Raises:
+            FileExistsError: if a stopped run left its records.
+        """
+        self.unfinished.open("x").close()
+        self._surfaces.write_bytes(b"")
+
+    def recover(self) -> int:
+        """Keeps the images of a stopped run up to the first incomplete line; their number, 0 without such a run."""
+        self.unfinished.touch()
+        self._surfaces.touch()
+        end, n_images, n_hands = 0, 0, 0
+        row_bytes = self._row_bytes
+        n_surfaces = self._surfaces.stat().st_size // row_bytes
+        with self.unfinished.open("rb") as file:
+            for line in file:
+                # A run that was killed may have ended within a line, or between a line and the surfaces.
+                record = _parsed(line)
+                if record is None or n_hands + len(record["hands"]) > n_surfaces:
+                    break
+                end, n_images, n_hands = end + len(line), n_images + 1, n_hands + len(record["hands"])
+        os.truncate(self.unfinished, end)
+        os.truncate(self._surfaces, n_hands * row_bytes)
+        return n_images
+
+    def append(self, record: Record, hands: Sequence[HandEstimate]) -> None:
+        """Adds an image. The line is in the file when this returns."""
+        with self._surfaces.open("ab") as file:
+            file.write(surfaces_of(hands, self._n_vertices).tobytes())
+        with self.unfinished.open("a", encoding="utf-8") as file:
+            file.write(to_line(record) + "\n")
+
+    def records(self) -> Iterator[Record]:
+        """The records so far, one after the other, since all of them may not fit into memory."""
+        with self.unfinished.open(encoding="utf-8") as file:
+            yield from map(json.loads, file)
+
+    def surfaces(self) -> np.ndarray:
+        """(N, V, 4) vertices and their standard deviation in metres of all hands so far; on disk, not in memory."""
+        shape = (self._surfaces.stat().st_size // self._row_bytes, self._n_vertices, 4)
+        return np.memmap(self._surfaces, np.float32, "r", shape=shape) if shape[0] else np.zeros(shape, np.float32)
+
+    def finish(self) -> None:
+        """Gives the records their name and removes the surfaces."""
+        self.unfinished.replace(self.path)
+        self._surfaces.unlink(missing_ok=True)
+
+    @property
+    def _row_bytes(self) -> int:
+        return 4 * 4 * self._n_vertices
+
+
+def is_complete(path: Path) -> bool:
+    """Whether NAME.jsonl is there, and no stopped run would replace it."""
+    return path.is_file() and not _unfinished(path).is_file()
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.unfinished.jsonl")
+
+
+def _parsed(line: bytes) -> Record | None:
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and isinstance(record.get("hands"), list) else None

@@ -1,0 +1,47 @@
+"""A video of overlays."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+_CODEC = "mp4v"
+
+
+class OverlayVideo:
+    """An MP4 file that takes its name when it is closed. Without images no file is made."""
+
+    def __init__(self, path: Path, rate_hz: float) -> None:
+        """Takes the path of the video and its images per second."""
+        self.path, self._rate_hz = path, rate_hz
+        self._unfinished = path.with_name(f".{path.stem}.unfinished{path.suffix}")
+        self._writer: cv2.VideoWriter | None = None
+
+    def write(self, rgb: np.ndarray) -> None:
+        """Adds an image, (H, W, 3) uint8, of the size of the first one. An odd last row or column is left out.
+
+        Raises:
+            OSError: if the file cannot be written.
+        """
+        height, width = (length - length % 2 for length in rgb.shape[:2])  # the codec needs even lengths
+        if self._writer is None:
+            self._writer = cv2.VideoWriter(str(self._unfinished), cv2.VideoWriter.fourcc(*_CODEC), self._rate_hz, (width, height))
+            if not self._writer.isOpened():
+                raise OSError(f"{self.path} cannot be written: OpenCV opens no {_CODEC} video of {width}x{height} px there")
+        self._writer.write(cv2.cvtColor(rgb[:height, :width], cv2.COLOR_RGB2BGR))
+
+    def close(self) -> bool:
+        """Finishes the file; whether there is one."""
+        if self._writer is None:
+            return False
+        self._writer.release()
+        self._writer = None
+        self._unfinished.replace(self.path)
+        return True
+
+    def discard(self) -> None:
+        """Removes what was written. An older file of this name stays."""
+        if self._writer is not None:
+            self._writer.release()
+        self._writer = None
+        self._unfinished.unlink(missing_ok=True)

@@ -1,0 +1,44 @@
+"""Files that are complete or not there: a program that stops early leaves no half-written result."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Gives a temporary path in the same folder. The file takes the name `path` at the end of the block.
+
+    An error in the block removes the temporary file. An older file `path` then stays as it is.
+    """
+    temporary = path.with_name(f".{path.stem}.unfinished{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file in UTF-8."""
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_picture(path: Path, rgb: np.ndarray) -> None:
+    """Writes an image, (H, W, 3) uint8. The suffix of the path chooses the format.
+
+    Raises:
+        ValueError: if OpenCV cannot write this format.
+    """
+    try:
+        is_encoded, content = cv2.imencode(path.suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+    except cv2.error as error:
+        raise ValueError(f"{path}: OpenCV cannot write {path.suffix} files: {error}") from error
+    if not is_encoded:
+        raise ValueError(f"{path}: OpenCV cannot write this picture of {rgb.shape[1]}x{rgb.shape[0]} px as {path.suffix}")
+    with written_whole(path) as temporary:
+        temporary.write_bytes(content.tobytes())

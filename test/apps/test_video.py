@@ -153,7 +153,7 @@ def test_a_damaged_video_fails_after_what_could_be_read(run: Run, make_video: Ma
     video.write_bytes(content[:middle] + bytes(len(content) - middle - 1200) + content[-1200:])
     result = run("video", video, *CPU)
     assert result.exit_code == 1, result.output
-    assert "breaks off" in result.output
+    assert "is cut off" in result.output
     assert 0 < len(records(tmp_path / "clip_hands.unfinished.jsonl")) < 20
 
 

@@ -1,4 +1,4 @@
-"""`hand-mesh doctor`: what is installed, and whether it works."""
+"""`hand-mesh doctor`: checks the installation."""
 
 import platform
 import sys
@@ -11,7 +11,7 @@ import click
 
 from hand_mesh_ros.apps.command import Command, failure
 
-# Of a ROS installation: its check looks at the graph too.
+# Check of a ROS installation.
 _ROS_CHECK = "hand_mesh_ros.ros.tools.doctor"
 _REQUIRED = ("numpy", "onnxruntime", "cv2", "trimesh", "click")
 # Package: what it is for.
@@ -27,23 +27,22 @@ _OPTIONAL = {
 @click.command(
     cls=Command,
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-    examples=("hand-mesh doctor", "hand-mesh doctor -- --help    options of the check with ROS"),
+    examples=("hand-mesh doctor", "hand-mesh doctor -- --help    options of the check of the ROS side"),
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def doctor(context: click.Context, arguments: Sequence[str]) -> None:
     """Show the versions, the devices and the state of the model files, and run the chain once.
 
-    Where ROS 2 is installed, the check of the ROS side runs instead and takes the ARGUMENTS. The exit code is 1 if something
-    does not work.
+    If ROS 2 is installed, the check of the ROS side runs instead, with the ARGUMENTS. The exit code is 1 if something does not
+    work.
     """
     if _is_there("rclpy") and _is_there(_ROS_CHECK):
         context.exit(import_module(_ROS_CHECK).main(list(arguments)))
     if arguments:
-        raise click.UsageError(f"ROS 2 is not installed: the check takes no arguments, {' '.join(arguments)!r} is given")
+        raise click.UsageError(f"without ROS 2 the check has no arguments, but got {' '.join(arguments)!r}")
     click.echo(f"Python {platform.python_version()} at {sys.executable}, {platform.platform()}")
-    faults = [*_missing_packages(), *_model_faults()]
-    faults = faults or _chain_faults()
+    faults = [*_missing_packages(), *_model_faults()] or _chain_faults()
     for fault in faults:
         click.echo(f"Error: {fault}", err=True)
     if faults:
@@ -52,7 +51,7 @@ def doctor(context: click.Context, arguments: Sequence[str]) -> None:
 
 
 def _missing_packages() -> list[str]:
-    """Prints the versions; what is missing."""
+    """Prints the versions, and returns an error line per missing package."""
     missing = []
     for name in (*_REQUIRED, *_OPTIONAL):
         is_there = _is_there(name)
@@ -68,7 +67,7 @@ def _missing_packages() -> list[str]:
 
 
 def _model_faults() -> list[str]:
-    """Prints the folder of the models; which of them are damaged."""
+    """Prints the folder of the models, and returns an error line per missing or damaged file."""
     try:
         from hand_mesh_ros.core.models import manifest
         from hand_mesh_ros.core.models.onnx_model import default_models_dir
@@ -78,12 +77,12 @@ def _model_faults() -> list[str]:
     except Exception as error:
         return [failure(error)]
     faults = [fault for file in files if (fault := file.fault())]
-    click.echo(f"models: {len(files) - len(faults)} of {len(files)} files are whole in {folder}")
+    click.echo(f"models: {len(files) - len(faults)} of {len(files)} files are undamaged in {folder}")
     return faults
 
 
 def _chain_faults() -> list[str]:
-    """Runs the chain on an empty image; why it does not run."""
+    """Runs the chain on an empty image, and returns an error line if the run fails."""
     try:
         import numpy as np
 
@@ -106,7 +105,7 @@ def _chain_faults() -> list[str]:
 def _is_there(name: str) -> bool:
     try:
         return find_spec(name) is not None
-    except ModuleNotFoundError:  # the package of a module
+    except ModuleNotFoundError:  # the package that contains the module is missing
         return False
 
 

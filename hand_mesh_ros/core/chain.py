@@ -25,6 +25,7 @@ from hand_mesh_ros.core.models.model_id import cascade_id, model_id
 from hand_mesh_ros.core.place import by_rays
 from hand_mesh_ros.core.place.by_depth import Evidence, anchor
 from hand_mesh_ros.core.place.by_rays import Location
+from hand_mesh_ros.core.place.depth_agreement import depth_ratio
 from hand_mesh_ros.core.place.user_size import Scale, SizeMeasure, given_size
 from hand_mesh_ros.core.stage_timer import StageTimer
 from hand_mesh_ros.core.types import Frame, HandDetection, HandEstimate, SeenHand, TrackState
@@ -42,6 +43,7 @@ class Answer:
 
     estimate: HandEstimate
     size_seen: SizeMeasure | None  # size of the hand from the depth of this image only
+    depth_ratio: float | None  # measured depth divided by the distance of the hand at average size; None without depth
 
 
 class HandChain:
@@ -116,12 +118,13 @@ class HandChain:
         hand, covariances = self.shape(seen, timer)
         with timer.stage("locate"):
             location = self.place(hand, covariances, seen, frame, size or given_size(self.config.user_hand_scale))
+            ratio = _depth_ratio(hand, location, detection, frame)
         if self.skin_fitter and self.config.depth_fit and location.is_anchored:
             with timer.stage("depth_fit"):
                 hand, location = self.skin_fitter(hand, location, covariances.rotation, seen, frame)
         with timer.stage("aggregate"):
             estimate = to_estimate(detection, frame, hand, covariances, location, state)
-        return Answer(replace(estimate, timings_ms=dict(timer.ms)), location.size_seen)
+        return Answer(replace(estimate, timings_ms=dict(timer.ms)), location.size_seen, ratio)
 
     def shape(self, seen: SeenHand, timer: StageTimer) -> tuple[Aggregate, HandCovariances]:
         """The hand, left or right, at average size, and the covariances of its errors."""
@@ -170,3 +173,12 @@ class HandChain:
             return location
         shape = (hand.joints_m, hand.vertices_m, self.hand_model.faces)
         return anchor(Evidence(*shape, rays, seen.confidence, joint_std_m, covariances.rotation, gain), location, frame)
+
+
+def _depth_ratio(hand: Aggregate, location: Location, detection: HandDetection, frame: Frame) -> float | None:
+    """As `depth_agreement.depth_ratio`. The size from a fit to depth is the same ratio, and has a smaller error."""
+    if frame.depth_m is None or not frame.is_calibrated:
+        return None
+    if location.size_seen:
+        return float(np.exp(location.size_seen.log_size))
+    return depth_ratio(hand.joints_m + location.from_rays_m, detection.keypoints_px, frame)

@@ -14,6 +14,7 @@ from hand_mesh_ros.core.detect.example_view import example_view
 from hand_mesh_ros.core.detect.search import Search
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
+from hand_mesh_ros.core.place.depth_agreement import DepthAgreement
 from hand_mesh_ros.core.place.user_size import SizeMeasure, UserScale, given_size
 from hand_mesh_ros.core.stage_timer import StageTimer
 from hand_mesh_ros.core.track.hand_tracks import HandTracks
@@ -44,6 +45,7 @@ class HandMeshPipeline:
         self.timings_ms: dict[str, float] = {}  # stage times of the last image, also if the image has no hand
         self.sizes_seen: list[SizeMeasure] = []  # sizes from depth of the hands in the last image
         self.user_scale = UserScale(given_size(config.user_hand_scale))
+        self.depth_agreement = DepthAgreement()
         self._tracks = HandTracks(config)
         self._search = Search(config)
         self._last: tuple[float, tuple[int, ...]] = (-np.inf, ())  # stamp and shape of the last image
@@ -86,6 +88,11 @@ class HandMeshPipeline:
             RuntimeError: if `unload` has freed the models.
         """
         return self._loaded[1]
+
+    @property
+    def depth_fault(self) -> float | None:
+        """Depth divided by the distance of the hands by their size, if no human hand explains the ratio; else None."""
+        return self.depth_agreement.fault(self.user_scale.without_depth)
 
     def load(self) -> None:
         """Loads the models from the current files, also after `unload`.
@@ -137,8 +144,13 @@ class HandMeshPipeline:
         """Drops all tracks and the size of the hands from depth."""
         self._tracks.forget()
         self._search.reset()
-        self.user_scale.reset()
+        self.forget_depth()
         self._last = (-np.inf, ())
+
+    def forget_depth(self) -> None:
+        """Drops what earlier depth showed: the size of the hands, and the agreement of depth with the hands."""
+        self.user_scale.reset()
+        self.depth_agreement.reset()
 
     def estimate(self, frame: Frame, alone: bool = False) -> list[HandEstimate]:
         """The hands in the next image, at most `config.max_hands`, smoothed over the previous images.
@@ -165,6 +177,7 @@ class HandMeshPipeline:
         answers = [self.chain.answer(hand, frame, size, state, timer) for hand, state in hands if state != "predicted"]
         self.sizes_seen = [answer.size_seen for answer in answers if answer.size_seen]
         self.user_scale.step(self.sizes_seen, frame.stamp_s)
+        self.depth_agreement.step([answer.depth_ratio for answer in answers if answer.depth_ratio], frame.stamp_s)
         with timer.stage("track"):
             seen = [answer.estimate for answer in answers]
             estimates = self._tracks.smoothed([hand for hand, _ in hands], seen, frame)

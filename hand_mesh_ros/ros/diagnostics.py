@@ -5,6 +5,7 @@ This module does not depend on message contents or on the core. The numbers help
 
 import math
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -59,7 +60,7 @@ class Health:
         self._stages_ms: dict[str, deque[float]] = {}
         self._last_image_s = time.monotonic()
         self._error: Problem | None = None
-        self._warning: Problem | None = None
+        self._warnings: dict[str, Problem] = {}  # newest of each kind, in the order of their first time
         self.failure = ""  # reason why the node cannot work, or empty
         self.rest = ""  # reason why the node is inactive without an error, or empty
         self.facts: dict[str, str] = {}  # constant values: model, licence, device
@@ -97,12 +98,12 @@ class Health:
         """Records an image that was dropped because of its age."""
         with self._lock:
             self.stale += 1
-            self._warning = Problem(text)
+            self._note(text)
 
     def warn(self, text: str) -> None:
         """Records a condition that makes the results worse."""
         with self._lock:
-            self._warning = Problem(text)
+            self._note(text)
 
     @property
     def is_silent(self) -> bool:
@@ -134,9 +135,15 @@ class Health:
                 values[f"{stage} [ms]"] = f"{np.median(durations):.2f}"
             values["memory [MB]"] = f"{resident_mb():.0f}"
             values["last error"] = self._error.text if self._error else ""
-            values["last warning"] = self._warning.text if self._warning else ""
+            newest = max(self._warnings.values(), key=lambda problem: problem.at_s, default=None)
+            values["last warning"] = newest.text if newest else ""
             self._counted = (self._received, self._answered, time.monotonic())
             return level, message, {**values, **self.facts}
+
+    def _note(self, text: str) -> None:
+        """Stores a warning. One warning must not hide another one, so only older warnings that are over are removed."""
+        self._warnings = {kind: problem for kind, problem in self._warnings.items() if problem.is_present}
+        self._warnings[kind_of(text)] = Problem(text)
 
     def _verdict(self, silence: str) -> tuple[bytes, str]:
         if self.failure:
@@ -147,9 +154,14 @@ class Health:
             return DiagnosticStatus.ERROR, self._error.text
         if self.is_silent:
             return DiagnosticStatus.ERROR, silence
-        if self._warning and self._warning.is_present:
-            return DiagnosticStatus.WARN, self._warning.text
+        if present := [problem.text for problem in self._warnings.values() if problem.is_present]:
+            return DiagnosticStatus.WARN, "; ".join(present)
         return DiagnosticStatus.OK, "working"
+
+
+def kind_of(text: str) -> str:
+    """The text without its numbers: the same for all texts of one kind."""
+    return re.sub(r"\d+", "", text)
 
 
 def to_message(stamp: object, name: str, level: bytes, message: str, values: dict[str, object]) -> DiagnosticArray:

@@ -41,6 +41,9 @@ class NodeConfig:
     depth_wait_ms: float = option(
         60.0, "maximum time that an image waits for its depth [ms]; no wait if no depth arrives", (0.0, 1000.0), live=True
     )
+    depth_scale: float = option(
+        1.0, "factor on depth, for a camera with another unit; 0.1 if 16UC1 is in tenths of a millimetre", (1e-4, 1e4), live=True
+    )
     markers_hz: float = option(10.0, "maximum rate of markers [Hz]; 0: no markers", (0.0, 120.0), live=True)
     publish_tf: bool = option(True, "publish the wrists as frames left_hand and right_hand on /tf")
     tf_prefix: str = option("", "prefix of the frames left_hand and right_hand; each camera needs its own prefix")

@@ -50,3 +50,13 @@ def test_trouble_is_ranked_and_passes(monkeypatch):
     level, message, values = health.summary("", {})
     assert (level, message) == (DiagnosticStatus.OK, "working")
     assert (values["last error"], values["last warning"]) == ("wrong encoding", "not calibrated")
+
+
+def test_warnings_do_not_hide_each_other():
+    health = Health()
+    health.image_received()
+    for number in range(3):
+        health.warn(f"depth is {number} ms late")
+        health.warn("frames differ")
+    assert health.summary("", {})[:2] == (DiagnosticStatus.WARN, "depth is 2 ms late; frames differ")
+    assert health.summary("", {})[2]["last warning"] == "frames differ"

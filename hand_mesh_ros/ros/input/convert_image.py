@@ -59,8 +59,12 @@ def decode_rgb(image: Image) -> np.ndarray:
     return to_rgb(_pixels(image, dtype, channels))
 
 
-def decode_depth(image: Image) -> np.ndarray:
+def decode_depth(image: Image, scale: float = 1.0) -> np.ndarray:
     """Returns depth along z, (H, W) float32 in metres. Invalid values (0, negative, NaN or infinite) become 0.
+
+    Args:
+        image: millimetres as 16UC1, or metres as 32FC1.
+        scale: factor on depth, for a camera with another unit.
 
     Raises:
         ConversionError: if the encoding or the sizes are invalid. The text contains the values.
@@ -68,7 +72,7 @@ def decode_depth(image: Image) -> np.ndarray:
     if image.encoding not in _DEPTH:
         raise ConversionError(f"depth encoding '{image.encoding}' is not one of 16UC1 (millimetres), 32FC1 (metres)")
     dtype, metres = _DEPTH[image.encoding]
-    depth_m = _pixels(image, dtype, 1).astype(np.float32) * np.float32(metres)
+    depth_m = _pixels(image, dtype, 1).astype(np.float32) * np.float32(metres * scale)
     depth_m[~(np.isfinite(depth_m) & (depth_m > 0))] = 0
     return depth_m
 

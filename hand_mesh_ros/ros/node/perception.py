@@ -18,7 +18,7 @@ from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.ros import diagnostics
 from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.input.convert_compressed import decompress
-from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
+from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame, wrong_depth
 from hand_mesh_ros.ros.input.convert_image import ConversionError
 from hand_mesh_ros.ros.input.inputs import Inputs
 from hand_mesh_ros.ros.output.output_frame import OutputFrame
@@ -29,6 +29,8 @@ from hand_mesh_ros.ros.stamp import stamp_ns
 
 # Maximum time that the first image waits for CameraInfo. Later images without CameraInfo count as not calibrated [s].
 _CAMERA_INFO_PATIENCE_S = 1.0
+# A warning of the same kind is logged once in this time [s].
+_LOG_PERIOD_S = 10.0
 
 
 class Perception:
@@ -59,6 +61,7 @@ class Perception:
         self._node, self._pipeline, self._health, self._on_answer = node, pipeline, health, on_answer
         self._camera_state = "no image yet"
         self._sequence = self._unpaired = 0
+        self._logged_s: dict[str, float] = {}  # kind of a warning: monotonic time
         self._stopping = threading.Event()
         self._intake: Intake[Image | CompressedImage] = Intake(config.depth_slop_ms * 1e-3, config.depth_wait_ms * 1e-3)
         self._endpoints = Endpoints(node)
@@ -97,6 +100,7 @@ class Perception:
     def counters(self) -> dict[str, object]:
         """Returns values for the diagnostics."""
         intake, size = self._intake, self._pipeline.user_scale.known
+        ratio = self._pipeline.depth_agreement.ratio
         return {
             "superseded by newer": intake.superseded,
             "came late": intake.late,
@@ -105,6 +109,7 @@ class Perception:
             "images without transform": self._output_frame.missed,
             "nearest depth [s]": f"{intake.nearest_depth_s:.4f}",
             "camera": self._camera_state,
+            "depth by hand size": "" if ratio is None else f"{ratio:.2f}",
             "hand size": f"{size.factor:.3f} +- {100 * size.rel_std:.1f} % ({size.source})",
             **{f"publishers of {name}": count for name, count in self._inputs.publishers().items()},
         }
@@ -129,6 +134,8 @@ class Perception:
         settings = self._settings
         if settings is self._applied:
             return
+        if self._applied and self._applied[0].depth_scale != settings[0].depth_scale:
+            self._pipeline.forget_depth()
         self._applied = settings
         self._config, pipeline_config = settings
         self._pipeline.reconfigure(pipeline_config)
@@ -150,6 +157,8 @@ class Perception:
         frame = self._to_frame(decompress(image) if isinstance(image, CompressedImage) else image, depth)
         converted_s = time.perf_counter()
         found = self._pipeline.estimate(frame)
+        if ratio := self._pipeline.depth_fault:
+            self._warn(wrong_depth(self._inputs.topic("depth"), ratio, self._config.depth_scale))
         self._on_answer()
         estimated_s = time.perf_counter()
         self._sequence += 1
@@ -183,7 +192,7 @@ class Perception:
             self._warn_of_unpaired()
             return None
         try:
-            return depth_of_image(depth, image)
+            return depth_of_image(depth, image, self._config.depth_scale)
         except ConversionError as error:
             self._refuse("depth", str(error))
             return None
@@ -203,4 +212,9 @@ class Perception:
 
     def _warn(self, text: str) -> None:
         self._health.warn(text)
-        self._node.get_logger().warning(text, throttle_duration_sec=10.0)
+        # The throttle of rclpy counts all warnings of this line as one, so one kind would hide the others.
+        kind, now_s = diagnostics.kind_of(text), time.monotonic()
+        self._logged_s = {kind: at_s for kind, at_s in self._logged_s.items() if now_s - at_s < _LOG_PERIOD_S}
+        if kind not in self._logged_s:
+            self._logged_s[kind] = now_s
+            self._node.get_logger().warning(text)

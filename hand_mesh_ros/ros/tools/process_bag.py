@@ -22,7 +22,7 @@ from hand_mesh_ros.core.models.onnx_model import ModelError
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.stream.intake import RESTART_NS
 from hand_mesh_ros.ros.input.convert_compressed import decompress
-from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
+from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame, wrong_depth
 from hand_mesh_ros.ros.input.convert_image import ConversionError
 from hand_mesh_ros.ros.stamp import stamp_ns
 
@@ -48,9 +48,12 @@ class Count:
     last_refusal: str = ""
     depths_refused: int = 0  # their images are processed without depth
     last_depth_refusal: str = ""
+    depth_ratio: float | None = None  # last ratio of depth and distance by size that no human hand explains
 
 
-def process(images: "BagReader", results: "ResultBag", pipeline: HandMeshPipeline, rectified: bool) -> Count:
+def process(
+    images: "BagReader", results: "ResultBag", pipeline: HandMeshPipeline, rectified: bool, depth_scale: float = 1.0
+) -> Count:
     """Processes the images of a bag and writes the results.
 
     Args:
@@ -58,6 +61,7 @@ def process(images: "BagReader", results: "ResultBag", pipeline: HandMeshPipelin
         results: receives the results.
         pipeline: new pipeline without earlier images.
         rectified: like the parameter of the live node.
+        depth_scale: like the parameter of the live node.
     """
     count, newest_ns = Count(), 0
     for recorded in images:
@@ -70,7 +74,7 @@ def process(images: "BagReader", results: "ResultBag", pipeline: HandMeshPipelin
         newest_ns = taken_ns
         try:
             image = decompress(recorded.image) if isinstance(recorded.image, CompressedImage) else recorded.image
-            depth_m, refusal = _depth_of(recorded.depth, image)
+            depth_m, refusal = _depth_of(recorded.depth, image, depth_scale)
             if refusal:
                 count = replace(count, depths_refused=count.depths_refused + 1, last_depth_refusal=refusal)
             estimates = pipeline.estimate(to_frame(image, recorded.info, depth_m, rectified))
@@ -81,17 +85,18 @@ def process(images: "BagReader", results: "ResultBag", pipeline: HandMeshPipelin
             reason = f"{type(error).__name__}: {error}"
             count = replace(count, refused=count.refused + 1, last_refusal=reason)
             continue
+        count = replace(count, depth_ratio=pipeline.depth_fault or count.depth_ratio)
         results.write(estimates, recorded.image.header, recorded.recorded_ns)
         count = replace(count, answered=count.answered + 1, with_hands=count.with_hands + bool(estimates))
     return count
 
 
-def _depth_of(depth: Image | None, image: Image) -> tuple[np.ndarray | None, str]:
+def _depth_of(depth: Image | None, image: Image, scale: float) -> tuple[np.ndarray | None, str]:
     """Returns depth in metres, (H, W), or None, and the reason for unusable depth. The reason is empty if depth is usable."""
     if depth is None:
         return None, ""
     try:
-        return depth_of_image(depth, image), ""
+        return depth_of_image(depth, image, scale), ""
     except ConversionError as error:
         return None, str(error)
 
@@ -105,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with BagReader(options.bag, topics, 1e-3 * options.depth_slop_ms) as images:
             model = pipeline.hand_model
             with ResultBag(options.out, options.storage, options.namespace, model, pipeline.model_id) as results:
-                count = process(images, results, pipeline, options.rectified)
+                count = process(images, results, pipeline, options.rectified, options.depth_scale)
     except (BagError, ModelError, WriterError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -115,6 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if count.depths_refused:
         reason = count.last_depth_refusal
         print(f"{count.depths_refused} depth images refused, last reason: {reason}", file=sys.stderr)
+    if count.depth_ratio:
+        print(wrong_depth(options.depth, count.depth_ratio, options.depth_scale), file=sys.stderr)
     return int(count.refused > 0)
 
 
@@ -138,6 +145,13 @@ def _settings(assignments: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no positive number")
+    return value
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bag", type=Path, help="folder, .mcap or .db3 file")
@@ -146,6 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--camera-info", default="", help="topic of the calibration; without calibration, hands have no position")
     parser.add_argument("--depth", default="", help="topic of depth registered to the images")
     parser.add_argument("--depth-slop-ms", type=float, default=15.0, help="largest stamp difference between image and depth")
+    parser.add_argument("--depth-scale", type=_positive, default=1.0, help="factor on depth, for a camera with another unit")
     parser.add_argument("--rectified", action="store_true", help="the images are rectified: use P without distortion")
     parser.add_argument("--namespace", default="/hand_mesh", help="namespace of the result topics")
     parser.add_argument("--storage", default="mcap", choices=tuple(STORAGES), help="format of the new bag")

@@ -1,0 +1,130 @@
+"""Depth that is wrong in a way that no single image shows: the node names cause and cure, and correct depth raises no warning."""
+
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from camera import Camera, image_of
+from diagnostic_msgs.msg import DiagnosticStatus
+from graph import Graph
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
+
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.synthetic.camera import SyntheticCamera
+
+SIZE = (320, 240)
+RELIABLE = QoSProfile(depth=1)
+WALL_M = 1.5
+
+
+@pytest.fixture(scope="module")
+def view(model: HandModel) -> SimpleNamespace:
+    """A rendered hand before a wall, with its depth, and the camera that saw them."""
+    camera = SyntheticCamera(model, SIZE)
+    moment = camera.at(0.0)
+    depth_m = np.where(moment.depth_m > 0, moment.depth_m, WALL_M).astype(np.float32)
+    return SimpleNamespace(rgb=moment.rgb, depth_m=depth_m, k=camera.camera_matrix, z_m=moment.joints_m[0, 2])
+
+
+@pytest.fixture(scope="module")
+def graph(view: SimpleNamespace) -> Iterator[Graph]:
+    """A node that gets depth of all kinds."""
+    graph = Graph("faults_depth")
+    graph.camera = Camera(graph, SIZE, RELIABLE)
+    graph.process = graph.start("hand_mesh_node", threads=1, image_qos="reliable", max_age_ms=0.0)
+    try:
+        graph.camera.connect(image_of(view.rgb), view.k)
+        yield graph
+    finally:
+        graph.close()
+
+
+def set_parameter(graph: Graph, name: str, value: float) -> None:
+    client = graph.node.create_client(SetParameters, "hand_mesh_node/set_parameters")
+    assert graph.wait_for(client.service_is_ready, 15.0)
+    answer = client.call_async(SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()]))
+    assert graph.wait_for(answer.done, 15.0)
+    assert all(result.successful for result in answer.result().results)
+    graph.node.destroy_client(client)
+
+
+def play(graph: Graph, send: Callable[[int], None], seconds: float, rate_hz: float = 10.0) -> list[DiagnosticStatus]:
+    """Sends images for so long. Returns the statuses of that time, except those that may be about the time before."""
+    seen, number, started = len(graph.statuses()), 0, time.monotonic()
+    while (due := started + number / rate_hz) < started + seconds:
+        graph.wait_for(lambda due=due: time.monotonic() >= due, 1.0)
+        send(number)
+        number += 1
+    return graph.statuses()[seen:]
+
+
+def forget_warnings(graph: Graph, view: SimpleNamespace) -> None:
+    """Waits until warnings of the test before are over: images without depth raise none. Forgets the size of the hand."""
+    image, statuses = image_of(view.rgb), graph.statuses()[-1:]
+    deadline = time.monotonic() + 15.0
+    while not statuses or statuses[-1].message != "working":
+        assert time.monotonic() < deadline, statuses
+        statuses = play(graph, lambda _: graph.camera.send(image, view.k), 1.1)
+    for factor in (1.001, 1.0):
+        set_parameter(graph, "depth_scale", factor)
+        play(graph, lambda _: graph.camera.send(image, view.k), 0.3)
+
+
+def scaled(view: SimpleNamespace, factor: float) -> Image:
+    return image_of(view.depth_m * np.float32(factor), "32FC1")
+
+
+@pytest.mark.parametrize("factor", [10.0, 0.1, 1000.0, 0.25, 1.25])
+def test_depth_in_a_wrong_unit_is_named_with_the_ratio_and_the_parameter(graph, view, factor):
+    forget_warnings(graph, view)
+    depth = scaled(view, factor)
+    statuses = play(graph, lambda _: graph.camera.send(image_of(view.rgb), view.k, depth), 4.0)
+    warned = [status for status in statuses if "does not agree with the hand" in status.message]
+    assert warned, [status.message for status in statuses]
+    assert warned[-1].level == DiagnosticStatus.WARN
+    assert "set depth_scale to" in warned[-1].message
+    advised = float(warned[-1].message.split("set depth_scale to ")[1].split(";")[0])
+    assert advised == pytest.approx(1 / factor, rel=0.15)
+    # The position is never far outside of what its covariance says.
+    hand = graph.camera.hands[-1].hands[0].wrist
+    assert abs(hand.pose.position.z - view.z_m) < 3 * np.sqrt(hand.covariance[14])
+
+
+def test_depth_scale_corrects_the_unit_while_the_node_runs(graph, view):
+    forget_warnings(graph, view)
+    set_parameter(graph, "depth_scale", 0.1)
+    try:
+        depth = scaled(view, 10.0)
+        statuses = play(graph, lambda _: graph.camera.send(image_of(view.rgb), view.k, depth), 4.0)
+    finally:
+        set_parameter(graph, "depth_scale", 1.0)
+    assert not [status.message for status in statuses[1:] if "does not agree" in status.message]
+    hand = graph.camera.hands[-1].hands[0]
+    assert hand.scale_source == hand.SCALE_DEPTH
+    assert hand.wrist.pose.position.z == pytest.approx(view.z_m, abs=0.02)
+
+
+def test_correct_depth_raises_no_warning_and_depth_of_a_possible_child_widens_the_covariance(graph, view):
+    for factor in (1.0, 0.8):
+        forget_warnings(graph, view)
+        depth = scaled(view, factor)
+        statuses = play(graph, lambda _, depth=depth: graph.camera.send(image_of(view.rgb), view.k, depth), 4.0)
+        assert not [status.message for status in statuses[1:] if "does not agree" in status.message]
+        hand = graph.camera.hands[-1].hands[0].wrist
+        assert abs(hand.pose.position.z - view.z_m) < 3 * np.sqrt(hand.covariance[14])
+
+
+def test_a_hand_of_known_size_shows_that_depth_is_a_fifth_too_short(graph, view):
+    forget_warnings(graph, view)
+    set_parameter(graph, "user_hand_scale", 1.0)
+    try:
+        depth = scaled(view, 0.8)
+        statuses = play(graph, lambda _: graph.camera.send(image_of(view.rgb), view.k, depth), 4.0)
+    finally:
+        set_parameter(graph, "user_hand_scale", 0.0)
+    assert any("set depth_scale to 1.2" in status.message or "set depth_scale to 1.3" in status.message for status in statuses)

@@ -28,6 +28,7 @@ from hand_mesh_ros.core.place.by_rays import Location
 from hand_mesh_ros.core.place.depth_agreement import depth_ratio
 from hand_mesh_ros.core.place.user_size import Scale, SizeMeasure, given_size
 from hand_mesh_ros.core.stage_timer import StageTimer
+from hand_mesh_ros.core.track.shape import Shape
 from hand_mesh_ros.core.types import Frame, HandDetection, HandEstimate, SeenHand, TrackState
 from hand_mesh_ros.core.uncertainty import error_signs
 from hand_mesh_ros.core.uncertainty.calibration import FILE_NAME as CALIBRATION_FILE
@@ -44,6 +45,7 @@ class Answer:
     estimate: HandEstimate
     size_seen: SizeMeasure | None  # size of the hand from the depth of this image only
     depth_ratio: float | None  # measured depth divided by the distance of the hand at average size; None without depth
+    by_rays: Shape | None  # the hand without the depth of this image; None if depth had no influence on the estimate
 
 
 class HandChain:
@@ -112,19 +114,20 @@ class HandChain:
             state: state of the track of the hand.
             timer: adds the time of each stage.
         """
-        timer = timer or StageTimer()
+        timer, size = timer or StageTimer(), size or given_size(self.config.user_hand_scale)
         with timer.stage("locate"):
             seen = see(detection, frame)
         hand, covariances = self.shape(seen, timer)
         with timer.stage("locate"):
-            location = self.place(hand, covariances, seen, frame, size or given_size(self.config.user_hand_scale))
+            location = self.place(hand, covariances, seen, frame, size)
             ratio = _depth_ratio(hand, location, detection, frame)
+            by_rays = _by_rays(hand, location, size) if location.is_anchored else None
         if self.skin_fitter and self.config.depth_fit and location.is_anchored:
             with timer.stage("depth_fit"):
                 hand, location = self.skin_fitter(hand, location, covariances.rotation, seen, frame)
         with timer.stage("aggregate"):
             estimate = to_estimate(detection, frame, hand, covariances, location, state)
-        return Answer(replace(estimate, timings_ms=dict(timer.ms)), location.size_seen, ratio)
+        return Answer(replace(estimate, timings_ms=dict(timer.ms)), location.size_seen, ratio, by_rays)
 
     def shape(self, seen: SeenHand, timer: StageTimer) -> tuple[Aggregate, HandCovariances]:
         """The hand, left or right, at average size, and the covariances of its errors."""
@@ -182,3 +185,10 @@ def _depth_ratio(hand: Aggregate, location: Location, detection: HandDetection, 
     if location.size_seen:
         return float(np.exp(location.size_seen.log_size))
     return depth_ratio(hand.joints_m + location.from_rays_m, detection.keypoints_px, frame)
+
+
+def _by_rays(hand: Aggregate, location: Location, size: Scale) -> Shape:
+    """The hand at the place that its rays and the known size give."""
+    position = size.factor * location.from_rays_m
+    points = size.factor * np.concatenate([hand.joints_m, hand.vertices_m])
+    return Shape(position, hand.wrist_rotation, points @ hand.wrist_rotation)

@@ -180,7 +180,8 @@ class HandMeshPipeline:
         self.depth_agreement.step([answer.depth_ratio for answer in answers if answer.depth_ratio], frame.stamp_s)
         with timer.stage("track"):
             seen = [answer.estimate for answer in answers]
-            estimates = self._tracks.smoothed([hand for hand, _ in hands], seen, frame)
+            by_rays = {answer.estimate.track_id: answer.by_rays for answer in answers if answer.by_rays}
+            estimates = self._tracks.smoothed([hand for hand, _ in hands], seen, frame, by_rays)
         self.timings_ms = {**timer.ms, "total": 1e3 * (time.perf_counter() - started_s)}
         return [replace(estimate, timings_ms=dict(self.timings_ms)) for estimate in estimates]
 

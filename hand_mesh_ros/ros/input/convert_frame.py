@@ -3,7 +3,6 @@
 import numpy as np
 from sensor_msgs.msg import CameraInfo, Image
 
-from hand_mesh_ros.core.config import SIZE_LIMITS
 from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.ros.input.convert_camera import intrinsics
 from hand_mesh_ros.ros.input.convert_image import ConversionError, decode_depth, decode_rgb
@@ -26,23 +25,6 @@ def depth_of_image(depth: Image, image: Image, scale: float = 1.0) -> np.ndarray
             f"depth is {depth.width}x{depth.height} px, the image {image.width}x{image.height}: register the depth to the image"
         )
     return decode_depth(depth, scale)
-
-
-def wrong_depth(topic: str, ratio: float, scale: float) -> str:
-    """The warning for depth that does not agree with the hands.
-
-    Args:
-        topic: of the depth.
-        ratio: depth divided by the distance of the hands by their size.
-        scale: the factor that depth was multiplied with.
-    """
-    advice = f"if the unit of depth is wrong, set depth_scale to {scale / ratio:.2g}"
-    if SIZE_LIMITS[0] <= ratio <= SIZE_LIMITS[1]:
-        advice += f"; if depth is right and the hand has {ratio:.2f} times the average size, set user_hand_scale"
-    else:
-        advice += "; if the unit is right, register depth to the image"
-    compared = f"ratio {ratio:.2g} of depth and distance by the size of the hand"
-    return f"depth of {topic} does not agree with the hand: {compared}; {advice}"
 
 
 def to_frame(image: Image, info: CameraInfo | None, depth_m: np.ndarray | None, rectified: bool) -> Frame:

@@ -17,8 +17,9 @@ from hand_mesh_ros.core.stream.transform_buffer import TransformError
 from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.ros import diagnostics
 from hand_mesh_ros.ros.endpoints import Endpoints
+from hand_mesh_ros.ros.input import depth_warnings
 from hand_mesh_ros.ros.input.convert_compressed import decompress
-from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame, wrong_depth
+from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError
 from hand_mesh_ros.ros.input.inputs import Inputs
 from hand_mesh_ros.ros.output.output_frame import OutputFrame
@@ -29,6 +30,8 @@ from hand_mesh_ros.ros.stamp import stamp_ns
 
 # Maximum time that the first image waits for CameraInfo. Later images without CameraInfo count as not calibrated [s].
 _CAMERA_INFO_PATIENCE_S = 1.0
+# Interval between two looks at the pairs of images and depth [s].
+_PAIRS_PERIOD_S = 0.5
 # A warning of the same kind is logged once in this time [s].
 _LOG_PERIOD_S = 10.0
 
@@ -60,7 +63,7 @@ class Perception:
         """
         self._node, self._pipeline, self._health, self._on_answer = node, pipeline, health, on_answer
         self._camera_state = "no image yet"
-        self._sequence = self._unpaired = 0
+        self._sequence, self._paired_s = 0, 0.0
         self._logged_s: dict[str, float] = {}  # kind of a warning: monotonic time
         self._stopping = threading.Event()
         self._intake: Intake[Image | CompressedImage] = Intake(config.depth_slop_ms * 1e-3, config.depth_wait_ms * 1e-3)
@@ -158,7 +161,7 @@ class Perception:
         converted_s = time.perf_counter()
         found = self._pipeline.estimate(frame)
         if ratio := self._pipeline.depth_fault:
-            self._warn(wrong_depth(self._inputs.topic("depth"), ratio, self._config.depth_scale))
+            self._warn(depth_warnings.wrong_unit(self._inputs.topic("depth"), ratio, self._config.depth_scale))
         self._on_answer()
         estimated_s = time.perf_counter()
         self._sequence += 1
@@ -188,22 +191,28 @@ class Perception:
 
     def _depth_m(self, depth: Image | None, image: Image) -> np.ndarray | None:
         """Returns depth in metres, or None if depth is missing or unusable. The image is then processed without depth."""
+        self._watch_pairs()
         if depth is None:
-            self._warn_of_unpaired()
             return None
+        if text := depth_warnings.other_frame(depth, self._inputs.topic("depth"), image, self._inputs.topic("image")):
+            self._warn(text)
         try:
             return depth_of_image(depth, image, self._config.depth_scale)
         except ConversionError as error:
             self._refuse("depth", str(error))
             return None
 
-    def _warn_of_unpaired(self) -> None:
-        unpaired, self._unpaired = self._intake.unpaired - self._unpaired, self._intake.unpaired
-        if unpaired:
-            nearest_ms, slop_ms = 1e3 * self._intake.nearest_depth_s, self._config.depth_slop_ms
-            self._warn(
-                f"no depth matches this image: the nearest stamp differs by {nearest_ms:.1f} ms, depth_slop_ms is {slop_ms:g}"
-            )
+    def _watch_pairs(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._paired_s < _PAIRS_PERIOD_S:
+            return
+        self._paired_s, figures = now_s, self._intake.pair_figures()
+        if figures is None:
+            return
+        config, nearest_s = self._config, self._intake.nearest_depth_s
+        asked = config.depth_slop_ms, config.depth_wait_ms, config.max_age_ms
+        if text := depth_warnings.missing_depth(figures, self._inputs.topic("depth"), nearest_s, *asked):
+            self._warn(text)
 
     def _refuse(self, name: str, reason: str) -> None:
         text = f"{self._inputs.topic(name)} refused: {reason}"

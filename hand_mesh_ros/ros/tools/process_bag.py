@@ -22,8 +22,9 @@ from hand_mesh_ros.core.models.onnx_model import ModelError
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.stream.intake import RESTART_NS
 from hand_mesh_ros.ros.input.convert_compressed import decompress
-from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame, wrong_depth
+from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError
+from hand_mesh_ros.ros.input.depth_warnings import wrong_unit
 from hand_mesh_ros.ros.stamp import stamp_ns
 
 try:
@@ -121,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reason = count.last_depth_refusal
         print(f"{count.depths_refused} depth images refused, last reason: {reason}", file=sys.stderr)
     if count.depth_ratio:
-        print(wrong_depth(options.depth, count.depth_ratio, options.depth_scale), file=sys.stderr)
+        print(wrong_unit(options.depth, count.depth_ratio, options.depth_scale), file=sys.stderr)
     return int(count.refused > 0)
 
 

@@ -1,18 +1,20 @@
 """Depth that is wrong in a way that no single image shows: the node names cause and cure, and correct depth raises no warning."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from camera import Camera, image_of
+from camera import FRAME_ID, Camera, image_of
 from diagnostic_msgs.msg import DiagnosticStatus
 from graph import Graph
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
 
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.synthetic.camera import SyntheticCamera
@@ -103,7 +105,7 @@ def test_depth_scale_corrects_the_unit_while_the_node_runs(graph, view):
         statuses = play(graph, lambda _: graph.camera.send(image_of(view.rgb), view.k, depth), 4.0)
     finally:
         set_parameter(graph, "depth_scale", 1.0)
-    assert not [status.message for status in statuses[1:] if "does not agree" in status.message]
+    assert not warnings_of(statuses[1:])
     hand = graph.camera.hands[-1].hands[0]
     assert hand.scale_source == hand.SCALE_DEPTH
     assert hand.wrist.pose.position.z == pytest.approx(view.z_m, abs=0.02)
@@ -114,7 +116,7 @@ def test_correct_depth_raises_no_warning_and_depth_of_a_possible_child_widens_th
         forget_warnings(graph, view)
         depth = scaled(view, factor)
         statuses = play(graph, lambda _, depth=depth: graph.camera.send(image_of(view.rgb), view.k, depth), 4.0)
-        assert not [status.message for status in statuses[1:] if "does not agree" in status.message]
+        assert not warnings_of(statuses[1:])
         hand = graph.camera.hands[-1].hands[0].wrist
         assert abs(hand.pose.position.z - view.z_m) < 3 * np.sqrt(hand.covariance[14])
 
@@ -128,3 +130,71 @@ def test_a_hand_of_known_size_shows_that_depth_is_a_fifth_too_short(graph, view)
     finally:
         set_parameter(graph, "user_hand_scale", 0.0)
     assert any("set depth_scale to 1.2" in status.message or "set depth_scale to 1.3" in status.message for status in statuses)
+
+
+class Delayed:
+    """Sends images with depth of equal stamps; the depth is sent later or earlier than its image."""
+
+    def __init__(self, graph: Graph, view: SimpleNamespace, late_s: float, every: int = 1, frame_id: str = FRAME_ID) -> None:
+        self._graph, self._view, self._late_s, self._every, self._frame_id = graph, view, late_s, every, frame_id
+        self._waiting: list[tuple[float, object, Image]] = []
+
+    def __call__(self, number: int) -> None:
+        camera, now_s = self._graph.camera, time.monotonic()
+        header = Header(stamp=self._graph.node.get_clock().now().to_msg(), frame_id=FRAME_ID)
+        image, depth = image_of(self._view.rgb), scaled(self._view, 1.0)
+        image.header, depth.header = header, Header(stamp=header.stamp, frame_id=self._frame_id)
+        camera.info.publish(CameraInfo(header=header, width=SIZE[0], height=SIZE[1], k=np.ravel(self._view.k)))
+        self._waiting.append((now_s + max(-self._late_s, 0.0), camera.image, image))
+        if number % self._every == 0:
+            self._waiting.append((now_s + max(self._late_s, 0.0), camera.depth, depth))
+        for due in [due for due in self._waiting if due[0] <= now_s]:
+            due[1].publish(due[2])
+        self._waiting = [due for due in self._waiting if due[0] > now_s]
+
+
+def warnings_of(statuses: list[DiagnosticStatus]) -> set[str]:
+    return {status.message for status in statuses} - {"working"}
+
+
+def test_depth_in_another_frame_is_named_with_topics_and_frames_and_is_used(graph, view):
+    forget_warnings(graph, view)
+    statuses = play(graph, Delayed(graph, view, 0.0, frame_id="camera_depth_optical_frame"), 3.0)
+    (text,) = warnings_of(statuses)
+    for part in (f"{graph.namespace}/depth", f"{graph.namespace}/image", "'camera_depth_optical_frame'", f"'{FRAME_ID}'"):
+        assert part in text
+    hand = graph.camera.hands[-1].hands[0]
+    assert hand.scale_source == hand.SCALE_DEPTH
+
+
+@pytest.mark.parametrize("frame_id", ["", FRAME_ID, f"/{FRAME_ID}"])
+def test_depth_without_frame_or_in_the_frame_of_the_image_raises_no_warning(graph, view, frame_id):
+    forget_warnings(graph, view)
+    assert not warnings_of(play(graph, Delayed(graph, view, 0.0, frame_id=frame_id), 3.0))
+
+
+def test_depth_at_half_of_the_rate_is_named_with_both_rates(graph, view):
+    forget_warnings(graph, view)
+    statuses = play(graph, Delayed(graph, view, 0.0, every=2), 3.0)
+    (text,) = {re.sub(r"\d\d % ", "", text) for text in warnings_of(statuses)}
+    assert "images come at 10 Hz" in text
+    assert "depth at 5 Hz" in text
+
+
+@pytest.mark.parametrize("late_s", [0.12, 0.3, -0.2])
+def test_depth_that_comes_late_or_early_is_named_with_the_time_to_wait_and_that_time_is_enough(graph, view, late_s):
+    forget_warnings(graph, view)
+    # At this rate more images wait for their depth than before a short delay.
+    texts = warnings_of(play(graph, Delayed(graph, view, late_s), 4.0, rate_hz=25.0))
+    assert texts
+    assert not [text for text in texts if "slop" in text]
+    advised_ms = max(float(re.search(r"set depth_wait_ms to (\d+)", text).group(1)) for text in texts)
+    assert 1e3 * abs(late_s) < advised_ms
+    set_parameter(graph, "depth_wait_ms", advised_ms)
+    try:
+        statuses = play(graph, Delayed(graph, view, late_s), 6.0, rate_hz=25.0)
+    finally:
+        set_parameter(graph, "depth_wait_ms", 60.0)
+    assert statuses[-1].message == "working"
+    hand = graph.camera.hands[-1].hands[0]
+    assert any(flags & hand.FLAG_DEPTH_ANCHORED for flags in hand.joint_flags)

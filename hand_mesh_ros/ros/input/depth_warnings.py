@@ -34,11 +34,14 @@ def wrong_unit(topic: str, ratio: float, scale: float) -> str:
     return f"depth of {topic} does not agree with the hand: {compared}; {advice}"
 
 
-def other_frame(depth: Image, depth_topic: str, image: Image | CompressedImage, image_topic: str) -> str | None:
-    """The warning for depth in another frame than its image; None for the same frame, or if a frame is unknown."""
+def other_frames(depth: Image, image: Image | CompressedImage) -> tuple[str, str] | None:
+    """The frames of depth and image if they differ; None for the same frame, or if a frame is unknown."""
     frames = depth.header.frame_id.lstrip("/"), image.header.frame_id.lstrip("/")
-    if not all(frames) or frames[0] == frames[1]:
-        return None
+    return frames if all(frames) and frames[0] != frames[1] else None
+
+
+def other_frame(frames: tuple[str, str], depth_topic: str, image_topic: str) -> str:
+    """The warning for depth in another frame than its image, with the frames of `other_frames`."""
     return (
         f"{depth_topic} is in the frame '{frames[0]}', {image_topic} in the frame '{frames[1]}': register depth to the image, "
         "or give both the same frame_id if depth is registered"

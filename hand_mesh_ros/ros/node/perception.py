@@ -194,8 +194,8 @@ class Perception:
         self._watch_pairs()
         if depth is None:
             return None
-        if text := depth_warnings.other_frame(depth, self._inputs.topic("depth"), image, self._inputs.topic("image")):
-            self._warn(text)
+        if frames := depth_warnings.other_frames(depth, image):
+            self._warn(depth_warnings.other_frame(frames, self._inputs.topic("depth"), self._inputs.topic("image")))
         try:
             return depth_of_image(depth, image, self._config.depth_scale)
         except ConversionError as error:

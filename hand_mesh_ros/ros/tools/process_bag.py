@@ -24,13 +24,13 @@ from hand_mesh_ros.core.stream.intake import RESTART_NS
 from hand_mesh_ros.ros.input.convert_compressed import decompress
 from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError
-from hand_mesh_ros.ros.input.depth_warnings import wrong_unit
+from hand_mesh_ros.ros.input.depth_warnings import other_frame, other_frames, wrong_unit
 from hand_mesh_ros.ros.stamp import stamp_ns
 
 try:
     from rosbags.rosbag2 import WriterError
 
-    from hand_mesh_ros.ros.tools.bag_reader import BagError, BagReader
+    from hand_mesh_ros.ros.tools.bag_reader import BagError, BagReader, Recorded
     from hand_mesh_ros.ros.tools.bag_writer import STORAGES, ResultBag
 except ModuleNotFoundError as error:
     if error.name != "rosbags":
@@ -49,7 +49,9 @@ class Count:
     last_refusal: str = ""
     depths_refused: int = 0  # their images are processed without depth
     last_depth_refusal: str = ""
+    without_depth: int = 0  # answered images for which the bag has no depth
     depth_ratio: float | None = None  # last ratio of depth and distance by size that no human hand explains
+    depth_frames: tuple[str, str] | None = None  # last frames of depth and image that differ
 
 
 def process(
@@ -86,10 +88,18 @@ def process(
             reason = f"{type(error).__name__}: {error}"
             count = replace(count, refused=count.refused + 1, last_refusal=reason)
             continue
-        count = replace(count, depth_ratio=pipeline.depth_fault or count.depth_ratio)
+        count = _with_depth(count, recorded, pipeline.depth_fault)
         results.write(estimates, recorded.image.header, recorded.recorded_ns)
         count = replace(count, answered=count.answered + 1, with_hands=count.with_hands + bool(estimates))
     return count
+
+
+def _with_depth(count: Count, recorded: "Recorded", ratio: float | None) -> Count:
+    """The count with what the depth of an answered image showed."""
+    if recorded.depth is None:
+        return replace(count, without_depth=count.without_depth + 1, depth_ratio=ratio or count.depth_ratio)
+    frames = other_frames(recorded.depth, recorded.image)
+    return replace(count, depth_frames=frames or count.depth_frames, depth_ratio=ratio or count.depth_ratio)
 
 
 def _depth_of(depth: Image | None, image: Image, scale: float) -> tuple[np.ndarray | None, str]:
@@ -121,9 +131,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if count.depths_refused:
         reason = count.last_depth_refusal
         print(f"{count.depths_refused} depth images refused, last reason: {reason}", file=sys.stderr)
+    _print_depth(count, options)
+    return int(count.refused > 0)
+
+
+def _print_depth(count: Count, options: argparse.Namespace) -> None:
+    """Prints what is wrong with the depth of the bag."""
+    if options.depth and count.without_depth:
+        told = f"{count.without_depth} of {count.answered} images have no depth"
+        slop = f"no stamp of {options.depth} is within --depth-slop-ms {options.depth_slop_ms:g}"
+        print(f"{told}: {slop}", file=sys.stderr)
+    if count.depth_frames:
+        print(other_frame(count.depth_frames, options.depth, options.image), file=sys.stderr)
     if count.depth_ratio:
         print(wrong_unit(options.depth, count.depth_ratio, options.depth_scale), file=sys.stderr)
-    return int(count.refused > 0)
 
 
 def _settings(assignments: Sequence[str]) -> dict[str, Any]:

@@ -271,3 +271,23 @@ def test_an_image_that_breaks_a_model_does_not_end_the_bag(recording, tmp_path, 
     assert "2 images answered" in told.out
     assert "ValueError" in told.err
     assert "not finite" in told.err
+
+
+def test_depth_of_a_bag_that_is_wrong_or_missing_is_named(recording, tmp_path, capsys):
+    messages = [("camera_info", recording.info())]
+    for number in range(20):
+        image, depth = recording.image(number % N_IMAGES), recording.depth(number % N_IMAGES)
+        image.header = header_at(START_S + PERIOD_S * number)
+        depth.header.stamp, depth.header.frame_id = image.header.stamp, "depth_optical"
+        # Tenths of a millimetre.
+        depth.data = array("B", (10 * np.frombuffer(depth.data, np.uint16)).tobytes())
+        messages += [("depth", depth), ("image", image)] if number % 5 else [("image", image)]
+    bag = write_bag(tmp_path / "drive", messages)
+    arguments = [str(bag), *ARGUMENTS, "--depth", TOPICS["depth"]]
+    assert main([*arguments[:1], str(tmp_path / "results"), *arguments[1:]]) == 0
+    told = capsys.readouterr().err
+    assert "4 of 20 images have no depth" in told
+    assert f"{TOPICS['depth']} is in the frame 'depth_optical', {TOPICS['image']} in the frame 'cam_optical'" in told
+    assert "ratio 9" in told or "ratio 10" in told
+    assert main([*arguments[:1], str(tmp_path / "scaled"), *arguments[1:], "--depth-scale", "0.1"]) == 0
+    assert "ratio" not in capsys.readouterr().err

@@ -4,6 +4,7 @@ import numpy as np
 from sensor_msgs.msg import CameraInfo, Image
 
 from hand_mesh_ros.core.types import Frame
+from hand_mesh_ros.ros.input.brightness import Stretch
 from hand_mesh_ros.ros.input.convert_camera import intrinsics
 from hand_mesh_ros.ros.input.convert_image import ConversionError, decode_depth, decode_rgb
 from hand_mesh_ros.ros.stamp import stamp_ns
@@ -27,7 +28,9 @@ def depth_of_image(depth: Image, image: Image, scale: float = 1.0) -> np.ndarray
     return decode_depth(depth, scale)
 
 
-def to_frame(image: Image, info: CameraInfo | None, depth_m: np.ndarray | None, rectified: bool) -> Frame:
+def to_frame(
+    image: Image, info: CameraInfo | None, depth_m: np.ndarray | None, rectified: bool, stretch: Stretch | None = None
+) -> Frame:
     """Returns the input record of the pipeline.
 
     Args:
@@ -35,11 +38,12 @@ def to_frame(image: Image, info: CameraInfo | None, depth_m: np.ndarray | None, 
         info: calibration of the same camera, or None if the camera is not calibrated.
         depth_m: (H, W) float32 registered to the image, or None.
         rectified: as in `intrinsics`.
+        stretch: as in `decode_rgb`.
 
     Raises:
         ConversionError: if a value is invalid. The text contains the value.
     """
-    rgb = decode_rgb(image)
+    rgb = decode_rgb(image, stretch)
     height, width = rgb.shape[:2]
     if depth_m is not None and depth_m.shape != (height, width):
         raise ConversionError(

@@ -4,11 +4,11 @@ Uses numpy and OpenCV for common encodings and cv_bridge for others. cv_bridge i
 distributions cannot be imported with numpy 2.
 """
 
-from collections.abc import Callable
-
 import cv2
 import numpy as np
 from sensor_msgs.msg import Image
+
+from hand_mesh_ros.ros.input.brightness import Stretch
 
 try:
     from cv_bridge import CvBridge, CvBridgeError
@@ -20,43 +20,54 @@ class ConversionError(ValueError):
     """The message is unusable. The error text contains the reason and the values."""
 
 
-# encoding: (numpy type of a channel, channels in memory, conversion to rgb)
-_COLOUR: dict[str, tuple[str, int, Callable[[np.ndarray], np.ndarray]]] = {
-    "rgb8": ("u1", 3, np.ascontiguousarray),
-    "bgr8": ("u1", 3, lambda image: cv2.cvtColor(image, cv2.COLOR_BGR2RGB)),
-    "8UC3": ("u1", 3, lambda image: cv2.cvtColor(image, cv2.COLOR_BGR2RGB)),
-    "rgba8": ("u1", 4, lambda image: cv2.cvtColor(image, cv2.COLOR_RGBA2RGB)),
-    "bgra8": ("u1", 4, lambda image: cv2.cvtColor(image, cv2.COLOR_BGRA2RGB)),
-    "mono8": ("u1", 1, lambda image: cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)),
-    "8UC1": ("u1", 1, lambda image: cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)),
-    "mono16": ("u2", 1, lambda image: cv2.cvtColor(_high_byte(image), cv2.COLOR_GRAY2RGB)),
-    "rgb16": ("u2", 3, lambda image: _high_byte(image)),
-    "bgr16": ("u2", 3, lambda image: cv2.cvtColor(_high_byte(image), cv2.COLOR_BGR2RGB)),
-    "bayer_rggb8": ("u1", 1, lambda image: cv2.cvtColor(image, cv2.COLOR_BayerRGGB2RGB)),
-    "bayer_bggr8": ("u1", 1, lambda image: cv2.cvtColor(image, cv2.COLOR_BayerBGGR2RGB)),
-    "bayer_gbrg8": ("u1", 1, lambda image: cv2.cvtColor(image, cv2.COLOR_BayerGBRG2RGB)),
-    "bayer_grbg8": ("u1", 1, lambda image: cv2.cvtColor(image, cv2.COLOR_BayerGRBG2RGB)),
-    "yuv422": ("u1", 2, lambda image: cv2.cvtColor(image, cv2.COLOR_YUV2RGB_UYVY)),
-    "uyvy": ("u1", 2, lambda image: cv2.cvtColor(image, cv2.COLOR_YUV2RGB_UYVY)),
-    "yuv422_yuy2": ("u1", 2, lambda image: cv2.cvtColor(image, cv2.COLOR_YUV2RGB_YUYV)),
-    "yuyv": ("u1", 2, lambda image: cv2.cvtColor(image, cv2.COLOR_YUV2RGB_YUYV)),
+# encoding: (numpy type of a channel, channels in memory, conversion to rgb from 8 bits; None for rgb)
+_COLOUR: dict[str, tuple[str, int, int | None]] = {
+    "rgb8": ("u1", 3, None),
+    "bgr8": ("u1", 3, cv2.COLOR_BGR2RGB),
+    "8UC3": ("u1", 3, cv2.COLOR_BGR2RGB),
+    "rgba8": ("u1", 4, cv2.COLOR_RGBA2RGB),
+    "bgra8": ("u1", 4, cv2.COLOR_BGRA2RGB),
+    "mono8": ("u1", 1, cv2.COLOR_GRAY2RGB),
+    "8UC1": ("u1", 1, cv2.COLOR_GRAY2RGB),
+    "mono16": ("u2", 1, cv2.COLOR_GRAY2RGB),
+    "rgb16": ("u2", 3, None),
+    "bgr16": ("u2", 3, cv2.COLOR_BGR2RGB),
+    "bayer_rggb8": ("u1", 1, cv2.COLOR_BayerRGGB2RGB),
+    "bayer_bggr8": ("u1", 1, cv2.COLOR_BayerBGGR2RGB),
+    "bayer_gbrg8": ("u1", 1, cv2.COLOR_BayerGBRG2RGB),
+    "bayer_grbg8": ("u1", 1, cv2.COLOR_BayerGRBG2RGB),
+    "bayer_rggb16": ("u2", 1, cv2.COLOR_BayerRGGB2RGB),
+    "bayer_bggr16": ("u2", 1, cv2.COLOR_BayerBGGR2RGB),
+    "bayer_gbrg16": ("u2", 1, cv2.COLOR_BayerGBRG2RGB),
+    "bayer_grbg16": ("u2", 1, cv2.COLOR_BayerGRBG2RGB),
+    "yuv422": ("u1", 2, cv2.COLOR_YUV2RGB_UYVY),
+    "uyvy": ("u1", 2, cv2.COLOR_YUV2RGB_UYVY),
+    "yuv422_yuy2": ("u1", 2, cv2.COLOR_YUV2RGB_YUYV),
+    "yuyv": ("u1", 2, cv2.COLOR_YUV2RGB_YUYV),
 }
 # encoding: (numpy type, metres per unit)
 _DEPTH = {"16UC1": ("u2", 0.001), "mono16": ("u2", 0.001), "32FC1": ("f4", 1.0)}
 
 
-def decode_rgb(image: Image) -> np.ndarray:
+def decode_rgb(image: Image, stretch: Stretch | None = None) -> np.ndarray:
     """Returns colours, (H, W, 3) uint8 in rgb order. The result is a view into the message if the layout allows a view.
+
+    Args:
+        image: the message.
+        stretch: brightness of the earlier 16-bit images of the stream; None for an image alone.
 
     Raises:
         ConversionError: if the encoding or the sizes are invalid. The text contains the values.
     """
     if image.encoding not in _COLOUR:
         return _decode_by_cv_bridge(image)
-    dtype, channels, to_rgb = _COLOUR[image.encoding]
+    dtype, channels, conversion = _COLOUR[image.encoding]
     if image.encoding in ("yuv422", "uyvy", "yuv422_yuy2", "yuyv") and image.width % 2:
         raise ConversionError(f"{image.encoding} image has an odd width of {image.width} px")
-    return to_rgb(_pixels(image, dtype, channels))
+    pixels = _pixels(image, dtype, channels)
+    if dtype == "u2":
+        pixels = (stretch or Stretch())(pixels)
+    return np.ascontiguousarray(pixels) if conversion is None else cv2.cvtColor(pixels, conversion)
 
 
 def decode_depth(image: Image, scale: float = 1.0) -> np.ndarray:
@@ -75,10 +86,6 @@ def decode_depth(image: Image, scale: float = 1.0) -> np.ndarray:
     depth_m = _pixels(image, dtype, 1).astype(np.float32) * np.float32(metres * scale)
     depth_m[~(np.isfinite(depth_m) & (depth_m > 0))] = 0
     return depth_m
-
-
-def _high_byte(image: np.ndarray) -> np.ndarray:
-    return (image >> 8).astype(np.uint8)
 
 
 def _pixels(image: Image, dtype: str, channels: int) -> np.ndarray:

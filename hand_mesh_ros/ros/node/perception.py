@@ -18,6 +18,7 @@ from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.ros import diagnostics
 from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.input import depth_warnings
+from hand_mesh_ros.ros.input.brightness import Stretch, shows_nothing
 from hand_mesh_ros.ros.input.convert_compressed import decompress
 from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError
@@ -32,6 +33,8 @@ from hand_mesh_ros.ros.stamp import stamp_ns
 _CAMERA_INFO_PATIENCE_S = 1.0
 # Interval between two looks at the pairs of images and depth [s].
 _PAIRS_PERIOD_S = 0.5
+# Without a hand, the brightness of the images is looked at in this interval [s].
+_LOOK_PERIOD_S = 0.5
 # A warning of the same kind is logged once in this time [s].
 _LOG_PERIOD_S = 10.0
 
@@ -65,6 +68,8 @@ class Perception:
         self._camera_state = "no image yet"
         self._sequence, self._paired_s = 0, 0.0
         self._logged_s: dict[str, float] = {}  # kind of a warning: monotonic time
+        self._stretch, self._hand_s = Stretch(), time.monotonic()  # the last time that an image showed a hand
+        self._looked_s, self._nothing = 0.0, ""
         self._stopping = threading.Event()
         self._intake: Intake[Image | CompressedImage] = Intake(config.depth_slop_ms * 1e-3, config.depth_wait_ms * 1e-3)
         self._endpoints = Endpoints(node)
@@ -162,6 +167,7 @@ class Perception:
         found = self._pipeline.estimate(frame)
         if ratio := self._pipeline.depth_fault:
             self._warn(depth_warnings.wrong_unit(self._inputs.topic("depth"), ratio, self._config.depth_scale))
+        self._watch_brightness(frame, bool(found))
         self._on_answer()
         estimated_s = time.perf_counter()
         self._sequence += 1
@@ -180,7 +186,7 @@ class Perception:
 
     def _to_frame(self, image: Image, depth: Image | None) -> Frame:
         info = self._inputs.camera_info
-        frame = to_frame(image, info, self._depth_m(depth, image), self._config.rectified)
+        frame = to_frame(image, info, self._depth_m(depth, image), self._config.rectified, self._stretch)
         if frame.is_calibrated:
             self._camera_state = f"calibrated, focal length {frame.camera_matrix[0, 0]:.1f} px"
         else:
@@ -201,6 +207,16 @@ class Perception:
         except ConversionError as error:
             self._refuse("depth", str(error))
             return None
+
+    def _watch_brightness(self, frame: Frame, is_found: bool) -> None:
+        """Warns of images that are too dark or too bright to show a hand. An image with a hand is good enough."""
+        now_s = time.monotonic()
+        if is_found:
+            self._hand_s, self._nothing = now_s, ""
+        elif now_s - max(self._hand_s, self._looked_s) > _LOOK_PERIOD_S:
+            self._looked_s, self._nothing = now_s, shows_nothing(frame.rgb)
+        if self._nothing:
+            self._warn(f"{self._inputs.topic('image')} is {self._nothing}")
 
     def _watch_pairs(self) -> None:
         now_s = time.monotonic()

@@ -21,6 +21,7 @@ from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.models.onnx_model import ModelError
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.stream.intake import RESTART_NS
+from hand_mesh_ros.ros.input.brightness import Stretch
 from hand_mesh_ros.ros.input.convert_compressed import decompress
 from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError
@@ -66,7 +67,7 @@ def process(
         rectified: like the parameter of the live node.
         depth_scale: like the parameter of the live node.
     """
-    count, newest_ns = Count(), 0
+    count, newest_ns, stretch = Count(), 0, Stretch()
     for recorded in images:
         taken_ns = stamp_ns(recorded.image.header)
         if newest_ns - RESTART_NS <= taken_ns < newest_ns:
@@ -80,7 +81,7 @@ def process(
             depth_m, refusal = _depth_of(recorded.depth, image, depth_scale)
             if refusal:
                 count = replace(count, depths_refused=count.depths_refused + 1, last_depth_refusal=refusal)
-            estimates = pipeline.estimate(to_frame(image, recorded.info, depth_m, rectified))
+            estimates = pipeline.estimate(to_frame(image, recorded.info, depth_m, rectified, stretch))
         except ConversionError as error:
             count = replace(count, refused=count.refused + 1, last_refusal=str(error))
             continue

@@ -1,0 +1,95 @@
+"""Images whose encoding, colours or brightness is not what it should be: decoded, or named with what to do."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from camera import Camera, image_of
+from diagnostic_msgs.msg import DiagnosticStatus
+from graph import Graph
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
+
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.synthetic.camera import SyntheticCamera
+
+SIZE = (320, 240)
+RELIABLE = QoSProfile(depth=1)
+
+
+@pytest.fixture(scope="module")
+def view(model: HandModel) -> SimpleNamespace:
+    """A rendered hand and the camera that saw it."""
+    camera = SyntheticCamera(model, SIZE)
+    rgb = camera.at(0.0).rgb
+    return SimpleNamespace(rgb=rgb, grey=cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), k=camera.camera_matrix)
+
+
+@pytest.fixture(scope="module")
+def graph(view: SimpleNamespace) -> Iterator[Graph]:
+    """A node that gets images of all kinds."""
+    graph = Graph("faults_image")
+    graph.camera = Camera(graph, SIZE, RELIABLE)
+    graph.process = graph.start("hand_mesh_node", threads=1, image_qos="reliable", max_age_ms=0.0)
+    try:
+        graph.camera.connect(image_of(view.rgb), view.k)
+        yield graph
+    finally:
+        graph.close()
+
+
+def begin(graph: Graph, view: SimpleNamespace) -> None:
+    """Waits until the node works without a warning, with a hand in view, and then without a hand in view."""
+    deadline_s = 15.0
+
+    def works() -> bool:
+        seen = len(graph.statuses())
+        for _ in range(6):
+            graph.camera.ask(image_of(view.rgb), view.k)
+            graph.wait_for(lambda: False, 0.2)
+        return bool(graph.statuses()[seen:]) and graph.statuses()[-1].message == "working"
+
+    assert graph.wait_for(works, deadline_s), graph.statuses()[-1:]
+    assert graph.camera.hands[-1].hands
+
+
+def answers(graph: Graph, view: SimpleNamespace, image: Image, seconds: float) -> tuple[list[bool], set[str]]:
+    """Sends an image for so long. Returns whether each answer has a seen hand, and the messages of the diagnostics."""
+    seen, answered = len(graph.statuses()), len(graph.camera.hands)
+    for _ in range(round(10 * seconds)):
+        graph.camera.send(image, view.k)
+        graph.wait_for(lambda: False, 0.1)
+    found = [any(hand.state != hand.STATE_PREDICTED for hand in hands.hands) for hands in graph.camera.hands[answered:]]
+    return found, {status.message for status in graph.statuses()[seen + 1 :]}
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+def test_mono16_that_uses_its_low_bits_shows_the_hand(graph, view, bits):
+    begin(graph, view)
+    graph.camera.ask(image_of(np.zeros_like(view.rgb)), view.k)
+    graph.wait_for(lambda: False, 0.5)
+    deep = (view.grey.astype(np.uint16) << 8) >> (16 - bits)
+    found, messages = answers(graph, view, image_of(deep, "mono16"), 4.0)
+    # The followed stream may still have the brightness of another one in its first images.
+    assert np.mean(found[-20:]) > 0.9
+    assert messages == {"working"}
+
+
+@pytest.mark.parametrize(
+    ("pixels", "encoding", "text"),
+    [
+        (lambda view: view.rgb // 64, "rgb8", "nearly black"),
+        (lambda view: np.zeros_like(view.grey), "mono8", "nearly black"),
+        (lambda view: np.random.default_rng(0).normal(200, 30, view.grey.shape).astype(np.uint16), "mono16", "nearly black"),
+        (lambda view: 255 - view.rgb // 64, "rgb8", "nearly white"),
+        (lambda view: np.full_like(view.rgb, (0, 136, 0)), "rgb8", "of one colour only"),
+    ],
+)
+def test_images_that_show_nothing_are_named_within_seconds(graph, view, pixels, encoding, text):
+    begin(graph, view)
+    found, messages = answers(graph, view, image_of(pixels(view), encoding), 3.0)
+    assert not any(found[5:])
+    assert any(f"{graph.namespace}/image is {text}" in message for message in messages)
+    assert graph.statuses()[-1].level == DiagnosticStatus.WARN

@@ -45,6 +45,8 @@ _COLOUR: dict[str, tuple[str, int, int | None]] = {
     "yuv422_yuy2": ("u1", 2, cv2.COLOR_YUV2RGB_YUYV),
     "yuyv": ("u1", 2, cv2.COLOR_YUV2RGB_YUYV),
 }
+# A plane of luma, then a plane of half as many rows with the two colour differences of every 2 x 2 pixels.
+_SEMI_PLANAR = {"nv12": cv2.COLOR_YUV2RGB_NV12, "nv21": cv2.COLOR_YUV2RGB_NV21}
 # encoding: (numpy type, metres per unit)
 _DEPTH = {"16UC1": ("u2", 0.001), "mono16": ("u2", 0.001), "32FC1": ("f4", 1.0)}
 
@@ -59,6 +61,8 @@ def decode_rgb(image: Image, stretch: Stretch | None = None) -> np.ndarray:
     Raises:
         ConversionError: if the encoding or the sizes are invalid. The text contains the values.
     """
+    if image.encoding in _SEMI_PLANAR:
+        return cv2.cvtColor(_planes(image), _SEMI_PLANAR[image.encoding])
     if image.encoding not in _COLOUR:
         return _decode_by_cv_bridge(image)
     dtype, channels, conversion = _COLOUR[image.encoding]
@@ -88,6 +92,35 @@ def decode_depth(image: Image, scale: float = 1.0) -> np.ndarray:
     return depth_m
 
 
+def _planes(image: Image) -> np.ndarray:
+    """Returns luma and colour differences of a semi-planar image, (3 * H / 2, W) uint8, without row padding."""
+    width, height, size = image.width, image.height, len(image.data)
+    if not (width and height):
+        raise ConversionError(f"image is empty: {width}x{height} px")
+    if width % 2 or height % 2:
+        raise ConversionError(f"{image.encoding} image has an odd size of {width}x{height} px")
+    # `step` is the length of a row of luma. Some drivers count the bytes of the colour differences too.
+    step = width if 2 * image.step == 3 * width and 2 * size == 3 * width * height else image.step
+    if step < width:
+        raise ConversionError(f"step is {step} bytes, {width} px of {image.encoding} need {width}")
+    rows = 3 * height // 2
+    # The last row may lack its padding.
+    needed = step * (rows - 1) + width
+    if size < needed:
+        hint = (
+            f": set height to {2 * size // (3 * step)}, without the rows of the colour differences"
+            if size >= step * height
+            else ""
+        )
+        raise ConversionError(f"{image.encoding} image holds {size} bytes, {height} px need {rows} rows of {step} bytes{hint}")
+    planes = np.zeros((rows, step), np.uint8)
+    stored = np.frombuffer(image.data, np.uint8, min(size, rows * step))
+    if len(stored) == planes.size:
+        return np.ascontiguousarray(stored.reshape(rows, step)[:, :width])
+    planes.ravel()[: len(stored)] = stored
+    return np.ascontiguousarray(planes[:, :width])
+
+
 def _pixels(image: Image, dtype: str, channels: int) -> np.ndarray:
     """Returns the pixels, (H, W) or (H, W, channels), without row padding, in the byte order of this machine."""
     bytes_per_row = image.width * channels * np.dtype(dtype).itemsize
@@ -108,7 +141,8 @@ def _pixels(image: Image, dtype: str, channels: int) -> np.ndarray:
 def _decode_by_cv_bridge(image: Image) -> np.ndarray:
     if CvBridge is None:
         raise ConversionError(
-            f"encoding '{image.encoding}' needs cv_bridge, which is not installed; publish one of {', '.join(_COLOUR)}"
+            f"encoding '{image.encoding}' needs cv_bridge, which is not installed; "
+            f"publish one of {', '.join([*_COLOUR, *_SEMI_PLANAR])}"
         )
     try:
         return CvBridge().imgmsg_to_cv2(image, "rgb8")

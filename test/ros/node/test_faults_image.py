@@ -93,3 +93,27 @@ def test_images_that_show_nothing_are_named_within_seconds(graph, view, pixels, 
     assert not any(found[5:])
     assert any(f"{graph.namespace}/image is {text}" in message for message in messages)
     assert graph.statuses()[-1].level == DiagnosticStatus.WARN
+
+
+def semi_planar(rgb: np.ndarray, encoding: str) -> Image:
+    """The picture as the camera of a phone sends it."""
+    height, width = rgb.shape[:2]
+    planes = cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420)
+    u, v = planes[height:].reshape(2, -1)
+    colours = np.stack([u, v] if encoding == "nv12" else [v, u], -1).reshape(height // 2, width)
+    image = image_of(np.concatenate([planes[:height], colours]), encoding)
+    image.height = height
+    return image
+
+
+@pytest.mark.parametrize("encoding", ["nv12", "nv21"])
+def test_semi_planar_images_show_the_hand_and_a_wrong_height_is_named(graph, view, encoding):
+    begin(graph, view)
+    found, messages = answers(graph, view, semi_planar(view.rgb, encoding), 2.5)
+    assert all(found)
+    assert messages == {"working"}
+    wrong = semi_planar(view.rgb, encoding)
+    wrong.height = SIZE[1] * 3 // 2
+    _, messages = answers(graph, view, wrong, 2.5)
+    assert any(f"{graph.namespace}/image refused: {encoding} image holds" in message for message in messages)
+    assert any(f"set height to {SIZE[1]}" in message for message in messages)

@@ -4,6 +4,8 @@ Uses numpy and OpenCV for common encodings and cv_bridge for others. cv_bridge i
 distributions cannot be imported with numpy 2.
 """
 
+from copy import copy
+
 import cv2
 import numpy as np
 from sensor_msgs.msg import Image
@@ -47,6 +49,18 @@ _COLOUR: dict[str, tuple[str, int, int | None]] = {
 }
 # A plane of luma, then a plane of half as many rows with the two colour differences of every 2 x 2 pixels.
 _SEMI_PLANAR = {"nv12": cv2.COLOR_YUV2RGB_NV12, "nv21": cv2.COLOR_YUV2RGB_NV21}
+# Encodings with the same layout that drivers mistake for each other.
+_MISTAKEN = {
+    **{"rgb8": "bgr8", "8UC3": "rgb8", "rgba8": "bgra8", "rgb16": "bgr16"},
+    **{
+        "bayer_rggb8": "bayer_bggr8",
+        "bayer_gbrg8": "bayer_grbg8",
+        "bayer_rggb16": "bayer_bggr16",
+        "bayer_gbrg16": "bayer_grbg16",
+    },
+    **{"uyvy": "yuyv", "yuv422": "yuv422_yuy2", "nv12": "nv21"},
+}
+_MISTAKEN = {**{other: one for one, other in _MISTAKEN.items()}, **_MISTAKEN, "bgr8": "rgb8"}
 # encoding: (numpy type, metres per unit)
 _DEPTH = {"16UC1": ("u2", 0.001), "mono16": ("u2", 0.001), "32FC1": ("f4", 1.0)}
 
@@ -72,6 +86,24 @@ def decode_rgb(image: Image, stretch: Stretch | None = None) -> np.ndarray:
     if dtype == "u2":
         pixels = (stretch or Stretch())(pixels)
     return np.ascontiguousarray(pixels) if conversion is None else cv2.cvtColor(pixels, conversion)
+
+
+def decode_as_mistaken(image: Image) -> tuple[str, np.ndarray] | None:
+    """Returns another encoding of the same layout, and the colours (H, W, 3) that it gives. None if there is no such encoding.
+
+    For mono16 this is the other byte order.
+
+    Raises:
+        ConversionError: as `decode_rgb`.
+    """
+    other = copy(image)  # shares the pixels
+    if image.encoding == "mono16":
+        other.is_bigendian = 1 - bool(image.is_bigendian)
+        return f"mono16 with is_bigendian {other.is_bigendian}", decode_rgb(other)
+    if image.encoding not in _MISTAKEN:
+        return None
+    other.encoding = _MISTAKEN[image.encoding]
+    return other.encoding, decode_rgb(other)
 
 
 def decode_depth(image: Image, scale: float = 1.0) -> np.ndarray:
@@ -107,12 +139,10 @@ def _planes(image: Image) -> np.ndarray:
     # The last row may lack its padding.
     needed = step * (rows - 1) + width
     if size < needed:
-        hint = (
-            f": set height to {2 * size // (3 * step)}, without the rows of the colour differences"
-            if size >= step * height
-            else ""
-        )
-        raise ConversionError(f"{image.encoding} image holds {size} bytes, {height} px need {rows} rows of {step} bytes{hint}")
+        told = f"{image.encoding} image holds {size} bytes, {height} px need {rows} rows of {step} bytes"
+        if size >= step * height:
+            told += f": set height to {2 * size // (3 * step)}, without the rows of the colour differences"
+        raise ConversionError(told)
     planes = np.zeros((rows, step), np.uint8)
     stored = np.frombuffer(image.data, np.uint8, min(size, rows * step))
     if len(stored) == planes.size:

@@ -10,6 +10,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
 from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.detect.plan import one_look
 from hand_mesh_ros.core.hand.joint_angles import JointLimits
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.stream.intake import Intake
@@ -23,6 +24,7 @@ from hand_mesh_ros.ros.input.convert_compressed import decompress
 from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError
 from hand_mesh_ros.ros.input.inputs import Inputs
+from hand_mesh_ros.ros.input.swapped_colours import SwappedColours
 from hand_mesh_ros.ros.output.output_frame import OutputFrame
 from hand_mesh_ros.ros.output.outputs import Outputs
 from hand_mesh_ros.ros.output.tf_output import WristFrames
@@ -70,6 +72,7 @@ class Perception:
         self._logged_s: dict[str, float] = {}  # kind of a warning: monotonic time
         self._stretch, self._hand_s = Stretch(), time.monotonic()  # the last time that an image showed a hand
         self._looked_s, self._nothing = 0.0, ""
+        self._swapped = SwappedColours(lambda frame: pipeline.detector.detect(frame, plan=one_look(frame.rgb)))
         self._stopping = threading.Event()
         self._intake: Intake[Image | CompressedImage] = Intake(config.depth_slop_ms * 1e-3, config.depth_wait_ms * 1e-3)
         self._endpoints = Endpoints(node)
@@ -162,12 +165,15 @@ class Perception:
         if not self._sequence:
             self._inputs.wait_for_camera_info(_CAMERA_INFO_PATIENCE_S)
         started_s = time.perf_counter()
-        frame = self._to_frame(decompress(image) if isinstance(image, CompressedImage) else image, depth)
+        raw = decompress(image) if isinstance(image, CompressedImage) else image
+        frame = self._to_frame(raw, depth)
         converted_s = time.perf_counter()
         found = self._pipeline.estimate(frame)
         if ratio := self._pipeline.depth_fault:
             self._warn(depth_warnings.wrong_unit(self._inputs.topic("depth"), ratio, self._config.depth_scale))
         self._watch_brightness(frame, bool(found))
+        if text := self._swapped.step(raw, frame, bool(found)):
+            self._warn(f"{self._inputs.topic('image')} {text}")
         self._on_answer()
         estimated_s = time.perf_counter()
         self._sequence += 1

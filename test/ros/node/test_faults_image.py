@@ -13,6 +13,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
 from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.synthetic import appearance
 from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
 SIZE = (320, 240)
@@ -23,7 +24,8 @@ RELIABLE = QoSProfile(depth=1)
 def view(model: HandModel) -> SimpleNamespace:
     """A rendered hand and the camera that saw it."""
     camera = SyntheticCamera(model, SIZE)
-    rgb = camera.at(0.0).rgb
+    # At this moment the hand is found by its colours only.
+    rgb = camera.at(0.3).rgb
     return SimpleNamespace(rgb=rgb, grey=cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), k=camera.camera_matrix)
 
 
@@ -117,3 +119,62 @@ def test_semi_planar_images_show_the_hand_and_a_wrong_height_is_named(graph, vie
     _, messages = answers(graph, view, wrong, 2.5)
     assert any(f"{graph.namespace}/image refused: {encoding} image holds" in message for message in messages)
     assert any(f"set height to {SIZE[1]}" in message for message in messages)
+
+
+def packed(rgb: np.ndarray, encoding: str) -> Image:
+    """The picture as UYVY or YUYV, with a colour for every two pixels."""
+    luma, u, v = cv2.split(cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV))
+    colours = u.copy()
+    colours[:, 1::2] = v[:, 0::2]
+    return image_of(np.stack([colours, luma] if encoding == "uyvy" else [luma, colours], -1), encoding)
+
+
+def mosaic(rgb: np.ndarray) -> np.ndarray:
+    """The picture behind the colour filter of bayer_rggb8."""
+    raw = rgb[..., 1].copy()
+    raw[0::2, 0::2], raw[1::2, 1::2] = rgb[0::2, 0::2, 0], rgb[1::2, 1::2, 2]
+    return raw
+
+
+# What the bytes are, what the driver states, and how to read them.
+MISTAKEN = {
+    "rgb as bgr8": (lambda view: image_of(view.rgb), "bgr8", "rgb8"),
+    "bgr as rgb8": (lambda view: image_of(view.rgb[..., ::-1]), "rgb8", "bgr8"),
+    "rgb as 8UC3": (lambda view: image_of(view.rgb), "8UC3", "rgb8"),
+    "UYVY as yuyv": (lambda view: packed(view.rgb, "uyvy"), "yuyv", "uyvy"),
+    "YUYV as yuv422": (lambda view: packed(view.rgb, "yuyv"), "yuv422", "yuv422_yuy2"),
+    "NV12 as nv21": (lambda view: semi_planar(view.rgb, "nv12"), "nv21", "nv12"),
+    "RGGB as bayer_bggr8": (lambda view: image_of(mosaic(view.rgb)), "bayer_bggr8", "bayer_rggb8"),
+    "other byte order": (
+        lambda view: image_of(((view.grey.astype(np.uint16) << 6) + 17).byteswap()),
+        "mono16",
+        "mono16 with is_bigendian 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKEN)
+def test_a_wrong_encoding_is_named_with_the_right_one_after_seconds_without_a_hand(graph, view, name):
+    make, stated, right = MISTAKEN[name]
+    begin(graph, view)
+    # A hand that is followed is found with wrong colours too.
+    noise = np.random.default_rng(0).integers(0, 256, view.rgb.shape).astype(np.uint8)
+    answers(graph, view, image_of(noise), 2.0)
+    image = make(view)
+    image.encoding = stated
+    found, messages = answers(graph, view, image, 5.0)
+    assert not any(found[5:])
+    assert any(f"image shows a hand only if its encoding '{stated}' is read as '{right}'" in message for message in messages)
+    assert graph.statuses()[-1].level == DiagnosticStatus.WARN
+
+
+@pytest.mark.parametrize("encoding", ["rgb8", "bgr8", "yuyv"])
+def test_a_room_without_a_hand_raises_no_warning_of_the_encoding(graph, view, encoding):
+    begin(graph, view)
+    room = appearance.room(SIZE, np.random.default_rng(5))
+    noise = np.random.default_rng(6).normal(0, 3, room.shape)
+    rgb = np.clip(room + noise, 0, 255).astype(np.uint8)
+    image = packed(rgb, "yuyv") if encoding == "yuyv" else image_of(rgb, encoding)
+    found, messages = answers(graph, view, image, 5.0)
+    assert not any(found[5:])
+    assert messages == {"working"}

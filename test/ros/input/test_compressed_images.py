@@ -68,6 +68,12 @@ def test_a_jpeg_gives_the_hand_of_the_picture(graph, view):
     assert np.linalg.norm(offsets_px, axis=-1).mean() < 3
 
 
+def test_a_jpeg_without_its_end_marker_gives_the_hand_too(graph, view):
+    answer = graph.camera.ask(message(view.jpeg[:-2]), view.k)
+    assert answer is not None
+    assert len(answer.hands) == 1
+
+
 def test_depth_belongs_to_compressed_images_too(graph, view, model):
     depth = image_of(SyntheticCamera(model, SIZE).at(0.0).depth_m, "32FC1")
 

@@ -35,6 +35,11 @@ class NodeConfig:
         "raw for images on <image>, or compressed for JPEG or PNG on <image>/compressed",
         choices=("raw", "compressed"),
     )
+    depth_transport: str = option(
+        "raw",
+        "as image_transport names it: raw, compressedDepth (PNG, RVL) or compressed (PNG of 16 bits) from the subtopic of depth",
+        choices=("raw", "compressedDepth", "compressed"),
+    )
     rectified: bool = option(False, "the image is rectified (image_rect): use P of camera_info without distortion")
     max_age_ms: float = option(500.0, "older images are dropped before inference [ms]; 0: keep all", (0.0, 10_000.0), live=True)
     depth_slop_ms: float = option(15.0, "largest stamp difference of image and depth [ms]", (0.0, 200.0), live=True)

@@ -75,7 +75,7 @@ def _size_in_header(data: bytes, format_: str) -> tuple[int, int]:
     if data.startswith(_JPEG):
         return _size_of_jpeg(data)
     if data.startswith(_PNG):
-        return _size_of_png(data)
+        return size_of_png(data)
     begins = f"begins with {data[:8].hex(' ')}" if data else "is empty"
     raise ConversionError(f"compressed image of format '{format_}' {begins}: neither JPEG nor PNG")
 
@@ -112,7 +112,12 @@ def _parsed_jpeg(data: bytes) -> tuple[tuple[int, int] | None, int, int]:
     return size, frame, place
 
 
-def _size_of_png(data: bytes) -> tuple[int, int]:
+def size_of_png(data: bytes) -> tuple[int, int]:
+    """Returns width and height from the header of a complete PNG.
+
+    Raises:
+        ConversionError: if the PNG is truncated.
+    """
     if len(data) < 24 or data[12:16] != b"IHDR" or _PNG_END not in data[-16:]:
         raise ConversionError(f"PNG of {len(data)} bytes is cut off or damaged")
     width, height = struct.unpack(">II", data[16:24])

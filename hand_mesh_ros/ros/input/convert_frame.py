@@ -1,26 +1,29 @@
 """Converts camera messages to the `Frame` record of the pipeline."""
 
 import numpy as np
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.ros.input.brightness import Stretch
+from hand_mesh_ros.ros.input.compressed_depth import decompress_depth
 from hand_mesh_ros.ros.input.convert_camera import intrinsics
 from hand_mesh_ros.ros.input.convert_image import ConversionError, decode_depth, decode_rgb
 from hand_mesh_ros.ros.stamp import stamp_ns
 
 
-def depth_of_image(depth: Image, image: Image, scale: float = 1.0) -> np.ndarray:
+def depth_of_image(depth: Image | CompressedImage, image: Image, scale: float = 1.0) -> np.ndarray:
     """Returns depth registered to the image, (H, W) float32 in metres, 0 where depth is missing.
 
     Args:
-        depth: depth in any encoding of `decode_depth`.
+        depth: depth in any encoding of `decode_depth` or `decompress_depth`.
         image: the colours of the same time.
         scale: as in `decode_depth`.
 
     Raises:
         ConversionError: if the size differs from the image or the encoding is unknown. The image is still usable without depth.
     """
+    if isinstance(depth, CompressedImage):
+        depth = decompress_depth(depth)
     if (depth.width, depth.height) != (image.width, image.height):
         raise ConversionError(
             f"depth is {depth.width}x{depth.height} px, the image {image.width}x{image.height}: register the depth to the image"

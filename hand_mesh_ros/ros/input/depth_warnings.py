@@ -34,7 +34,7 @@ def wrong_unit(topic: str, ratio: float, scale: float) -> str:
     return f"depth of {topic} does not agree with the hand: {compared}; {advice}"
 
 
-def other_frames(depth: Image, image: Image | CompressedImage) -> tuple[str, str] | None:
+def other_frames(depth: Image | CompressedImage, image: Image | CompressedImage) -> tuple[str, str] | None:
     """The frames of depth and image if they differ; None for the same frame, or if a frame is unknown."""
     frames = depth.header.frame_id.lstrip("/"), image.header.frame_id.lstrip("/")
     return frames if all(frames) and frames[0] != frames[1] else None

@@ -22,6 +22,7 @@ class Inputs:
         intake: Intake[Image | CompressedImage],
         image_qos: str,
         image_transport: str,
+        depth_transport: str,
         on_image: Callable[[], None],
         refuse: Callable[[str, str], None],
     ) -> None:
@@ -32,6 +33,7 @@ class Inputs:
             intake: receives images and depth.
             image_qos: as in `qos.image_intake`. Parameters `qos_overrides...` have priority.
             image_transport: "raw" or "compressed". "compressed" uses the subtopic of the (remapped) raw image topic.
+            depth_transport: "raw", "compressedDepth" or "compressed"; the last two use the subtopic of the depth topic.
             on_image: called for each message on the image topic, valid or invalid.
             refuse: called with the input's name and the reason for each rejected message.
         """
@@ -44,10 +46,14 @@ class Inputs:
         kinds = {"raw": (Image, base), "compressed": (CompressedImage, f"{base}/compressed")}
         image_kind, image_topic = kinds.pop(image_transport)
         self._other_transport, (_, self._other_topic) = kinds.popitem()
+        base = self._node.resolve_topic_name("depth")
+        self._depth_topics = {"raw": base, **{name: f"{base}/{name}" for name in ("compressedDepth", "compressed")}}
+        depth_topic = self._depth_topics.pop(depth_transport)
+        depth_kind = Image if depth_transport == "raw" else CompressedImage
         # The image subscription is last. Calibration and depth then connect first, and the executor takes their messages first.
         for name, topic, kind, callback, profile in (
             ("camera_info", "camera_info", CameraInfo, self._info_came, "sensor_data"),
-            ("depth", "depth", Image, self._depth_came, image_qos),
+            ("depth", depth_topic, depth_kind, self._depth_came, image_qos),
             ("image", image_topic, image_kind, self._image_came, image_qos),
         ):
             events = qos.SubscriptionEventCallbacks(incompatible_qos=partial(self._offered_another_qos, name))
@@ -84,6 +90,18 @@ class Inputs:
             "or set image_qos to reliable"
         )
 
+    def why_no_depth(self) -> str:
+        """Returns the reason why depth that is published cannot arrive. Empty if there is none: depth is optional."""
+        topic = self.topic("depth")
+        if not self._node.count_publishers(topic):
+            others = [(name, other) for name, other in self._depth_topics.items() if self._node.count_publishers(other)]
+            if others:
+                name, other = others[0]
+                return f"no depth: {topic} has no publisher, but {other} has: set the parameter depth_transport to {name}"
+        elif "depth" in self._conflicts:
+            return f"no depth: the publisher of {topic} offers another {self._conflicts['depth']}; set the parameter image_qos"
+        return ""
+
     def _image_came(self, image: Image | CompressedImage) -> None:
         self._on_image()
         if stamp := stamp_ns(image.header):
@@ -95,7 +113,7 @@ class Inputs:
         self.camera_info = info
         self._camera_info_came.set()
 
-    def _depth_came(self, depth: Image) -> None:
+    def _depth_came(self, depth: Image | CompressedImage) -> None:
         if stamp := stamp_ns(depth.header):
             self._intake.put_depth(depth, stamp)
         else:

@@ -80,7 +80,7 @@ class Perception:
             frames = WristFrames(self._endpoints, config.tf_prefix) if config.publish_tf else None
             self._outputs = Outputs(self._endpoints, pipeline.hand_model, pipeline.model_id, limits, frames)
             self._output_frame = OutputFrame(self._endpoints, config.output_frame, config.tf_wait_ms * 1e-3)
-            asked = config.image_qos, config.image_transport
+            asked = config.image_qos, config.image_transport, config.depth_transport
             self._inputs = Inputs(self._endpoints, self._intake, *asked, health.image_received, self._refuse)
         except Exception:
             self._endpoints.destroy()
@@ -153,7 +153,7 @@ class Perception:
         self._intake.tune(self._config.depth_slop_ms * 1e-3, self._config.depth_wait_ms * 1e-3)
         self._outputs.markers_hz = self._config.markers_hz
 
-    def _answer(self, image: Image | CompressedImage, depth: Image | None, is_restarted: bool) -> None:
+    def _answer(self, image: Image | CompressedImage, depth: Image | CompressedImage | None, is_restarted: bool) -> None:
         if is_restarted:
             self._pipeline.reset()
             self._output_frame.clear()
@@ -190,7 +190,7 @@ class Perception:
         }
         self._health.image_answered(latency_s, stages_ms)
 
-    def _to_frame(self, image: Image, depth: Image | None) -> Frame:
+    def _to_frame(self, image: Image, depth: Image | CompressedImage | None) -> Frame:
         info = self._inputs.camera_info
         frame = to_frame(image, info, self._depth_m(depth, image), self._config.rectified, self._stretch)
         if frame.is_calibrated:
@@ -201,7 +201,7 @@ class Perception:
             self._warn(f"{reason}: joints are relative to the wrist, the hand has no position")
         return frame
 
-    def _depth_m(self, depth: Image | None, image: Image) -> np.ndarray | None:
+    def _depth_m(self, depth: Image | CompressedImage | None, image: Image) -> np.ndarray | None:
         """Returns depth in metres, or None if depth is missing or unusable. The image is then processed without depth."""
         self._watch_pairs()
         if depth is None:
@@ -228,6 +228,8 @@ class Perception:
         now_s = time.monotonic()
         if now_s - self._paired_s < _PAIRS_PERIOD_S:
             return
+        if reason := self._inputs.why_no_depth():
+            self._warn(reason)
         self._paired_s, figures = now_s, self._intake.pair_figures()
         if figures is None:
             return

@@ -103,7 +103,7 @@ def _with_depth(count: Count, recorded: "Recorded", ratio: float | None) -> Coun
     return replace(count, depth_frames=frames or count.depth_frames, depth_ratio=ratio or count.depth_ratio)
 
 
-def _depth_of(depth: Image | None, image: Image, scale: float) -> tuple[np.ndarray | None, str]:
+def _depth_of(depth: Image | CompressedImage | None, image: Image, scale: float) -> tuple[np.ndarray | None, str]:
     """Returns depth in metres, (H, W), or None, and the reason for unusable depth. The reason is empty if depth is usable."""
     if depth is None:
         return None, ""
@@ -181,7 +181,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("out", type=Path, help="folder of the new bag")
     parser.add_argument("--image", required=True, help="topic of the images (sensor_msgs/Image or CompressedImage)")
     parser.add_argument("--camera-info", default="", help="topic of the calibration; without calibration, hands have no position")
-    parser.add_argument("--depth", default="", help="topic of depth registered to the images")
+    parser.add_argument("--depth", default="", help="topic of depth registered to the images, raw or compressed")
     parser.add_argument("--depth-slop-ms", type=float, default=15.0, help="largest stamp difference between image and depth")
     parser.add_argument("--depth-scale", type=_positive, default=1.0, help="factor on depth, for a camera with another unit")
     parser.add_argument("--rectified", action="store_true", help="the images are rectified: use P without distortion")

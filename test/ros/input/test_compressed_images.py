@@ -130,7 +130,9 @@ def test_the_topic_is_the_one_that_image_is_remapped_to(transport: str, topic: s
     rclpy.init(context=context)
     node = Node("remapped", context=context, cli_args=["--ros-args", "-r", "image:=/eye/picture"])
     try:
-        inputs = Inputs(Endpoints(node), Intake(0.01, 0.05), "sensor_data", transport, lambda: None, lambda name, reason: None)
+        inputs = Inputs(
+            Endpoints(node), Intake(0.01, 0.05), "sensor_data", transport, "raw", lambda: None, lambda name, reason: None
+        )
         assert inputs.topic("image") == topic
         assert inputs.topic("camera_info") == "/camera_info"
     finally:

@@ -8,12 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from camera import FRAME_ID, Camera, image_of
+from depth_files import compressed_depth
 from diagnostic_msgs.msg import DiagnosticStatus
 from graph import Graph
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from hand_mesh_ros.core.hand.model import HandModel
@@ -198,3 +199,43 @@ def test_depth_that_comes_late_or_early_is_named_with_the_time_to_wait_and_that_
     assert statuses[-1].message == "working"
     hand = graph.camera.hands[-1].hands[0]
     assert any(flags & hand.FLAG_DEPTH_ANCHORED for flags in hand.joint_flags)
+
+
+@pytest.mark.parametrize(("encoding", "codec"), [("16UC1", "png"), ("32FC1", "png"), ("16UC1", "rvl")])
+def test_compressed_depth_measures_the_hand_and_a_damaged_one_costs_the_depth_alone(view, encoding, codec):
+    graph = Graph("compressed_depth")
+    try:
+        graph.camera = Camera(graph, SIZE, RELIABLE)
+        graph.node.destroy_publisher(graph.camera.depth)
+        graph.camera.depth = graph.node.create_publisher(CompressedImage, "depth/compressedDepth", RELIABLE)
+        settings = {"image_qos": "reliable", "max_age_ms": 0.0, "depth_transport": "compressedDepth"}
+        graph.start("hand_mesh_node", threads=1, **settings)
+        graph.camera.connect(image_of(view.rgb), view.k)
+        good = compressed_depth(view.depth_m, encoding, codec)
+        statuses = play(graph, lambda _: graph.camera.send(image_of(view.rgb), view.k, good), 3.0)
+        assert statuses[-1].message == "working"
+        hand = graph.camera.hands[-1].hands[0]
+        assert hand.scale_source == hand.SCALE_DEPTH
+        assert hand.wrist.pose.position.z == pytest.approx(view.z_m, abs=0.02)
+        damaged = CompressedImage(format=good.format, data=bytes(good.data)[:500])
+        statuses = play(graph, lambda _: graph.camera.send(image_of(view.rgb), view.k, damaged), 3.0)
+        assert f"{graph.namespace}/depth/compressedDepth refused" in statuses[-1].message
+        assert graph.camera.hands[-1].hands
+    finally:
+        graph.close()
+
+
+def test_depth_in_another_transport_is_named_with_the_parameter(view):
+    graph = Graph("depth_transport")
+    try:
+        graph.camera = Camera(graph, SIZE, RELIABLE)
+        graph.start("hand_mesh_node", threads=1, image_qos="reliable", max_age_ms=0.0)
+        graph.camera.connect(image_of(view.rgb), view.k)
+        graph.node.destroy_publisher(graph.camera.depth)
+        graph.node.create_publisher(CompressedImage, "depth/compressedDepth", RELIABLE)
+        statuses = play(graph, lambda _: graph.camera.send(image_of(view.rgb), view.k), 4.0)
+        expected = f"{graph.namespace}/depth/compressedDepth has: set the parameter depth_transport to compressedDepth"
+        assert expected in statuses[-1].message
+        assert statuses[-1].level == DiagnosticStatus.WARN
+    finally:
+        graph.close()

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from depth_files import compressed_depth
 from graph import Graph
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message, serialize_message
@@ -291,3 +292,16 @@ def test_depth_of_a_bag_that_is_wrong_or_missing_is_named(recording, tmp_path, c
     assert "ratio 9" in told or "ratio 10" in told
     assert main([*arguments[:1], str(tmp_path / "scaled"), *arguments[1:], "--depth-scale", "0.1"]) == 0
     assert "ratio" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["16UC1", "32FC1"])
+def test_compressed_depth_of_a_bag_measures_the_scale(recording, tmp_path, encoding):
+    messages = [("camera_info", recording.info())]
+    for number in range(N_IMAGES):
+        depth = compressed_depth(recording.depth_m[number], encoding)
+        depth.header = recording.headers[number]
+        messages += [("depth", depth), ("image", recording.image(number))]
+    bag = write_bag(tmp_path / "drive", messages)
+    assert main([str(bag), str(tmp_path / "results"), *ARGUMENTS, "--depth", TOPICS["depth"]]) == 0
+    for hands in read_bag(tmp_path / "results")["hands"]:
+        assert np.any(hands.hands[0].joint_flags & Hand.FLAG_DEPTH_ANCHORED)

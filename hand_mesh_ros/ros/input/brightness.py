@@ -60,16 +60,16 @@ def has_structure(image: np.ndarray) -> bool:
 
 
 def shows_nothing(rgb: np.ndarray) -> str:
-    """Why an image (H, W, 3) uint8 cannot show a hand, with what to do; empty if the brightness is usable."""
+    """Returns why an image (H, W, 3) uint8 cannot show a hand, with what to do. The text is empty if the brightness is usable."""
     brightest = rgb[::_GRID, ::_GRID].max(-1)
     dark, bright = np.percentile(brightest, [_DARK, _BRIGHT])
     if bright < _BLACK:
         return (
-            f"nearly black: {_BRIGHT:.0f} % of its pixels are below {bright + 1:.0f} of 255: raise exposure, gain or light, "
+            f"is nearly black: {_BRIGHT:.0f} % of its pixels are below {bright + 1:.0f} of 255: raise exposure, gain or light, "
             "remove what covers the lens"
         )
     if dark > _WHITE:
-        return f"nearly white: {_BRIGHT:.0f} % of its pixels are above {dark - 1:.0f} of 255: lower exposure, gain or light"
+        return f"is nearly white: {_BRIGHT:.0f} % of its pixels are above {dark - 1:.0f} of 255: lower exposure, gain or light"
     if bright - dark <= _FLAT:
-        return "of one colour only: check the camera and its encoding"
+        return "is of one colour only: check the camera and its encoding"
     return ""

@@ -1,6 +1,5 @@
 """Finds a wrong encoding: images in which a hand is visible only if their bytes are read as another encoding."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -24,17 +23,17 @@ class SwappedColours:
         """Starts without images. `detect` searches one image for hands, without a previous image."""
         self._detect = detect
         self._hand_s: float | None = None  # the last image with a hand, or the first image
-        self._tried_s, self._proofs, self._warning = 0.0, 0, ""
+        self._tried_s, self._proofs, self._warning = float("-inf"), 0, ""
 
-    def step(self, image: Image, frame: Frame, is_found: bool) -> str:
+    def step(self, image: Image, frame: Frame, is_found: bool, now_s: float) -> str:
         """The warning with both encodings if only the other one shows a hand, else an empty text.
 
         Args:
             image: the message.
             frame: of the message.
             is_found: the frame shows a hand.
+            now_s: current time of any clock.
         """
-        now_s = time.monotonic()
         if is_found or self._hand_s is None:
             self._hand_s, self._proofs, self._warning = now_s, 0, ""
         without_s = now_s - self._hand_s

@@ -172,7 +172,7 @@ class Perception:
         if ratio := self._pipeline.depth_fault:
             self._warn(depth_warnings.wrong_unit(self._inputs.topic("depth"), ratio, self._config.depth_scale))
         self._watch_brightness(frame, bool(found))
-        if text := self._swapped.step(raw, frame, bool(found)):
+        if text := self._swapped.step(raw, frame, bool(found), time.monotonic()):
             self._warn(f"{self._inputs.topic('image')} {text}")
         self._on_answer()
         estimated_s = time.perf_counter()
@@ -222,7 +222,7 @@ class Perception:
         elif now_s - max(self._hand_s, self._looked_s) > _LOOK_PERIOD_S:
             self._looked_s, self._nothing = now_s, shows_nothing(frame.rgb)
         if self._nothing:
-            self._warn(f"{self._inputs.topic('image')} is {self._nothing}")
+            self._warn(f"{self._inputs.topic('image')} {self._nothing}")
 
     def _watch_pairs(self) -> None:
         now_s = time.monotonic()

@@ -18,14 +18,16 @@ import yaml
 from sensor_msgs.msg import CompressedImage, Image
 
 from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.detect.plan import one_look
 from hand_mesh_ros.core.models.onnx_model import ModelError
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.stream.intake import RESTART_NS
-from hand_mesh_ros.ros.input.brightness import Stretch
+from hand_mesh_ros.ros.input.brightness import Stretch, shows_nothing
 from hand_mesh_ros.ros.input.convert_compressed import decompress
 from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError
 from hand_mesh_ros.ros.input.depth_warnings import other_frame, other_frames, wrong_unit
+from hand_mesh_ros.ros.input.swapped_colours import SwappedColours
 from hand_mesh_ros.ros.stamp import stamp_ns
 
 try:
@@ -50,6 +52,7 @@ class Count:
     last_refusal: str = ""
     depths_refused: int = 0  # their images are processed without depth
     last_depth_refusal: str = ""
+    image_fault: str = ""  # last reason why images without a hand may be useless
     without_depth: int = 0  # answered images for which the bag has no depth
     depth_ratio: float | None = None  # last ratio of depth and distance by size that no human hand explains
     depth_frames: tuple[str, str] | None = None  # last frames of depth and image that differ
@@ -68,6 +71,7 @@ def process(
         depth_scale: like the parameter of the live node.
     """
     count, newest_ns, stretch = Count(), 0, Stretch()
+    swapped = SwappedColours(lambda frame: pipeline.detector.detect(frame, plan=one_look(frame.rgb)))
     for recorded in images:
         taken_ns = stamp_ns(recorded.image.header)
         if newest_ns - RESTART_NS <= taken_ns < newest_ns:
@@ -81,7 +85,8 @@ def process(
             depth_m, refusal = _depth_of(recorded.depth, image, depth_scale)
             if refusal:
                 count = replace(count, depths_refused=count.depths_refused + 1, last_depth_refusal=refusal)
-            estimates = pipeline.estimate(to_frame(image, recorded.info, depth_m, rectified, stretch))
+            frame = to_frame(image, recorded.info, depth_m, rectified, stretch)
+            estimates = pipeline.estimate(frame)
         except ConversionError as error:
             count = replace(count, refused=count.refused + 1, last_refusal=str(error))
             continue
@@ -89,6 +94,10 @@ def process(
             reason = f"{type(error).__name__}: {error}"
             count = replace(count, refused=count.refused + 1, last_refusal=reason)
             continue
+        fault = swapped.step(image, frame, bool(estimates), frame.stamp_s)
+        if not (fault or estimates):
+            fault = shows_nothing(frame.rgb)
+        count = replace(count, image_fault=fault or count.image_fault)
         count = _with_depth(count, recorded, pipeline.depth_fault)
         results.write(estimates, recorded.image.header, recorded.recorded_ns)
         count = replace(count, answered=count.answered + 1, with_hands=count.with_hands + bool(estimates))
@@ -132,6 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if count.depths_refused:
         reason = count.last_depth_refusal
         print(f"{count.depths_refused} depth images refused, last reason: {reason}", file=sys.stderr)
+    if count.image_fault:
+        print(f"an image of {options.image} {count.image_fault}", file=sys.stderr)
     _print_depth(count, options)
     return int(count.refused > 0)
 

@@ -305,3 +305,19 @@ def test_compressed_depth_of_a_bag_measures_the_scale(recording, tmp_path, encod
     assert main([str(bag), str(tmp_path / "results"), *ARGUMENTS, "--depth", TOPICS["depth"]]) == 0
     for hands in read_bag(tmp_path / "results")["hands"]:
         assert np.any(hands.hands[0].joint_flags & Hand.FLAG_DEPTH_ANCHORED)
+
+
+def test_images_of_a_bag_that_are_black_or_have_a_wrong_encoding_are_named(recording, tmp_path, capsys):
+    dark, swapped = recording.image(0), recording.image(0)
+    dark.data = array("B", bytes(len(dark.data)))
+    swapped.encoding = "bgr8"
+    for name, image, needle in (("dark", dark, "is nearly black"), ("swapped", swapped, "'bgr8' is read as 'rgb8'")):
+        messages = [("camera_info", recording.info())]
+        for number in range(30):
+            copied = Image(**{field: getattr(image, field) for field in ("height", "width", "encoding", "step", "data")})
+            copied.header = header_at(START_S + PERIOD_S * number)
+            messages.append(("image", copied))
+        bag = write_bag(tmp_path / name, messages)
+        assert main([str(bag), str(tmp_path / f"{name}_results"), *ARGUMENTS]) == 0
+        assert f"an image of {TOPICS['image']} " in (told := capsys.readouterr().err)
+        assert needle in told

@@ -139,10 +139,10 @@ def _planes(image: Image) -> np.ndarray:
     # The last row may lack its padding.
     needed = step * (rows - 1) + width
     if size < needed:
-        told = f"{image.encoding} image holds {size} bytes, {height} px need {rows} rows of {step} bytes"
+        reason = f"{image.encoding} image contains {size} bytes, {height} px need {rows} rows of {step} bytes"
         if size >= step * height:
-            told += f": set height to {2 * size // (3 * step)}, without the rows of the colour differences"
-        raise ConversionError(told)
+            reason += f": set height to {2 * size // (3 * step)}, without the rows of the colour differences"
+        raise ConversionError(reason)
     planes = np.zeros((rows, step), np.uint8)
     stored = np.frombuffer(image.data, np.uint8, min(size, rows * step))
     if len(stored) == planes.size:

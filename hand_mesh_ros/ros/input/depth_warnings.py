@@ -27,7 +27,7 @@ def wrong_unit(topic: str, ratio: float, scale: float) -> str:
     """
     advice = f"if the unit of depth is wrong, set depth_scale to {scale / ratio:.2g}"
     if SIZE_LIMITS[0] <= ratio <= SIZE_LIMITS[1]:
-        advice += f"; if depth is right and the hand has {ratio:.2f} times the average size, set user_hand_scale"
+        advice += f"; if depth is right, check camera_info, or set user_hand_scale to {ratio:.2f} for a hand of this size"
     else:
         advice += "; if the unit is right, register depth to the image"
     compared = f"ratio {ratio:.2g} of depth and distance by the size of the hand"
@@ -80,10 +80,10 @@ def missing_depth(
 
 
 def _late_depth(delay_ms: float, depth_is_later: bool, topic: str, wait_ms: float, max_age_ms: float) -> str:
-    told = "after its image" if depth_is_later else "before its image"
-    told = f"{topic} comes {delay_ms:.0f} ms {told}, depth_wait_ms is {wait_ms:g}"
+    order = "after its image" if depth_is_later else "before its image"
+    cause = f"{topic} comes {delay_ms:.0f} ms {order}, depth_wait_ms is {wait_ms:g}"
     needed_ms = _WAIT_STEP_MS * math.ceil(_WAIT_MARGIN * delay_ms / _WAIT_STEP_MS)
     if needed_ms > _LONGEST_WAIT_MS:
-        return f"{told}, at most {_LONGEST_WAIT_MS:g} is possible: send both at the same time"
+        return f"{cause}, at most {_LONGEST_WAIT_MS:g} is possible: send both at the same time"
     age = f", and max_age_ms to more than {needed_ms:.0f}" if depth_is_later and 0 < max_age_ms <= needed_ms else ""
-    return f"{told}: set depth_wait_ms to {needed_ms:.0f}{age}"
+    return f"{cause}: set depth_wait_ms to {needed_ms:.0f}{age}"

@@ -57,7 +57,7 @@ class SwappedColours:
         if self._proofs >= _PROOFS:
             self._warning = (
                 f"shows a hand only if its encoding '{image.encoding}' is read as '{encoding}': "
-                "the driver states a wrong encoding, correct it there"
+                "correct the encoding in the driver"
             )
 
     def _shows_hand(self, frame: Frame) -> bool:

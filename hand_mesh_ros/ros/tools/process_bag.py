@@ -150,9 +150,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _print_depth(count: Count, options: argparse.Namespace) -> None:
     """Prints what is wrong with the depth of the bag."""
     if options.depth and count.without_depth:
-        told = f"{count.without_depth} of {count.answered} images have no depth"
+        missing = f"{count.without_depth} of {count.answered} images have no depth"
         slop = f"no stamp of {options.depth} is within --depth-slop-ms {options.depth_slop_ms:g}"
-        print(f"{told}: {slop}", file=sys.stderr)
+        print(f"{missing}: {slop}", file=sys.stderr)
     if count.depth_frames:
         print(other_frame(count.depth_frames, options.depth, options.image), file=sys.stderr)
     if count.depth_ratio:

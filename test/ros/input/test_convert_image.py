@@ -124,7 +124,7 @@ def test_semi_planar_yuv_of_other_layouts_is_decoded_too():
         ({"step": 7}, "step is 7 bytes, 8 px"),
         # The height of the buffer instead of the height of the picture.
         ({"height": 8}, "set height to 6"),
-        ({"height": 700}, "holds 72 bytes, 700 px need 1050 rows of 8"),
+        ({"height": 700}, "contains 72 bytes, 700 px need 1050 rows of 8"),
     ],
 )
 def test_semi_planar_yuv_of_wrong_sizes_is_refused_with_its_numbers(change, needle):

@@ -117,7 +117,7 @@ def test_semi_planar_images_show_the_hand_and_a_wrong_height_is_named(graph, vie
     wrong = semi_planar(view.rgb, encoding)
     wrong.height = SIZE[1] * 3 // 2
     _, messages = answers(graph, view, wrong, 2.5)
-    assert any(f"{graph.namespace}/image refused: {encoding} image holds" in message for message in messages)
+    assert any(f"{graph.namespace}/image refused: {encoding} image contains" in message for message in messages)
     assert any(f"set height to {SIZE[1]}" in message for message in messages)
 
 

@@ -11,7 +11,7 @@ from rclpy.parameter import Parameter
 
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.hand.joint_angles import JointLimits
-from hand_mesh_ros.core.models.onnx_model import ModelError
+from hand_mesh_ros.core.models.onnx_model import ModelError, has_lost_gpu
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.stream import memory
 from hand_mesh_ros.ros import diagnostics, parameters, process, qos
@@ -116,6 +116,11 @@ class HandMeshNode(LifecycleNode):
         pipeline, limits = HandMeshPipeline(self._pipeline_config), robot_outputs.load_joint_limits()
         self._pipeline, self._limits = pipeline, limits
         self.get_logger().info(f"models {pipeline.model_id} loaded; licence: {pipeline.hand_model.licence}")
+        if has_lost_gpu(pipeline.provider):
+            self.get_logger().warning(
+                f"the models run on {pipeline.provider} although ONNX Runtime supports CUDA: the driver or a library of the GPU "
+                "is missing; see the log of ONNX Runtime, or set device to cpu"
+            )
         if pipeline.restrictions:
             self.get_logger().warning(f"no commercial use of these models: {'; '.join(pipeline.restrictions)}")
 
@@ -141,7 +146,7 @@ class HandMeshNode(LifecycleNode):
             "tf": self._perception.tf_state,
             "model": pipeline.model_id,
             "licence": pipeline.hand_model.licence,
-            "device": pipeline.config.device,
+            "device": f"{pipeline.config.device}: {pipeline.provider}",
         }
 
     def _release(self) -> None:

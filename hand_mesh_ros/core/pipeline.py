@@ -16,6 +16,7 @@ from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.place.user_size import SizeMeasure, UserScale, given_size
 from hand_mesh_ros.core.stage_timer import StageTimer
+from hand_mesh_ros.core.stream.load_control import LoadControl
 from hand_mesh_ros.core.track.hand_tracks import HandTracks
 from hand_mesh_ros.core.types import Frame, HandDetection, HandEstimate
 from hand_mesh_ros.core.uncertainty.calibration import Calibration
@@ -46,6 +47,7 @@ class HandMeshPipeline:
         self.user_scale = UserScale(given_size(config.user_hand_scale))
         self._tracks = HandTracks(config)
         self._search = Search(config)
+        self._load = LoadControl()
         self._last: tuple[float, tuple[int, ...]] = (-np.inf, ())  # stamp and shape of the last image
 
     @classmethod
@@ -87,6 +89,17 @@ class HandMeshPipeline:
         """
         return self._loaded[1]
 
+    @property
+    def provider(self) -> str:
+        """Name of ONNX Runtime's execution provider that runs the models."""
+        return self.chain.sampler.provider
+
+    @property
+    def effort(self) -> str:
+        """Current numbers of hypotheses and joint steps, as text. `latency_target_ms` may reduce these numbers."""
+        full, used = self.config, self._load.applied_to(self.config)
+        return f"{used.n_hypotheses} of {full.n_hypotheses} hypotheses, {used.joint_steps} of {full.joint_steps} steps"
+
     def load(self) -> None:
         """Loads the models from the current files, also after `unload`.
 
@@ -127,7 +140,7 @@ class HandMeshPipeline:
         """
         changed, self.config = live_changes(self.config, config), config
         for stage in (*(self._models or ()), self._tracks, self._search):
-            stage.reconfigure(config)
+            stage.reconfigure(self._load.applied_to(config))
         if "user_hand_scale" in changed:
             self.user_scale = UserScale(given_size(config.user_hand_scale))
         if "mirrored_input" in changed:
@@ -169,6 +182,9 @@ class HandMeshPipeline:
             seen = [answer.estimate for answer in answers]
             estimates = self._tracks.smoothed([hand for hand, _ in hands], seen, frame)
         self.timings_ms = {**timer.ms, "total": 1e3 * (time.perf_counter() - started_s)}
+        # An image without a hand tells nothing about the time that the sampling takes.
+        if answers and self._load.measure(self.timings_ms["total"], self.config.latency_target_ms):
+            self.chain.reconfigure(self._load.applied_to(self.config))
         return [replace(estimate, timings_ms=dict(self.timings_ms)) for estimate in estimates]
 
     def _detect(self, frame: Frame, alone: bool) -> list[HandDetection]:

@@ -105,6 +105,7 @@ class Perception:
             "images without transform": self._output_frame.missed,
             "nearest depth [s]": f"{intake.nearest_depth_s:.4f}",
             "camera": self._camera_state,
+            "effort": self._pipeline.effort,
             "hand size": f"{size.factor:.3f} +- {100 * size.rel_std:.1f} % ({size.source})",
             **{f"publishers of {name}": count for name, count in self._inputs.publishers().items()},
         }

@@ -60,7 +60,7 @@ def test_a_gpu_that_is_a_processor_is_noticed(model_file, monkeypatch):
     monkeypatch.setattr(
         onnx_model.onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
     )
-    with pytest.raises(ModelError, match="device 'cuda' needs .* but the model runs on CPUExecutionProvider"):
+    with pytest.raises(ModelError, match=r"device 'cuda' needs .* but the model runs on CPUExecutionProvider"):
         OnnxModel(model_file, {}, device="cuda")
     model = OnnxModel(model_file, {}, device="auto")
     assert onnx_model.has_lost_gpu(model.provider)

@@ -1,5 +1,6 @@
 """ONNX Runtime session of a model file. Loading fails if the metadata of the file are different from the expected values."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import onnxruntime
 METADATA_PREFIX = "hand_mesh_ros."
 # Start of the licence of weights that were trained on a data set for research only.
 NON_COMMERCIAL = "non-commercial"
+_LOG = logging.getLogger(__name__)
 _PROVIDERS = {
     "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
     "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
@@ -90,6 +92,8 @@ class OnnxModel:
         for key, value in expected.items():
             if self.metadata.get(key) != value:
                 raise ModelError(f"model file {path} has {key} '{self.metadata.get(key)}', expected '{value}'; export it again")
+        if self.is_non_commercial:
+            _LOG.warning("model file %s is %s", path, self.metadata["licence"])
         self.path = path
         self.input_names = [item.name for item in self._session.get_inputs()]
         self.output_names = [item.name for item in self._session.get_outputs()]

@@ -1,5 +1,6 @@
 """ONNX Runtime session of a model file. Loading fails if the metadata of the file are different from the expected values."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ METADATA_PREFIX = "hand_mesh_ros."
 NON_COMMERCIAL = "non-commercial"
 # TensorRT takes minutes to build the engine of a model. The cache keeps engines for the next start.
 _TENSORRT_OPTIONS = {"trt_engine_cache_enable": "1", "trt_timing_cache_enable": "1"}
+_LOG = logging.getLogger(__name__)
 _PROVIDERS = {
     "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
     "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
@@ -100,6 +102,8 @@ class OnnxModel:
                 f"device '{device}' needs ONNX Runtime's {providers[0]}, but the model runs on {self.provider}: the driver or a "
                 "library of the GPU is missing (see the log of ONNX Runtime); install it, or set device to cpu"
             )
+        if self.is_non_commercial:
+            _LOG.warning("model file %s is %s", path, self.metadata["licence"])
         self.path = path
         self.input_names = [item.name for item in self._session.get_inputs()]
         self.output_names = [item.name for item in self._session.get_outputs()]

@@ -78,6 +78,26 @@ def test_a_gripper_opens_and_closes_with_the_pinch_and_ignores_what_is_uncertain
     assert stage.show(doubtful, "right/gripper_opening").data == closed
 
 
+def test_a_gripper_holds_its_opening_until_another_hand_has_reached_it(stage, make_hand):
+    stage.graph.collect("right/gripper_opening", Float64)
+    stage.start("pinch")
+    wide, closed = OPEN, np.deg2rad([[30, 15, 25, 30], *[[0, 55, 45, 30]] * 4])
+
+    def opening(angles: np.ndarray, track_id: str, stamp_s: float) -> float:
+        hand = make_hand(angles=angles, track_id=track_id)
+        return stage.show(hand, "right/gripper_opening", stamp_s).data
+
+    held = opening(closed, "1", 1.0)
+    assert opening(wide, "2", 1.1) == held, "the gripper jumps to another hand"
+    assert opening(closed, "2", 1.2) == pytest.approx(held, abs=0.05)
+    assert opening(wide, "2", 1.3) > held + 0.2
+    # The same hand after a silence.
+    held = opening(wide, "2", 1.4)
+    assert opening(closed, "2", 5.0) == held
+    opening(wide, "2", 5.1)
+    assert opening(closed, "2", 5.2) < held - 0.2
+
+
 def test_an_arm_follows_the_wrist_and_does_not_jump_when_the_hand_comes_back_elsewhere(stage, make_hand):
     stage.graph.collect("left/arm_shift", Vector3Stamped)
     stage.start("follow_wrist", "-p", "side:=left", "-p", "gain:=2.0")

@@ -134,6 +134,7 @@ class Perception:
         self._pipeline.reconfigure(pipeline_config)
         self._intake.tune(self._config.depth_slop_ms * 1e-3, self._config.depth_wait_ms * 1e-3)
         self._outputs.markers_hz = self._config.markers_hz
+        self._outputs.robot_hands.silence_s = self._config.new_hand_silence_s
 
     def _answer(self, image: Image | CompressedImage, depth: Image | None, is_restarted: bool) -> None:
         if is_restarted:

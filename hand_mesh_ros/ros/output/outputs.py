@@ -11,7 +11,7 @@ from visualization_msgs.msg import MarkerArray
 
 from hand_mesh_ros.core.hand.joint_angles import JointLimits
 from hand_mesh_ros.core.hand.model import HandModel
-from hand_mesh_ros.core.robot.choose import RobotHands
+from hand_mesh_ros.core.robot.choose import RobotHands, is_seen
 from hand_mesh_ros.core.types import HandEstimate
 from hand_mesh_ros.msg import HandArray, HandHypotheses, HandMeshArray, MeshTopology
 from hand_mesh_ros.ros import qos
@@ -40,7 +40,7 @@ class Outputs:
         self._cloud = endpoints.publisher(PointCloud2, "joint_cloud", qos.RESULT)
         self._markers = endpoints.publisher(MarkerArray, "markers", qos.RESULT)
         endpoints.publisher(MeshTopology, "topology", qos.LATCHED).publish(convert_hands.to_topology(model))
-        self._robot_hands, self._robot_outputs = RobotHands(), RobotOutputs(endpoints, model, limits)
+        self.robot_hands, self._robot_outputs = RobotHands(silence_s=0.0), RobotOutputs(endpoints, model, limits)
         self._frames = frames
         self._shapes, self._collisions = HandShapes(endpoints, model), CollisionObjects(endpoints, model)
         self._build_markers = HandMarkers(model.faces)
@@ -53,11 +53,12 @@ class Outputs:
         hands.sequence, hands.dropped = sequence, dropped
         hands.latency = age_s(self._clock.now().nanoseconds, stamp_ns(header))
         self._hands.publish(hands)
-        chosen = self._robot_hands.choose(estimates)
+        chosen = self.robot_hands.choose(estimates, 1e-9 * stamp_ns(header))
         self._robot_outputs.publish(chosen, header)
         if self._frames is not None:
             self._frames.publish(chosen, header)
-        self._shapes.update(chosen, header)
+        # A planner asks for what is there now. The answer has an id, so it needs no silence before another hand.
+        self._shapes.update([*chosen, *filter(is_seen, estimates)], header)
         self._collisions.publish(estimates, header)
         if _is_wanted(self._meshes):
             self._meshes.publish(convert_hands.to_meshes(estimates, header, self._topology_id))

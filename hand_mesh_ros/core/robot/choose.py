@@ -32,11 +32,18 @@ class RobotHands:
     def __init__(self, silence_s: float) -> None:
         """Starts without a selected hand."""
         self.silence_s = silence_s
+        self._stamp_s = -math.inf  # of the last image
         self._followed: dict[Side, str] = {}  # id by side
         self._sent_s: dict[Side, float] = {}  # stamp of the last image with a selected hand, by side
 
     def choose(self, estimates: Sequence[HandEstimate], stamp_s: float) -> list[HandEstimate]:
-        """The selected hands that were detected in the next image: at most one hand per side."""
+        """The selected hands that were detected in the next image: at most one hand per side.
+
+        No hand is selected if the stamp is the stamp of the image before: consumers, and TF, take a stamp once.
+        """
+        if stamp_s == self._stamp_s:
+            return []
+        self._stamp_s = stamp_s
         chosen = []
         for side in SIDES:
             hands = {estimate.track_id: estimate for estimate in estimates if estimate.handedness == side}

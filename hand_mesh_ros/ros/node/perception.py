@@ -1,5 +1,6 @@
 """Processes images in the active node. Subscriptions store images, a worker thread processes them, publishers send results."""
 
+import math
 import threading
 import time
 import traceback
@@ -21,6 +22,7 @@ from hand_mesh_ros.ros.input.convert_compressed import decompress
 from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError
 from hand_mesh_ros.ros.input.inputs import Inputs
+from hand_mesh_ros.ros.input.stamp_watch import StampWatch
 from hand_mesh_ros.ros.output.output_frame import OutputFrame
 from hand_mesh_ros.ros.output.outputs import Outputs
 from hand_mesh_ros.ros.output.tf_output import WristFrames
@@ -59,6 +61,7 @@ class Perception:
         self._node, self._pipeline, self._health, self._on_answer = node, pipeline, health, on_answer
         self._camera_state = "no image yet"
         self._sequence = self._unpaired = 0
+        self._stamps = StampWatch()
         self._stopping = threading.Event()
         self._intake: Intake[Image | CompressedImage] = Intake(config.depth_slop_ms * 1e-3, config.depth_wait_ms * 1e-3)
         self._endpoints = Endpoints(node)
@@ -101,6 +104,7 @@ class Perception:
             "superseded by newer": intake.superseded,
             "came late": intake.late,
             "stamp jumps back": intake.restarts,
+            "stamps repeated": self._stamps.repeated,
             "images without their depth": intake.unpaired,
             "images without transform": self._output_frame.missed,
             "nearest depth [s]": f"{intake.nearest_depth_s:.4f}",
@@ -140,10 +144,16 @@ class Perception:
         if is_restarted:
             self._pipeline.reset()
             self._output_frame.clear()
-            self._warn("image stamps jumped back: all tracks are dropped")
-        age_s = diagnostics.age_s(self._node.get_clock().now().nanoseconds, stamp_ns(image.header))
-        if 0 < self._config.max_age_ms < 1e3 * age_s:
-            self._health.drop_stale(f"image was {1e3 * age_s:.0f} ms old, max_age_ms is {self._config.max_age_ms:.0f}")
+            self._warn("restart", "image stamps jumped back: all tracks are dropped")
+        now_ns, max_age_s = self._node.get_clock().now().nanoseconds, 1e-3 * self._config.max_age_ms
+        stamp = self._stamps.judge(stamp_ns(image.header), now_ns, is_restarted, max_age_s)
+        if stamp.error:
+            self._refuse("image", stamp.error)
+            return
+        if stamp.warning:
+            self._warn("clock", stamp.warning)
+        if stamp.is_too_old:
+            self._health.drop_stale()
             return
         if not self._sequence:
             self._inputs.wait_for_camera_info(_CAMERA_INFO_PATIENCE_S)
@@ -157,9 +167,10 @@ class Perception:
         try:
             estimates, header = self._output_frame.of(found, image.header)
         except TransformError as error:
-            self._warn(str(error))
+            self._warn("transform", str(error))
             return
-        latency_s = self._outputs.publish(estimates, header, self._sequence, self._intake.superseded)
+        age_is_known = not math.isnan(stamp.age_s)
+        latency_s = self._outputs.publish(estimates, header, self._sequence, self._intake.superseded, age_is_known)
         stages_ms = {
             "convert": 1e3 * (converted_s - started_s),
             **self._pipeline.timings_ms,
@@ -175,7 +186,7 @@ class Perception:
         else:
             reason = "no camera_info received" if info is None else "camera_info has an all-zero K"
             self._camera_state = f"not calibrated: {reason}"
-            self._warn(f"{reason}: joints are relative to the wrist, the hand has no position")
+            self._warn("camera_info", f"{reason}: joints are relative to the wrist, the hand has no position")
         return frame
 
     def _depth_m(self, depth: Image | None, image: Image) -> np.ndarray | None:
@@ -194,14 +205,15 @@ class Perception:
         if unpaired:
             nearest_ms, slop_ms = 1e3 * self._intake.nearest_depth_s, self._config.depth_slop_ms
             self._warn(
-                f"no depth matches this image: the nearest stamp differs by {nearest_ms:.1f} ms, depth_slop_ms is {slop_ms:g}"
+                "depth",
+                f"no depth matches this image: the nearest stamp differs by {nearest_ms:.1f} ms, depth_slop_ms is {slop_ms:g}",
             )
 
     def _refuse(self, name: str, reason: str) -> None:
         text = f"{self._inputs.topic(name)} refused: {reason}"
-        self._health.refuse(text)
+        self._health.refuse(text, name)
         self._node.get_logger().error(text, throttle_duration_sec=5.0)
 
-    def _warn(self, text: str) -> None:
-        self._health.warn(text)
+    def _warn(self, subject: str, text: str) -> None:
+        self._health.warn(text, subject)
         self._node.get_logger().warning(text, throttle_duration_sec=10.0)

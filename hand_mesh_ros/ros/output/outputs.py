@@ -15,7 +15,6 @@ from hand_mesh_ros.core.robot.choose import RobotHands, is_seen
 from hand_mesh_ros.core.types import HandEstimate
 from hand_mesh_ros.msg import HandArray, HandHypotheses, HandMeshArray, MeshTopology
 from hand_mesh_ros.ros import qos
-from hand_mesh_ros.ros.diagnostics import age_s
 from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.output import convert_hands
 from hand_mesh_ros.ros.output.collision_objects import CollisionObjects
@@ -47,11 +46,13 @@ class Outputs:
         self.markers_hz = 0.0  # maximum rate; 0 disables markers
         self._markers_sent_s = -math.inf
 
-    def publish(self, estimates: Sequence[HandEstimate], header: Header, sequence: int, dropped: int) -> float:
-        """Publishes all results of one image. Returns the image age at that time [s], or NaN if the stamp uses another clock."""
+    def publish(
+        self, estimates: Sequence[HandEstimate], header: Header, sequence: int, dropped: int, age_is_known: bool
+    ) -> float:
+        """Publishes all results of one image. Returns the image age at that time [s], or NaN if the age is not known."""
         hands = convert_hands.to_hands(estimates, header, self._model_id)
         hands.sequence, hands.dropped = sequence, dropped
-        hands.latency = age_s(self._clock.now().nanoseconds, stamp_ns(header))
+        hands.latency = 1e-9 * (self._clock.now().nanoseconds - stamp_ns(header)) if age_is_known else math.nan
         self._hands.publish(hands)
         chosen = self.robot_hands.choose(estimates, 1e-9 * stamp_ns(header))
         self._robot_outputs.publish(chosen, header)

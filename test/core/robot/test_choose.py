@@ -41,6 +41,13 @@ def test_a_hand_that_changes_its_side_waits_for_the_hand_that_was_there(make_han
     assert ids(hands, 0.6, changed) == ["1"]
 
 
+def test_a_stamp_is_sent_once(make_hand: Make):
+    hands = RobotHands(SILENCE_S)
+    assert ids(hands, 1.0, make_hand()) == [make_hand().track_id]
+    assert ids(hands, 1.0, make_hand()) == []
+    assert ids(hands, 1.1, make_hand()) == [make_hand().track_id]
+
+
 def test_the_other_side_does_not_wait(make_hand: Make):
     hands = RobotHands(SILENCE_S)
     assert ids(hands, 0.0, make_hand(track_id="1")) == ["1"]

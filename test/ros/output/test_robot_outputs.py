@@ -1,5 +1,6 @@
 """What robots get, over real DDS: exact hands in, the right numbers out, and silence wherever a robot must not move."""
 
+import itertools
 import time
 from array import array
 from collections.abc import Callable, Iterator
@@ -50,10 +51,12 @@ def publish(graph: Graph, model: HandModel, header: Header) -> Iterator[Callable
     publishers = outputs._publishers.values()
     assert graph.wait_for(lambda: all(publisher.get_subscription_count() for publisher in publishers))
 
-    def send(*estimates: HandEstimate, stamp_s: float = 12.0) -> dict[str, list]:
+    stamps = itertools.count(1.0)
+
+    def send(*estimates: HandEstimate, stamp_s: float | None = None) -> dict[str, list]:
         for messages in graph.received.values():
             messages.clear()
-        outputs.publish(hands.choose(estimates, stamp_s), header)
+        outputs.publish(hands.choose(estimates, next(stamps) if stamp_s is None else stamp_s), header)
         graph.wait_for(lambda: False, 0.15)
         return {topic: list(messages) for topic, messages in graph.received.items() if messages and topic != "/diagnostics"}
 

@@ -27,7 +27,7 @@ class Camera:
 
     def __init__(self, graph: Graph, size: tuple[int, int], profile: QoSProfile = qos_profile_sensor_data) -> None:
         """Creates the publishers; `size` is the width and height that camera_info states."""
-        self._graph, self.size = graph, size
+        self._graph, self.size, self.frame_id = graph, size, FRAME_ID
         node = graph.node
         self.image = node.create_publisher(Image, "image", profile)
         self.info = node.create_publisher(CameraInfo, "camera_info", profile)
@@ -54,7 +54,7 @@ class Camera:
 
     def send(self, image: Image, k: np.ndarray, depth: Image | None = None) -> Header:
         """Publishes an image with its calibration under a new stamp; its header."""
-        header = Header(stamp=self._graph.node.get_clock().now().to_msg(), frame_id=FRAME_ID)
+        header = Header(stamp=self._graph.node.get_clock().now().to_msg(), frame_id=self.frame_id)
         image.header = header
         self.info.publish(CameraInfo(header=header, width=self.size[0], height=self.size[1], k=np.ravel(k)))
         if depth is not None:

@@ -70,6 +70,12 @@ class Inputs:
         """Returns the number of publishers of each input."""
         return {name: self._node.count_publishers(self.topic(name)) for name in self._subscriptions}
 
+    def rivals(self) -> str:
+        """Returns a hint if several publishers send images on the same topic; else an empty text."""
+        topic = self.topic("image")
+        count = self._node.count_publishers(topic)
+        return f"; {topic} has {count} publishers: let one camera at a time send there" if count > 1 else ""
+
     def why_no_image(self) -> str:
         """Returns the most likely reason why no image arrives."""
         topic = self.topic("image")

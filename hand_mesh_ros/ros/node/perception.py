@@ -60,6 +60,7 @@ class Perception:
         """
         self._node, self._pipeline, self._health, self._on_answer = node, pipeline, health, on_answer
         self._camera_state = "no image yet"
+        self._frame_id: str | None = None  # of the last image
         self._sequence = self._unpaired = 0
         self._stamps = StampWatch()
         self._stopping = threading.Event()
@@ -144,7 +145,7 @@ class Perception:
         if is_restarted:
             self._pipeline.reset()
             self._output_frame.clear()
-            self._warn("restart", "image stamps jumped back: all tracks are dropped")
+            self._warn("restart", f"image stamps jumped back: all tracks are dropped{self._inputs.rivals()}")
         now_ns, max_age_s = self._node.get_clock().now().nanoseconds, 1e-3 * self._config.max_age_ms
         stamp = self._stamps.judge(stamp_ns(image.header), now_ns, is_restarted, max_age_s)
         if stamp.error:
@@ -160,6 +161,10 @@ class Perception:
         started_s = time.perf_counter()
         frame = self._to_frame(decompress(image) if isinstance(image, CompressedImage) else image, depth)
         converted_s = time.perf_counter()
+        if self._frame_id not in (None, frame.frame_id):
+            change = f"from '{self._frame_id}' to '{frame.frame_id}'"
+            self._warn("camera", f"frame_id of image changed {change}: all tracks are dropped{self._inputs.rivals()}")
+        self._frame_id = frame.frame_id
         found = self._pipeline.estimate(frame)
         self._on_answer()
         estimated_s = time.perf_counter()

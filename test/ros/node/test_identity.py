@@ -12,6 +12,7 @@ from graph import Graph
 from rclpy.qos import QoSProfile
 
 from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.msg import Hand
 from hand_mesh_ros.ros import qos
 from hand_mesh_ros.ros.input.transforms import TFMessage
 from hand_mesh_ros.synthetic.camera import SyntheticCamera
@@ -66,3 +67,23 @@ def test_another_hand_of_a_side_comes_after_a_silence_that_consumers_notice(view
         silences = [later[0] - sooner[0] for sooner, later in pairwise(places) if abs(later[1] - sooner[1]) > 0.1]
         assert len(silences) == 1, "the other hand comes once, and stays"
         assert silences[0] >= SILENCE_S > CLUTCH_S
+
+
+def test_another_frame_id_is_another_camera(view):
+    graph = Graph("mux")
+    try:
+        camera = Camera(graph, SIZE, RELIABLE)
+        graph.start("hand_mesh_node", threads=1, image_qos="reliable", max_age_ms=0.0)
+        camera.connect(image_of(view.rgb), view.k)
+        first, second = (camera.ask(image_of(view.rgb), view.k) for _ in range(2))
+        assert first.hands[0].id == second.hands[0].id
+        # The other camera sees the hand elsewhere.
+        shifted = image_of(np.roll(view.rgb, 20, 1))
+        camera.frame_id = "rear_optical"
+        other = camera.ask(shifted, view.k)
+        assert other.hands[0].id != first.hands[0].id
+        assert other.hands[0].state == Hand.STATE_NEW
+        assert graph.wait_for(lambda: [s for s in graph.statuses() if "'camera_optical' to 'rear_optical'" in s.message], 3.0)
+        assert "publishers" not in graph.statuses()[-1].message
+    finally:
+        graph.close()

@@ -10,6 +10,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from hand_mesh_ros.core.stream.intake import Intake
 from hand_mesh_ros.ros import qos
 from hand_mesh_ros.ros.endpoints import Endpoints
+from hand_mesh_ros.ros.input.latched_info import LatchedInfo
 from hand_mesh_ros.ros.stamp import stamp_ns
 
 
@@ -53,6 +54,12 @@ class Inputs:
             events = qos.SubscriptionEventCallbacks(incompatible_qos=partial(self._offered_another_qos, name))
             subscription = endpoints.subscription(kind, topic, callback, qos.image_intake(profile), events)
             self._subscriptions[name] = subscription
+        self._latched_info = LatchedInfo(self._node, self.topic("camera_info"), self._info_came)
+        endpoints.on_destroy(self._latched_info.destroy)
+
+    def look_around(self) -> None:
+        """Adapts to publishers that have appeared since the last call. Call this in the thread of the executor."""
+        self._latched_info.look()
 
     def topic(self, name: str) -> str:
         """Returns the full topic name of an input, after remapping."""

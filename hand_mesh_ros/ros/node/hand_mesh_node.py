@@ -178,6 +178,7 @@ class HandMeshNode(LifecycleNode):
     def _diagnose(self) -> None:
         silence, counters = "", {}
         if self._perception is not None:
+            self._perception.look_around()
             silence, counters = self._perception.why_no_image(), self._perception.counters()
         level, message, values = self._health.summary(silence, {"lifecycle": self._state, **counters})
         name = f"{self.get_fully_qualified_name().lstrip('/')}: hands"

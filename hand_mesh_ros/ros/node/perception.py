@@ -94,6 +94,10 @@ class Perception:
         self._worker.join()
         self._endpoints.destroy()
 
+    def look_around(self) -> None:
+        """Adapts to the other nodes that have appeared. Called about once a second in the thread of the executor."""
+        self._inputs.look_around()
+
     def why_no_image(self) -> str:
         """Returns the most likely reason why no image arrives."""
         return self._inputs.why_no_image()

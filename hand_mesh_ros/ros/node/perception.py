@@ -97,6 +97,8 @@ class Perception:
     def look_around(self) -> None:
         """Adapts to the other nodes that have appeared. Called about once a second in the thread of the executor."""
         self._inputs.look_around()
+        if reason := self._inputs.why_no_depth():
+            self._warn("depth", reason)
 
     def why_no_image(self) -> str:
         """Returns the most likely reason why no image arrives."""
@@ -118,7 +120,7 @@ class Perception:
             **{f"publishers of {name}": count for name, count in self._inputs.publishers().items()},
         }
 
-    # The following methods run in the worker thread, except `_refuse`.
+    # The following methods run in the worker thread, except `_refuse` and `_warn`.
 
     def _work(self) -> None:
         while not self._stopping.is_set():
@@ -193,7 +195,7 @@ class Perception:
         if frame.is_calibrated:
             self._camera_state = f"calibrated, focal length {frame.camera_matrix[0, 0]:.1f} px"
         else:
-            reason = "no camera_info received" if info is None else "camera_info has an all-zero K"
+            reason = self._inputs.why_no_camera_info() if info is None else "camera_info has an all-zero K"
             self._camera_state = f"not calibrated: {reason}"
             self._warn("camera_info", f"{reason}: joints are relative to the wrist, the hand has no position")
         return frame

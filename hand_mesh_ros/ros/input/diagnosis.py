@@ -1,0 +1,98 @@
+"""Finds out from the ROS graph why an input stays silent. Each text names the topic, the cause and the cure."""
+
+from dataclasses import dataclass
+
+from rclpy.node import Node
+from sensor_msgs.msg import CompressedImage
+
+_COMPRESSED = "/compressed"
+
+
+@dataclass(frozen=True)
+class Wire:
+    """An input: its name in the node, the topic after remapping, and the message type."""
+
+    name: str
+    topic: str
+    kind: type
+
+    @property
+    def type_name(self) -> str:
+        return _type_name(self.kind)
+
+
+def why_no_image(node: Node, image: Wire, other: Wire, other_transport: str, conflict: str) -> str:
+    """The most likely reason why no image arrives.
+
+    Args:
+        node: a node of the graph.
+        image: the input that is silent.
+        other: the input that the node would have with `other_transport`.
+        other_transport: the value of `image_transport` that the user has not set.
+        conflict: the QoS policy that a publisher offers otherwise; empty if there is none.
+    """
+    carried = carried_types(node, image.topic)
+    if not carried:
+        hint = _hint_at_other_transport(node, image, other, other_transport)
+        return f"no image: {image.topic} has no publisher{hint}"
+    if image.type_name not in carried:
+        return f"no image: {_misfit(image, carried)}: {_cure_of_image(image, carried)}"
+    if conflict:
+        return f"no image: the publisher of {image.topic} offers another {conflict}; set the parameter image_qos"
+    return (
+        f"no image arrives on {image.topic} although it has a publisher; with best effort, images larger than the publisher's "
+        "shared memory segment are lost: start the driver with FASTDDS_DEFAULT_PROFILES_FILE=config/fastdds_images.xml "
+        "or set image_qos to reliable"
+    )
+
+
+def why_no_camera_info(node: Node, info: Wire) -> str:
+    """The most likely reason why no calibration arrives."""
+    carried = carried_types(node, info.topic)
+    if not carried:
+        return f"no camera_info: {info.topic} has no publisher; give the topic of the calibration (camera_info:=..)"
+    if info.type_name not in carried:
+        return f"no camera_info: {_misfit(info, carried)}: give the topic of the calibration (camera_info:=..)"
+    return f"no camera_info arrives on {info.topic} although it has a publisher"
+
+
+def why_no_depth(node: Node, depth: Wire, conflict: str) -> str:
+    """Why depth that is sent does not arrive; empty if no depth is sent, since depth is optional, or if there is no reason."""
+    carried = carried_types(node, depth.topic)
+    if carried and depth.type_name not in carried:
+        cure = "give a topic of raw depth (depth:=..); republish of image_transport makes compressed depth raw"
+        return f"no depth: {_misfit(depth, carried)}: {cure}"
+    if carried and conflict:
+        return f"no depth: the publisher of {depth.topic} offers another {conflict}; set the parameter image_qos"
+    return ""
+
+
+def carried_types(node: Node, topic: str) -> set[str]:
+    """Types of the publishers of a topic, for example "sensor_msgs/msg/Image"; empty if there is no publisher."""
+    return {publisher.topic_type for publisher in node.get_publishers_info_by_topic(topic)}
+
+
+def _hint_at_other_transport(node: Node, image: Wire, other: Wire, other_transport: str) -> str:
+    carried = carried_types(node, other.topic)
+    if other.type_name in carried:
+        return f", but {other.topic} has: set the parameter image_transport to {other_transport}"
+    if _type_name(CompressedImage) in carried and image.kind is CompressedImage:
+        return f", but {_misfit(other, carried)}: {_cure_of_image(other, carried)}"
+    return ""
+
+
+def _misfit(wire: Wire, carried: set[str]) -> str:
+    return f"{wire.topic} carries {', '.join(sorted(carried))}, not {wire.type_name}"
+
+
+def _cure_of_image(image: Wire, carried: set[str]) -> str:
+    if _type_name(CompressedImage) not in carried:
+        return f"give a topic of {image.type_name} (image:=..)"
+    base = image.topic.removesuffix(_COMPRESSED)
+    if base != image.topic:
+        return f"give the topic without {_COMPRESSED} (image:={base}) and set image_transport to compressed"
+    return f"set image_transport to compressed and remap image{_COMPRESSED} (-r image{_COMPRESSED}:={image.topic})"
+
+
+def _type_name(kind: type) -> str:
+    return f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"

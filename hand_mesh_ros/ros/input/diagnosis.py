@@ -67,6 +67,16 @@ def why_no_depth(node: Node, depth: Wire, conflict: str) -> str:
     return ""
 
 
+def foreign_info(image_frame: str, info_frame: str) -> str:
+    """Why the calibration may be that of another camera; empty if the frames of image and calibration agree or are not known."""
+    if not image_frame or not info_frame or image_frame.lstrip("/") == info_frame.lstrip("/"):
+        return ""
+    return (
+        f"image has the frame_id '{image_frame}', camera_info '{info_frame}': the calibration may be that of another camera; "
+        "give the camera_info of the image (camera_info:=..), or let the driver name the same frame in both"
+    )
+
+
 def carried_types(node: Node, topic: str) -> set[str]:
     """Types of the publishers of a topic, for example "sensor_msgs/msg/Image"; empty if there is no publisher."""
     return {publisher.topic_type for publisher in node.get_publishers_info_by_topic(topic)}

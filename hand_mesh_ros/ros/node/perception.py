@@ -18,6 +18,7 @@ from hand_mesh_ros.core.stream.transform_buffer import TransformError
 from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.ros import diagnostics
 from hand_mesh_ros.ros.endpoints import Endpoints
+from hand_mesh_ros.ros.input import diagnosis
 from hand_mesh_ros.ros.input.convert_compressed import decompress
 from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError
@@ -67,7 +68,7 @@ class Perception:
         self._intake: Intake[Image | CompressedImage] = Intake(config.depth_slop_ms * 1e-3, config.depth_wait_ms * 1e-3)
         self._endpoints = Endpoints(node)
         try:
-            frames = WristFrames(self._endpoints, config.tf_prefix) if config.publish_tf else None
+            self._frames = frames = WristFrames(self._endpoints, config.tf_prefix) if config.publish_tf else None
             self._outputs = Outputs(self._endpoints, pipeline.hand_model, pipeline.model_id, limits, frames)
             self._output_frame = OutputFrame(self._endpoints, config.output_frame, config.tf_wait_ms * 1e-3)
             asked = config.image_qos, config.image_transport
@@ -182,6 +183,8 @@ class Perception:
             return
         age_is_known = not math.isnan(stamp.age_s)
         latency_s = self._outputs.publish(estimates, header, self._sequence, self._intake.superseded, age_is_known)
+        if self._frames is not None and self._frames.trouble:
+            self._warn("tf", self._frames.trouble)
         stages_ms = {
             "convert": 1e3 * (converted_s - started_s),
             **self._pipeline.timings_ms,
@@ -192,6 +195,8 @@ class Perception:
     def _to_frame(self, image: Image, depth: Image | None) -> Frame:
         info = self._inputs.camera_info
         frame = to_frame(image, info, self._depth_m(depth, image), self._config.rectified)
+        if info is not None and (reason := diagnosis.foreign_info(image.header.frame_id, info.header.frame_id)):
+            self._warn("frame_id", reason)
         if frame.is_calibrated:
             self._camera_state = f"calibrated, focal length {frame.camera_matrix[0, 0]:.1f} px"
         else:

@@ -87,3 +87,30 @@ def test_another_frame_id_is_another_camera(view):
         assert "publishers" not in graph.statuses()[-1].message
     finally:
         graph.close()
+
+
+def test_a_calibration_of_another_frame_is_named_with_both_frames(view):
+    graph = Graph("foreign_info")
+    try:
+        camera = Camera(graph, SIZE, RELIABLE)
+        graph.collect("/tf", TFMessage, qos.TF)
+        graph.start("hand_mesh_node", threads=1, image_qos="reliable", max_age_ms=0.0)
+        camera.connect(image_of(view.rgb), view.k)
+
+        def newest(image_frame: str, info_frame: str) -> str:
+            """The message of the status after three seconds of images and calibrations of these frames."""
+            until = time.monotonic() + 3.2
+            while time.monotonic() < until:
+                camera.frame_id, camera.info_frame_id = image_frame, info_frame
+                camera.send(image_of(view.rgb), view.k)
+                graph.wait_for(lambda: False, 0.1)
+            return graph.statuses()[-1].message
+
+        wrong = newest("colour", "depth")
+        assert "image has the frame_id 'colour', camera_info 'depth'" in wrong
+        assert "'depth'" not in newest("colour", "colour")
+        assert newest("colour", "colour") == "working"
+        assert newest("colour", "") == "working"
+        assert "no wrist frames on /tf: the images have no frame_id" in newest("", "")
+    finally:
+        graph.close()

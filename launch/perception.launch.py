@@ -27,6 +27,7 @@ ARGUMENTS = {
     "params_file": (str(SHARE / "config/hand_mesh.yaml"), "parameters of the node"),
     "camera": ("", "start camera_node with this source: synthetic, a video file or a camera index; empty: use another driver"),
     "rviz": ("false", "start RViz"),
+    "use_sim_time": ("", "true: all nodes take the time from /clock (simulation, ros2 bag play --clock)"),
 }
 
 
@@ -40,12 +41,13 @@ def generate_launch_description() -> LaunchDescription:
 def _nodes(context: LaunchContext) -> list[Node]:
     given = {name: LaunchConfiguration(name).perform(context) for name in (*ARGUMENTS, *(item.name for item in PARAMETERS))}
     overrides = {item.name: _typed(item, given[item.name]) for item in PARAMETERS if given[item.name]}
+    clock = _clock(given["use_sim_time"])
     common = {"package": "hand_mesh_ros", "namespace": given["namespace"], "output": "screen"}
     nodes = [
         Node(
             **common,
             executable="hand_mesh_node",
-            parameters=[given["params_file"], overrides],
+            parameters=[given["params_file"], overrides, clock],
             remappings=[(name, given[name]) for name in ("image", "camera_info", "depth")],
         )
     ]
@@ -54,16 +56,30 @@ def _nodes(context: LaunchContext) -> list[Node]:
             Node(
                 **common,
                 executable="camera_node",
-                parameters=[{"source": ParameterValue(given["camera"], value_type=str)}],
+                parameters=[{"source": ParameterValue(given["camera"], value_type=str)}, clock],
                 remappings=[(name, given[name]) for name in ("image", "camera_info")],
             )
         )
     if yaml.safe_load(given["rviz"]):
-        nodes.append(_rviz(given))
+        nodes.append(_rviz(given, clock))
     return nodes
 
 
-def _rviz(given: dict[str, str]) -> Node:
+def _clock(use_sim_time: str) -> dict[str, bool]:
+    """The parameter of all nodes for the source of time; none if the argument is empty.
+
+    Raises:
+        ValueError: if the argument is neither true nor false.
+    """
+    if not use_sim_time:
+        return {}
+    value = yaml.safe_load(use_sim_time)
+    if not isinstance(value, bool):
+        raise ValueError(f"use_sim_time is '{use_sim_time}', expected true or false")
+    return {"use_sim_time": value}
+
+
+def _rviz(given: dict[str, str], clock: dict[str, bool]) -> Node:
     """Starts RViz. Remaps the topics in its configuration from the default namespace to the topics of this launch."""
     renamed = {"image": given["image"], "markers": "markers", "joint_cloud": "joint_cloud"}
     return Node(
@@ -71,6 +87,7 @@ def _rviz(given: dict[str, str]) -> Node:
         executable="rviz2",
         namespace=given["namespace"],
         arguments=["-d", str(SHARE / "config/perception.rviz")],
+        parameters=[clock],
         remappings=[(f"/hand_mesh/{name}", topic) for name, topic in renamed.items()],
     )
 

@@ -111,6 +111,24 @@ def test_topics_can_be_moved_and_parameters_given(start: Callable[..., Launched]
     assert prefix.string_value == "7"
 
 
+@pytest.mark.parametrize("use_sim_time", ["true", "false"])
+def test_simulated_time_is_an_argument_of_all_nodes(start: Callable[..., Launched], use_sim_time: str):
+    graph = start(f"sim_{use_sim_time}", camera="synthetic", autostart="false", use_sim_time=use_sim_time).graph
+    for node in ("hand_mesh_node", "camera_node"):
+        client = AsyncParameterClient(graph.node, node)
+        assert graph.wait_for(client.services_are_ready, START_S)
+        asked = client.get_parameters(["use_sim_time"])
+        assert graph.wait_for(asked.done, 15.0)
+        assert asked.result().values[0].bool_value == (use_sim_time == "true")
+
+
+def test_simulated_time_that_is_neither_true_nor_false_is_named(start: Callable[..., Launched]):
+    launched = start("sim_wrong", use_sim_time="ture")
+    log, _ = launched.process.communicate(timeout=START_S)
+    assert launched.process.returncode == 1
+    assert "use_sim_time is 'ture', expected true or false" in log
+
+
 def test_without_autostart_the_node_waits_for_a_manager(start: Callable[..., Launched]):
     graph = start("waiting", autostart="false").graph
 

@@ -14,6 +14,7 @@ from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.input import diagnosis
 from hand_mesh_ros.ros.input.diagnosis import Wire
 from hand_mesh_ros.ros.input.latched_info import LatchedInfo
+from hand_mesh_ros.ros.input.stamp_watch import NO_CLOCK
 from hand_mesh_ros.ros.stamp import stamp_ns
 
 
@@ -121,7 +122,7 @@ class Inputs:
         if stamp := stamp_ns(image.header):
             self._intake.put_image(image, stamp)
         else:
-            self._refuse("image", "the stamp is zero; the driver must stamp its images")
+            self._refuse("image", f"the stamp is zero; the driver must stamp its images{self._hint_at_clock()}")
 
     def _info_came(self, info: CameraInfo) -> None:
         self.camera_info = info
@@ -131,7 +132,13 @@ class Inputs:
         if stamp := stamp_ns(depth.header):
             self._intake.put_depth(depth, stamp)
         else:
-            self._refuse("depth", "the stamp is zero; depth without a stamp cannot be paired with an image")
+            self._refuse(
+                "depth", f"the stamp is zero; depth without a stamp cannot be paired with an image{self._hint_at_clock()}"
+            )
+
+    def _hint_at_clock(self) -> str:
+        """A hint for stamps of zero: with simulated time, every clock is zero until a message on /clock arrives."""
+        return "" if self._node.get_clock().now().nanoseconds else f" ({NO_CLOCK})"
 
     def _offered_another_qos(self, name: str, event: qos.QoSRequestedIncompatibleQoSInfo) -> None:
         self._conflicts[name] = qos.policy_name(event.last_policy_kind)

@@ -18,6 +18,12 @@ _OLD_S = 1.0
 _STUCK_IMAGES, _STUCK_S = 3, 1.5
 
 
+NO_CLOCK = (
+    "use_sim_time is true and nothing has arrived on /clock: the age of images is unknown; start the simulation, play the bag "
+    "with --clock, or set use_sim_time to false"
+)
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What the stamp of an image says."""
@@ -49,7 +55,7 @@ class StampWatch:
         if error := self._stuck(stamp_ns):
             return Verdict(math.nan, error=error)
         if not now_ns:
-            return Verdict(math.nan, warning=_NO_CLOCK)
+            return Verdict(math.nan, warning=NO_CLOCK)
         age_s = 1e-9 * (now_ns - stamp_ns)
         if self._is_foreign is None or is_restarted:
             self._is_foreign = age_s >= _FOREIGN_CLOCK_S
@@ -77,10 +83,6 @@ class StampWatch:
         )
 
 
-_NO_CLOCK = (
-    "use_sim_time is true and nothing has arrived on /clock: the age of images is unknown; start the simulation, play the bag "
-    "with --clock, or set use_sim_time to false"
-)
 _DELAY = "the driver or the network delays images, or the clocks of camera and node differ (synchronise them: chrony, PTP)"
 
 

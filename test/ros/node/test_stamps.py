@@ -123,5 +123,22 @@ def test_stamps_that_do_not_advance_are_an_error_and_robots_get_each_stamp_once(
     assert is_settled(graph, view)
 
 
+def test_simulated_time_without_a_clock_is_a_warning_and_images_are_answered(view):
+    graph = Graph("no_clock")
+    graph.camera = Camera(graph, SIZE, RELIABLE)
+    try:
+        graph.start("hand_mesh_node", threads=1, image_qos="reliable", use_sim_time=True)
+        graph.camera.connect(image_of(view.rgb), view.k)
+        statuses = play(graph, view, 3.5, lambda _: now_header(graph))
+        assert statuses[-1].level == DiagnosticStatus.WARN
+        assert "use_sim_time is true and nothing has arrived on /clock" in statuses[-1].message
+        # A driver that takes the time from /clock stamps its images with zero.
+        unstamped = play(graph, view, 3.5, lambda _: Header(frame_id=FRAME_ID))[-1]
+        assert unstamped.level == DiagnosticStatus.ERROR
+        assert "nothing has arrived on /clock" in unstamped.message
+    finally:
+        graph.close()
+
+
 def stamp_s(hands: HandArray) -> float:
     return hands.header.stamp.sec + 1e-9 * hands.header.stamp.nanosec

@@ -4,12 +4,14 @@ Every parameter of the node is also an argument; `--show-args` lists them. An em
 """
 
 from dataclasses import Field, fields
+from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
@@ -39,7 +41,11 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def _nodes(context: LaunchContext) -> list[Node]:
-    given = {name: LaunchConfiguration(name).perform(context) for name in (*ARGUMENTS, *(item.name for item in PARAMETERS))}
+    names = [*ARGUMENTS, *(item.name for item in PARAMETERS)]
+    _warn_of_unknown(context, names)
+    given = {name: LaunchConfiguration(name).perform(context) for name in names}
+    if not Path(given["params_file"]).is_file():
+        raise FileNotFoundError(f"params_file is '{given['params_file']}', which is not a file")
     overrides = {item.name: _typed(item, given[item.name]) for item in PARAMETERS if given[item.name]}
     clock = _clock(given["use_sim_time"])
     common = {"package": "hand_mesh_ros", "namespace": given["namespace"], "output": "screen"}
@@ -63,6 +69,15 @@ def _nodes(context: LaunchContext) -> list[Node]:
     if yaml.safe_load(given["rviz"]):
         nodes.append(_rviz(given, clock))
     return nodes
+
+
+def _warn_of_unknown(context: LaunchContext, names: list[str]) -> None:
+    """Warns of arguments that resemble an argument of this file. Others may belong to a launch file that includes this file."""
+    for name in context.launch_configurations.keys() - set(names):
+        if nearest := get_close_matches(name, names, 1, 0.8):
+            get_logger(Path(__file__).name).warning(
+                f"argument '{name}' is unknown and has no effect: did you mean '{nearest[0]}'?"
+            )
 
 
 def _clock(use_sim_time: str) -> dict[str, bool]:

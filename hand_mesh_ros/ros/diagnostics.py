@@ -54,6 +54,7 @@ class Health:
         self._errors: dict[str, Problem] = {}
         self._warnings: dict[str, Problem] = {}
         self.failure = ""  # reason why the node cannot work, or empty
+        self.advice = ""  # lasting warning about how the node was started, or empty
         self.rest = ""  # reason why the node is inactive without an error, or empty
         self.facts: dict[str, str] = {}  # constant values: model, licence, device
         self.refused = self.stale = 0
@@ -139,7 +140,7 @@ class Health:
             return DiagnosticStatus.ERROR, errors
         if self.is_silent:
             return DiagnosticStatus.ERROR, silence
-        if warnings := _present(self._warnings):
+        if warnings := " | ".join(filter(None, (_present(self._warnings), self.advice))):
             return DiagnosticStatus.WARN, warnings
         return DiagnosticStatus.OK, "working"
 

@@ -129,6 +129,21 @@ def test_simulated_time_that_is_neither_true_nor_false_is_named(start: Callable[
     assert "use_sim_time is 'ture', expected true or false" in log
 
 
+def test_a_parameter_file_that_is_missing_is_named(start: Callable[..., Launched]):
+    launched = start("no_file", params_file="/nowhere/params.yaml")
+    log, _ = launched.process.communicate(timeout=START_S)
+    assert launched.process.returncode == 1
+    assert "params_file is '/nowhere/params.yaml', which is not a file" in log
+
+
+def test_an_unknown_argument_is_named_with_the_nearest_name(start: Callable[..., Launched]):
+    launched = start("typo", autostart="false", max_hand="1", robot_name="arm")
+    assert launched.graph.wait_for(launched.graph.statuses, START_S)
+    _, log = launched.interrupt()
+    assert "argument 'max_hand' is unknown and has no effect: did you mean 'max_hands'?" in log
+    assert "robot_name" not in log
+
+
 def test_without_autostart_the_node_waits_for_a_manager(start: Callable[..., Launched]):
     graph = start("waiting", autostart="false").graph
 

@@ -14,7 +14,7 @@ from hand_mesh_ros.core.hand.joint_angles import JointLimits
 from hand_mesh_ros.core.models.onnx_model import ModelError
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.stream import memory
-from hand_mesh_ros.ros import diagnostics, parameters, process, qos
+from hand_mesh_ros.ros import diagnostics, parameter_check, parameters, process, qos
 from hand_mesh_ros.ros.node.perception import Perception
 from hand_mesh_ros.ros.output import robot_outputs
 from hand_mesh_ros.ros.services.graph_services import GraphServices
@@ -46,6 +46,7 @@ class HandMeshNode(LifecycleNode):
         self._scale_service = ScaleService(self)
         self._graph_services = GraphServices(self, self._config.rectified)
         self._health = diagnostics.Health()
+        self._health.advice = parameter_check.check(self, has_endpoints=False)
         self._reach("unconfigured")
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         # The timer uses a steady clock, so that missing images are reported even while simulated time is paused.
@@ -135,6 +136,7 @@ class HandMeshNode(LifecycleNode):
         except Exception:
             self._release()
             raise
+        self._health.advice = parameter_check.check(self)
         self._scale_service.serve(pipeline)
         self._graph_services.activate(self._pipeline_config, pipeline.hand_model)
         self._health.facts = {

@@ -12,7 +12,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from hand_mesh_ros.core.config import check, option
 from hand_mesh_ros.msg import HandArray, HandHypotheses, HandMeshArray, MeshTopology
-from hand_mesh_ros.ros import parameters, process, qos
+from hand_mesh_ros.ros import parameter_check, parameters, process, qos
 from hand_mesh_ros.ros.input.convert_frame import to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError
 from hand_mesh_ros.ros.input.latched_info import LatchedInfo
@@ -57,6 +57,7 @@ class ViewerNode(Node):
         """
         super().__init__("viewer")
         self._config = parameters.declare(self, ViewerConfig)
+        parameter_check.check(self)
         self._images: dict[int, Image] = {}
         self._hypotheses: dict[tuple[int, str], HandHypotheses] = {}
         self._meshes: dict[int, HandMeshArray] = {}

@@ -106,7 +106,7 @@ class Health:
         """Returns the level, one line of text, and the values of the last second.
 
         Args:
-            silence: the likely reason why no image arrives.
+            silence: the likely reason why no image arrives; empty if one has just arrived.
             counters: additional values.
         """
         with self._lock:
@@ -138,7 +138,7 @@ class Health:
             return DiagnosticStatus.WARN, self.rest
         if errors := _present(self._errors):
             return DiagnosticStatus.ERROR, errors
-        if self.is_silent:
+        if silence and self.is_silent:
             return DiagnosticStatus.ERROR, silence
         if warnings := " | ".join(filter(None, (_present(self._warnings), self.advice))):
             return DiagnosticStatus.WARN, warnings

@@ -1,11 +1,16 @@
 """Finds out from the ROS graph why an input stays silent. Each text names the topic, the cause and the cure."""
 
+import os
+import pwd
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage
 
 _COMPRESSED = "/compressed"
+_SEGMENTS = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
@@ -40,8 +45,9 @@ def why_no_image(node: Node, image: Wire, other: Wire, other_transport: str, con
     if conflict:
         return f"no image: the publisher of {image.topic} offers another {conflict}; set the parameter image_qos"
     return (
-        f"no image arrives on {image.topic} although it has a publisher; with best effort, images larger than the publisher's "
-        "shared memory segment are lost: start the driver with FASTDDS_DEFAULT_PROFILES_FILE=config/fastdds_images.xml "
+        f"no image arrives on {image.topic} although it has a publisher; {_hint_at_users()}with best effort, images larger than "
+        "the publisher's shared memory segment are lost: start the driver with "
+        "FASTDDS_DEFAULT_PROFILES_FILE=config/fastdds_images.xml "
         "or set image_qos to reliable"
     )
 
@@ -80,6 +86,28 @@ def foreign_info(image_frame: str, info_frame: str) -> str:
 def carried_types(node: Node, topic: str) -> set[str]:
     """Types of the publishers of a topic, for example "sensor_msgs/msg/Image"; empty if there is no publisher."""
     return {publisher.topic_type for publisher in node.get_publishers_info_by_topic(topic)}
+
+
+def _hint_at_users() -> str:
+    """A hint if another user has shared memory segments of Fast DDS; else an empty text. Only their owner may write to them."""
+    own, owners = os.geteuid(), set()
+    for segment in _SEGMENTS.glob("fast*"):  # fastdds_ and, up to Jazzy, fastrtps_
+        with suppress(OSError):  # the segment has gone in the meantime
+            owners.add(segment.stat().st_uid)
+    if not owners - {own}:
+        return ""
+    others = ", ".join(_user_name(owner) for owner in sorted(owners - {own}))
+    return (
+        f"segments in {_SEGMENTS} belong to {others}, this node runs as {_user_name(own)}, and neither can write to the segments "
+        "of the other: run camera and node as one user, or start both with FASTDDS_BUILTIN_TRANSPORTS=UDPv4; or, "
+    )
+
+
+def _user_name(user_id: int) -> str:
+    try:
+        return pwd.getpwuid(user_id).pw_name
+    except KeyError:  # a user of the host in a container
+        return f"user {user_id}"
 
 
 def _hint_at_other_transport(node: Node, image: Wire, other: Wire, other_transport: str) -> str:

@@ -5,8 +5,8 @@
 
 publishes `right/robot_joint_states` for the small robot of robot_hand.py. For another robot set `urdf`, `palm`, and `tips` in the
 order of FINGERTIPS. If the node does not see the hand, this program publishes nothing, and the robot keeps its pose. After
-`clutch_s` without a message the hand may have another pose, or it may be another hand. The robot then moves to the new pose within
-`approach_s`. The topic has no id, so `clutch_s` must be shorter than the parameter `new_hand_silence_s` of the node.
+`clutch_s` without a message the hand may have another pose, or it may be another hand. The robot then moves to the new pose
+within `approach_s`. The topic has no id, so `clutch_s` must be shorter than the parameter `new_hand_silence_s` of the node.
 """
 
 import tempfile

@@ -78,7 +78,7 @@ class StampWatch:
         if self._in_a_row < _STUCK_IMAGES or time.monotonic() - self._since_s < _STUCK_S:
             return ""
         return (
-            f"stamps do not advance: {self._in_a_row} images in a row carry the stamp {1e-9 * stamp_ns:.3f} s; "
+            f"stamps do not advance: {self._in_a_row} images in a row have the stamp {1e-9 * stamp_ns:.3f} s; "
             "the driver must stamp each image with the time at which it was taken"
         )
 
@@ -93,7 +93,7 @@ def _old(age_s: float) -> str:
 def _foreign(age_s: float) -> str:
     direction = "behind" if age_s > 0 else "ahead of"
     return (
-        f"stamps of image are {abs(age_s):.1f} s {direction} the clock of this node: its age is unknown and max_age_ms is not "
+        f"image stamps are {abs(age_s):.1f} s {direction} the clock of this node: its age is unknown and max_age_ms is not "
         "applied; for a live camera synchronise the clocks (chrony, PTP), for a bag or a simulation set use_sim_time and "
         "publish /clock (ros2 bag play --clock)"
     )

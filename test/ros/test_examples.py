@@ -190,3 +190,25 @@ def test_dex_retargeting_moves_a_robot_hand_like_ours(stage, make_hand, robot_ha
     for finger in ("index", "middle", "ring"):
         assert found["fist"][f"{finger}_proximal"] > found["open"][f"{finger}_proximal"] + 0.8
         assert found["fist"][f"{finger}_distal"] > 1.2
+
+
+def test_a_robot_hand_moves_slowly_to_the_pose_of_another_hand(stage, make_hand, robot_hand):
+    for needed in ("dex_retargeting", "torch", "pinocchio", "six"):
+        pytest.importorskip(needed, reason="pip install dex-retargeting six torch")
+    stage.graph.collect("right/robot_joint_states", JointState)
+    stage.start("retarget")
+
+    def flexion(angles: np.ndarray, stamp_s: float) -> float:
+        """The optimiser needs several messages to settle."""
+        for _ in range(15):
+            state = stage.show(make_hand(angles=angles), "right/robot_joint_states", stamp_s)
+        return dict(zip(state.name, state.position))["index_distal"]
+
+    held = flexion(OPEN, 1.0)
+    # After a silence the hand is a fist.
+    assert flexion(FIST, 5.0) == pytest.approx(held, abs=0.01)
+    half = [flexion(FIST, 5.0 + moment) for moment in (0.2, 0.4, 0.6, 0.8)]
+    fist = flexion(FIST, 6.1)
+    assert np.all(np.diff([held, *half, fist]) > 0.1)
+    assert fist > held + 1.0
+    assert flexion(OPEN, 6.2) == pytest.approx(held, abs=0.05)

@@ -1,5 +1,6 @@
 """Processes images in the active node. Subscriptions store images, a worker thread processes them, publishers send results."""
 
+import math
 import threading
 import time
 import traceback
@@ -17,10 +18,12 @@ from hand_mesh_ros.core.stream.transform_buffer import TransformError
 from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.ros import diagnostics
 from hand_mesh_ros.ros.endpoints import Endpoints
+from hand_mesh_ros.ros.input import diagnosis
 from hand_mesh_ros.ros.input.convert_compressed import decompress
 from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError
 from hand_mesh_ros.ros.input.inputs import Inputs
+from hand_mesh_ros.ros.input.stamp_watch import StampWatch
 from hand_mesh_ros.ros.output.output_frame import OutputFrame
 from hand_mesh_ros.ros.output.outputs import Outputs
 from hand_mesh_ros.ros.output.tf_output import WristFrames
@@ -58,12 +61,14 @@ class Perception:
         """
         self._node, self._pipeline, self._health, self._on_answer = node, pipeline, health, on_answer
         self._camera_state = "no image yet"
+        self._frame_id: str | None = None  # of the last image
         self._sequence = self._unpaired = 0
+        self._stamps = StampWatch()
         self._stopping = threading.Event()
         self._intake: Intake[Image | CompressedImage] = Intake(config.depth_slop_ms * 1e-3, config.depth_wait_ms * 1e-3)
         self._endpoints = Endpoints(node)
         try:
-            frames = WristFrames(self._endpoints, config.tf_prefix) if config.publish_tf else None
+            self._frames = frames = WristFrames(self._endpoints, config.tf_prefix) if config.publish_tf else None
             self._outputs = Outputs(self._endpoints, pipeline.hand_model, pipeline.model_id, limits, frames)
             self._output_frame = OutputFrame(self._endpoints, config.output_frame, config.tf_wait_ms * 1e-3)
             asked = config.image_qos, config.image_transport
@@ -90,6 +95,12 @@ class Perception:
         self._worker.join()
         self._endpoints.destroy()
 
+    def look_around(self) -> None:
+        """Adapts to the other nodes that have appeared. Called about once a second in the thread of the executor."""
+        self._inputs.look_around()
+        if reason := self._inputs.why_no_depth():
+            self._warn("depth", reason)
+
     def why_no_image(self) -> str:
         """Returns the most likely reason why no image arrives."""
         return self._inputs.why_no_image()
@@ -101,6 +112,7 @@ class Perception:
             "superseded by newer": intake.superseded,
             "came late": intake.late,
             "stamp jumps back": intake.restarts,
+            "stamps repeated": self._stamps.repeated,
             "images without their depth": intake.unpaired,
             "images without transform": self._output_frame.missed,
             "nearest depth [s]": f"{intake.nearest_depth_s:.4f}",
@@ -110,7 +122,7 @@ class Perception:
             **{f"publishers of {name}": count for name, count in self._inputs.publishers().items()},
         }
 
-    # The following methods run in the worker thread, except `_refuse`.
+    # The following methods run in the worker thread, except `_refuse` and `_warn`.
 
     def _work(self) -> None:
         while not self._stopping.is_set():
@@ -135,21 +147,32 @@ class Perception:
         self._pipeline.reconfigure(pipeline_config)
         self._intake.tune(self._config.depth_slop_ms * 1e-3, self._config.depth_wait_ms * 1e-3)
         self._outputs.markers_hz = self._config.markers_hz
+        self._outputs.robot_hands.silence_s = self._config.new_hand_silence_s
 
     def _answer(self, image: Image | CompressedImage, depth: Image | None, is_restarted: bool) -> None:
         if is_restarted:
             self._pipeline.reset()
             self._output_frame.clear()
-            self._warn("image stamps jumped back: all tracks are dropped")
-        age_s = diagnostics.age_s(self._node.get_clock().now().nanoseconds, stamp_ns(image.header))
-        if 0 < self._config.max_age_ms < 1e3 * age_s:
-            self._health.drop_stale(f"image was {1e3 * age_s:.0f} ms old, max_age_ms is {self._config.max_age_ms:.0f}")
+            self._warn("restart", f"image stamps jumped back: all tracks are dropped{self._inputs.rivals()}")
+        now_ns, max_age_s = self._node.get_clock().now().nanoseconds, 1e-3 * self._config.max_age_ms
+        stamp = self._stamps.judge(stamp_ns(image.header), now_ns, is_restarted, max_age_s)
+        if stamp.error:
+            self._refuse("image", stamp.error)
+            return
+        if stamp.warning:
+            self._warn("clock", stamp.warning)
+        if stamp.is_too_old:
+            self._health.drop_stale()
             return
         if not self._sequence:
             self._inputs.wait_for_camera_info(_CAMERA_INFO_PATIENCE_S)
         started_s = time.perf_counter()
         frame = self._to_frame(decompress(image) if isinstance(image, CompressedImage) else image, depth)
         converted_s = time.perf_counter()
+        if self._frame_id not in (None, frame.frame_id):
+            change = f"from '{self._frame_id}' to '{frame.frame_id}'"
+            self._warn("camera", f"frame_id of image changed {change}: all tracks are dropped{self._inputs.rivals()}")
+        self._frame_id = frame.frame_id
         found = self._pipeline.estimate(frame)
         self._on_answer()
         estimated_s = time.perf_counter()
@@ -157,9 +180,12 @@ class Perception:
         try:
             estimates, header = self._output_frame.of(found, image.header)
         except TransformError as error:
-            self._warn(str(error))
+            self._warn("transform", str(error))
             return
-        latency_s = self._outputs.publish(estimates, header, self._sequence, self._intake.superseded)
+        age_is_known = not math.isnan(stamp.age_s)
+        latency_s = self._outputs.publish(estimates, header, self._sequence, self._intake.superseded, age_is_known)
+        if self._frames is not None and self._frames.trouble:
+            self._warn("tf", self._frames.trouble)
         stages_ms = {
             "convert": 1e3 * (converted_s - started_s),
             **self._pipeline.timings_ms,
@@ -170,12 +196,14 @@ class Perception:
     def _to_frame(self, image: Image, depth: Image | None) -> Frame:
         info = self._inputs.camera_info
         frame = to_frame(image, info, self._depth_m(depth, image), self._config.rectified)
+        if info is not None and (reason := diagnosis.foreign_info(image.header.frame_id, info.header.frame_id)):
+            self._warn("frame_id", reason)
         if frame.is_calibrated:
             self._camera_state = f"calibrated, focal length {frame.camera_matrix[0, 0]:.1f} px"
         else:
-            reason = "no camera_info received" if info is None else "camera_info has an all-zero K"
+            reason = self._inputs.why_no_camera_info() if info is None else "camera_info has an all-zero K"
             self._camera_state = f"not calibrated: {reason}"
-            self._warn(f"{reason}: joints are relative to the wrist, the hand has no position")
+            self._warn("camera_info", f"{reason}: joints are relative to the wrist, the hand has no position")
         return frame
 
     def _depth_m(self, depth: Image | None, image: Image) -> np.ndarray | None:
@@ -194,14 +222,15 @@ class Perception:
         if unpaired:
             nearest_ms, slop_ms = 1e3 * self._intake.nearest_depth_s, self._config.depth_slop_ms
             self._warn(
-                f"no depth matches this image: the nearest stamp differs by {nearest_ms:.1f} ms, depth_slop_ms is {slop_ms:g}"
+                "depth",
+                f"no depth matches this image: the nearest stamp differs by {nearest_ms:.1f} ms, depth_slop_ms is {slop_ms:g}",
             )
 
     def _refuse(self, name: str, reason: str) -> None:
         text = f"{self._inputs.topic(name)} refused: {reason}"
-        self._health.refuse(text)
+        self._health.refuse(text, name)
         self._node.get_logger().error(text, throttle_duration_sec=5.0)
 
-    def _warn(self, text: str) -> None:
-        self._health.warn(text)
+    def _warn(self, subject: str, text: str) -> None:
+        self._health.warn(text, subject)
         self._node.get_logger().warning(text, throttle_duration_sec=10.0)

@@ -18,7 +18,7 @@ setup(
     packages=find_packages(
         include=["hand_mesh_ros", "models_train*", *(f"hand_mesh_ros.{room}*" for room in FREE_OF_ROS)],
     ),
-    package_data={"models_train": ["**/*.csv", "**/*.yaml"]},
+    package_data={"models_train": ["**/*.csv", "**/*.yaml", "**/*.json"]},
     # core.models.onnx_model.default_models_dir() looks in this folder. CMake installs the models there too.
     data_files=[("share/hand_mesh_ros/models", MODELS)],
     # These are lower bounds. requirements/ has the tested versions.

@@ -4,7 +4,6 @@
 -> fit to depth -> `HandEstimate`
 """
 
-import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,8 +33,6 @@ from hand_mesh_ros.core.uncertainty import error_signs
 from hand_mesh_ros.core.uncertainty.calibration import FILE_NAME as CALIBRATION_FILE
 from hand_mesh_ros.core.uncertainty.calibration import Calibration, HandCovariances
 from hand_mesh_ros.core.uncertainty.estimate import to_estimate
-
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,17 +67,14 @@ class HandChain:
         self._joint_shares = hand.joint_shares()
         self.sampler = JointSampler(models_dir, config)
         self.decoder = MeshDecoder(models_dir, config, self.sampler.metadata["view_space"])
+        self.fitter = MeshFitter(models_dir, config) if config.fit_enabled else None
+        models = (*self.sampler.models, *self.decoder.models, *(self.fitter.models if self.fitter else ()))
         # Name and licence of each model file that is not free for commercial use.
         self.restrictions = tuple(
-            f"{model.path.name} is {model.metadata['licence']}"
-            for model in (*self.sampler.models, *self.decoder.models)
-            if model.is_non_commercial
+            f"{model.path.name} is {model.metadata['licence']}" for model in models if model.is_non_commercial
         )
-        if self.restrictions:
-            _LOG.warning("models in %s: %s", models_dir, "; ".join(self.restrictions))
         # The published licence is that of the surface and of all weights.
         self.hand_model = replace(hand, licence="; ".join((hand.licence, *self.restrictions)))
-        self.fitter = MeshFitter(models_dir, config) if config.fit_enabled else None
         # A custom model folder may lack the components. Then depth does not change the shape of hands.
         has_components = (models_dir / hand_components.FILE_NAME).exists()
         self.skin_fitter = SkinFitter(models_dir, self.hand_model, config) if has_components else None

@@ -50,6 +50,10 @@ class NodeConfig:
         1.0, "factor on depth, for a camera with another unit; 0.1 if 16UC1 is in tenths of a millimetre", (1e-4, 1e4), live=True
     )
     markers_hz: float = option(10.0, "maximum rate of markers [Hz]; 0: no markers", (0.0, 120.0), live=True)
+    # Longer than the 0.3 s after which the examples clutch, with a margin for an image that is lost.
+    new_hand_silence_s: float = option(
+        0.5, "time without messages of a side before another hand is published there [s]; 0: none", (0.0, 10.0), live=True
+    )
     publish_tf: bool = option(True, "publish the wrists as frames left_hand and right_hand on /tf")
     tf_prefix: str = option("", "prefix of the frames left_hand and right_hand; each camera needs its own prefix")
     output_frame: str = option("", "TF frame of the published hands; empty: the frame of the camera")

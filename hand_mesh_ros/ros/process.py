@@ -18,7 +18,11 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     # The handlers of rclpy stop the executor. The default handler of Python would raise KeyboardInterrupt anywhere, even during
     # clean-up: under `ros2 launch`, Ctrl-C arrives twice.
     _handle_signals(lambda *_: None)
-    rclpy.init(args=args)
+    try:
+        rclpy.init(args=args)
+    except RuntimeError as error:  # arguments that rcl cannot use, for example a parameter file that is missing
+        get_logger("hand_mesh_ros").fatal(f"cannot start: {error}")
+        return 1
     try:
         # Create the executor first: after a signal its creation fails, and the default executor of rclpy prints a traceback.
         return _live(make_node, SingleThreadedExecutor())

@@ -4,10 +4,10 @@ import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from hand_mesh_ros.core.types import Frame
-from hand_mesh_ros.ros.input.brightness import Stretch
 from hand_mesh_ros.ros.input.compressed_depth import decompress_depth
 from hand_mesh_ros.ros.input.convert_camera import intrinsics
 from hand_mesh_ros.ros.input.convert_image import ConversionError, decode_depth, decode_rgb
+from hand_mesh_ros.ros.input.watch.brightness import Stretch
 from hand_mesh_ros.ros.stamp import stamp_ns
 
 

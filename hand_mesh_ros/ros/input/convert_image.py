@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from sensor_msgs.msg import Image
 
-from hand_mesh_ros.ros.input.brightness import Stretch
+from hand_mesh_ros.ros.input.watch.brightness import Stretch
 
 try:
     from cv_bridge import CvBridge, CvBridgeError

@@ -1,5 +1,6 @@
 """Processes images in the active node. Subscriptions store images, a worker thread processes them, publishers send results."""
 
+import math
 import threading
 import time
 import traceback
@@ -18,13 +19,15 @@ from hand_mesh_ros.core.stream.transform_buffer import TransformError
 from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.ros import diagnostics
 from hand_mesh_ros.ros.endpoints import Endpoints
-from hand_mesh_ros.ros.input import depth_warnings
-from hand_mesh_ros.ros.input.brightness import Stretch, shows_nothing
+from hand_mesh_ros.ros.input import diagnosis
 from hand_mesh_ros.ros.input.convert_compressed import decompress
 from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError
 from hand_mesh_ros.ros.input.inputs import Inputs
-from hand_mesh_ros.ros.input.swapped_colours import SwappedColours
+from hand_mesh_ros.ros.input.stamp_watch import StampWatch
+from hand_mesh_ros.ros.input.watch import depth_warnings
+from hand_mesh_ros.ros.input.watch.brightness import Stretch, shows_nothing
+from hand_mesh_ros.ros.input.watch.swapped_colours import SwappedColours
 from hand_mesh_ros.ros.output.output_frame import OutputFrame
 from hand_mesh_ros.ros.output.outputs import Outputs
 from hand_mesh_ros.ros.output.tf_output import WristFrames
@@ -68,8 +71,10 @@ class Perception:
         """
         self._node, self._pipeline, self._health, self._on_answer = node, pipeline, health, on_answer
         self._camera_state = "no image yet"
+        self._frame_id: str | None = None  # of the last image
         self._sequence, self._paired_s = 0, 0.0
-        self._logged_s: dict[str, float] = {}  # kind of a warning: monotonic time
+        self._stamps = StampWatch()
+        self._logged_s: dict[str, float] = {}  # subject of a warning: monotonic time
         self._stretch, self._hand_s = Stretch(), time.monotonic()  # the last time that an image showed a hand
         self._looked_s, self._nothing = 0.0, ""
         self._swapped = SwappedColours(lambda frame: pipeline.detector.detect(frame, plan=one_look(frame.rgb)))
@@ -77,7 +82,7 @@ class Perception:
         self._intake: Intake[Image | CompressedImage] = Intake(config.depth_slop_ms * 1e-3, config.depth_wait_ms * 1e-3)
         self._endpoints = Endpoints(node)
         try:
-            frames = WristFrames(self._endpoints, config.tf_prefix) if config.publish_tf else None
+            self._frames = frames = WristFrames(self._endpoints, config.tf_prefix) if config.publish_tf else None
             self._outputs = Outputs(self._endpoints, pipeline.hand_model, pipeline.model_id, limits, frames)
             self._output_frame = OutputFrame(self._endpoints, config.output_frame, config.tf_wait_ms * 1e-3)
             asked = config.image_qos, config.image_transport, config.depth_transport
@@ -104,6 +109,12 @@ class Perception:
         self._worker.join()
         self._endpoints.destroy()
 
+    def look_around(self) -> None:
+        """Adapts to the other nodes that have appeared. Called about once a second in the thread of the executor."""
+        self._inputs.look_around()
+        if reason := self._inputs.why_no_depth():
+            self._warn("depth", reason)
+
     def why_no_image(self) -> str:
         """Returns the most likely reason why no image arrives."""
         return self._inputs.why_no_image()
@@ -116,16 +127,18 @@ class Perception:
             "superseded by newer": intake.superseded,
             "came late": intake.late,
             "stamp jumps back": intake.restarts,
+            "stamps repeated": self._stamps.repeated,
             "images without their depth": intake.unpaired,
             "images without transform": self._output_frame.missed,
             "nearest depth [s]": f"{intake.nearest_depth_s:.4f}",
             "camera": self._camera_state,
             "depth by hand size": "" if ratio is None else f"{ratio:.2f}",
+            "effort": self._pipeline.effort,
             "hand size": f"{size.factor:.3f} +- {100 * size.rel_std:.1f} % ({size.source})",
             **{f"publishers of {name}": count for name, count in self._inputs.publishers().items()},
         }
 
-    # The following methods run in the worker thread, except `_refuse`.
+    # The following methods run in the worker thread, except `_refuse` and `_warn`.
 
     def _work(self) -> None:
         while not self._stopping.is_set():
@@ -152,15 +165,22 @@ class Perception:
         self._pipeline.reconfigure(pipeline_config)
         self._intake.tune(self._config.depth_slop_ms * 1e-3, self._config.depth_wait_ms * 1e-3)
         self._outputs.markers_hz = self._config.markers_hz
+        self._outputs.robot_hands.silence_s = self._config.new_hand_silence_s
 
     def _answer(self, image: Image | CompressedImage, depth: Image | CompressedImage | None, is_restarted: bool) -> None:
         if is_restarted:
             self._pipeline.reset()
             self._output_frame.clear()
-            self._warn("image stamps jumped back: all tracks are dropped")
-        age_s = diagnostics.age_s(self._node.get_clock().now().nanoseconds, stamp_ns(image.header))
-        if 0 < self._config.max_age_ms < 1e3 * age_s:
-            self._health.drop_stale(f"image was {1e3 * age_s:.0f} ms old, max_age_ms is {self._config.max_age_ms:.0f}")
+            self._warn("restart", f"image stamps jumped back: all tracks are dropped{self._inputs.rivals()}")
+        now_ns, max_age_s = self._node.get_clock().now().nanoseconds, 1e-3 * self._config.max_age_ms
+        stamp = self._stamps.judge(stamp_ns(image.header), now_ns, is_restarted, max_age_s)
+        if stamp.error:
+            self._refuse("image", stamp.error)
+            return
+        if stamp.warning:
+            self._warn("clock", stamp.warning)
+        if stamp.is_too_old:
+            self._health.drop_stale()
             return
         if not self._sequence:
             self._inputs.wait_for_camera_info(_CAMERA_INFO_PATIENCE_S)
@@ -168,21 +188,28 @@ class Perception:
         raw = decompress(image) if isinstance(image, CompressedImage) else image
         frame = self._to_frame(raw, depth)
         converted_s = time.perf_counter()
+        if self._frame_id not in (None, frame.frame_id):
+            change = f"from '{self._frame_id}' to '{frame.frame_id}'"
+            self._warn("camera", f"frame_id of image changed {change}: all tracks are dropped{self._inputs.rivals()}")
+        self._frame_id = frame.frame_id
         found = self._pipeline.estimate(frame)
         if ratio := self._pipeline.depth_fault:
-            self._warn(depth_warnings.wrong_unit(self._inputs.topic("depth"), ratio, self._config.depth_scale))
+            self._warn("unit of depth", depth_warnings.wrong_unit(self._inputs.topic("depth"), ratio, self._config.depth_scale))
         self._watch_brightness(frame, bool(found))
         if text := self._swapped.step(raw, frame, bool(found), time.monotonic()):
-            self._warn(f"{self._inputs.topic('image')} {text}")
+            self._warn("encoding", f"{self._inputs.topic('image')} {text}")
         self._on_answer()
         estimated_s = time.perf_counter()
         self._sequence += 1
         try:
             estimates, header = self._output_frame.of(found, image.header)
         except TransformError as error:
-            self._warn(str(error))
+            self._warn("transform", str(error))
             return
-        latency_s = self._outputs.publish(estimates, header, self._sequence, self._intake.superseded)
+        age_is_known = not math.isnan(stamp.age_s)
+        latency_s = self._outputs.publish(estimates, header, self._sequence, self._intake.superseded, age_is_known)
+        if self._frames is not None and self._frames.trouble:
+            self._warn("tf", self._frames.trouble)
         stages_ms = {
             "convert": 1e3 * (converted_s - started_s),
             **self._pipeline.timings_ms,
@@ -193,12 +220,14 @@ class Perception:
     def _to_frame(self, image: Image, depth: Image | CompressedImage | None) -> Frame:
         info = self._inputs.camera_info
         frame = to_frame(image, info, self._depth_m(depth, image), self._config.rectified, self._stretch)
+        if info is not None and (reason := diagnosis.foreign_info(image.header.frame_id, info.header.frame_id)):
+            self._warn("frame_id", reason)
         if frame.is_calibrated:
             self._camera_state = f"calibrated, focal length {frame.camera_matrix[0, 0]:.1f} px"
         else:
-            reason = "no camera_info received" if info is None else "camera_info has an all-zero K"
+            reason = self._inputs.why_no_camera_info() if info is None else "camera_info has an all-zero K"
             self._camera_state = f"not calibrated: {reason}"
-            self._warn(f"{reason}: joints are relative to the wrist, the hand has no position")
+            self._warn("camera_info", f"{reason}: joints are relative to the wrist, the hand has no position")
         return frame
 
     def _depth_m(self, depth: Image | CompressedImage | None, image: Image) -> np.ndarray | None:
@@ -207,7 +236,9 @@ class Perception:
         if depth is None:
             return None
         if frames := depth_warnings.other_frames(depth, image):
-            self._warn(depth_warnings.other_frame(frames, self._inputs.topic("depth"), self._inputs.topic("image")))
+            self._warn(
+                "frame of depth", depth_warnings.other_frame(frames, self._inputs.topic("depth"), self._inputs.topic("image"))
+            )
         try:
             return depth_of_image(depth, image, self._config.depth_scale)
         except ConversionError as error:
@@ -222,32 +253,29 @@ class Perception:
         elif now_s - max(self._hand_s, self._looked_s) > _LOOK_PERIOD_S:
             self._looked_s, self._nothing = now_s, shows_nothing(frame.rgb)
         if self._nothing:
-            self._warn(f"{self._inputs.topic('image')} {self._nothing}")
+            self._warn("brightness", f"{self._inputs.topic('image')} {self._nothing}")
 
     def _watch_pairs(self) -> None:
         now_s = time.monotonic()
         if now_s - self._paired_s < _PAIRS_PERIOD_S:
             return
-        if reason := self._inputs.why_no_depth():
-            self._warn(reason)
         self._paired_s, figures = now_s, self._intake.pair_figures()
         if figures is None:
             return
         config, nearest_s = self._config, self._intake.nearest_depth_s
         asked = config.depth_slop_ms, config.depth_wait_ms, config.max_age_ms
         if text := depth_warnings.missing_depth(figures, self._inputs.topic("depth"), nearest_s, *asked):
-            self._warn(text)
+            self._warn("pairs", text)
 
     def _refuse(self, name: str, reason: str) -> None:
         text = f"{self._inputs.topic(name)} refused: {reason}"
-        self._health.refuse(text)
+        self._health.refuse(text, name)
         self._node.get_logger().error(text, throttle_duration_sec=5.0)
 
-    def _warn(self, text: str) -> None:
-        self._health.warn(text)
-        # The throttle of rclpy counts all warnings of this line as one, so one kind would hide the others.
-        kind, now_s = diagnostics.kind_of(text), time.monotonic()
-        self._logged_s = {kind: at_s for kind, at_s in self._logged_s.items() if now_s - at_s < _LOG_PERIOD_S}
-        if kind not in self._logged_s:
-            self._logged_s[kind] = now_s
+    def _warn(self, subject: str, text: str) -> None:
+        self._health.warn(text, subject)
+        # The throttle of rclpy counts all warnings of this line as one, so one subject would hide the others.
+        now_s = time.monotonic()
+        if now_s - self._logged_s.get(subject, -_LOG_PERIOD_S) >= _LOG_PERIOD_S:
+            self._logged_s[subject] = now_s
             self._node.get_logger().warning(text)

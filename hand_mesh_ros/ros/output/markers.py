@@ -37,14 +37,9 @@ class HandMarkers:
     def build(self, estimates: Sequence[HandEstimate], header: Header) -> MarkerArray | None:
         """Returns the markers of one image and deletions of outdated markers, or None if there are no markers or deletions.
 
-        Skips hands with non-finite positions.
+        Skips hands with non-finite positions, and hands relative to the wrist: RViz would show them at the lens of the camera.
         """
-        markers = [
-            marker
-            for estimate in estimates
-            if np.isfinite(estimate.joints_m).all() and np.isfinite(estimate.vertices_m).all()
-            for marker in self._of_hand(estimate, header)
-        ]
+        markers = [marker for estimate in estimates if _has_place(estimate) for marker in self._of_hand(estimate, header)]
         now_shown = {(marker.ns, marker.id) for marker in markers}
         for namespace, number in sorted(self._shown - now_shown):
             markers.append(Marker(header=header, ns=namespace, id=number, action=Marker.DELETE, scale=_cube(1.0)))
@@ -67,6 +62,12 @@ class HandMarkers:
             yield from _ellipsoid(header, f"{name}/articulation", joint, estimate.joints_m[joint], covariance, _rgb(side))
         wrist_covariance = estimate.joint_covariance_m2[WRIST]
         yield from _ellipsoid(header, f"{name}/position", 0, estimate.joints_m[WRIST], wrist_covariance, _rgb(side))
+
+
+def _has_place(estimate: HandEstimate) -> bool:
+    return estimate.scale_source != "none" and all(
+        np.isfinite(points).all() for points in (estimate.joints_m, estimate.vertices_m)
+    )
 
 
 def _ellipsoid(

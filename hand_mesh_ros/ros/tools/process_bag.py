@@ -22,12 +22,12 @@ from hand_mesh_ros.core.detect.plan import one_look
 from hand_mesh_ros.core.models.onnx_model import ModelError
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.stream.intake import RESTART_NS
-from hand_mesh_ros.ros.input.brightness import Stretch, shows_nothing
 from hand_mesh_ros.ros.input.convert_compressed import decompress
 from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError
-from hand_mesh_ros.ros.input.depth_warnings import other_frame, other_frames, wrong_unit
-from hand_mesh_ros.ros.input.swapped_colours import SwappedColours
+from hand_mesh_ros.ros.input.watch.brightness import Stretch, shows_nothing
+from hand_mesh_ros.ros.input.watch.depth_warnings import other_frame, other_frames, wrong_unit
+from hand_mesh_ros.ros.input.watch.swapped_colours import SwappedColours
 from hand_mesh_ros.ros.stamp import stamp_ns
 
 try:

@@ -12,9 +12,10 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from hand_mesh_ros.core.config import check, option
 from hand_mesh_ros.msg import HandArray, HandHypotheses, HandMeshArray, MeshTopology
-from hand_mesh_ros.ros import parameters, process, qos
+from hand_mesh_ros.ros import parameter_check, parameters, process, qos
 from hand_mesh_ros.ros.input.convert_frame import to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError
+from hand_mesh_ros.ros.input.latched_info import LatchedInfo
 from hand_mesh_ros.ros.stamp import stamp_ns
 from hand_mesh_ros.ros.tools.viewer_messages import to_estimate
 from hand_mesh_ros.viewer.page import Snapshot, Viewer
@@ -56,6 +57,7 @@ class ViewerNode(Node):
         """
         super().__init__("viewer")
         self._config = parameters.declare(self, ViewerConfig)
+        parameter_check.check(self)
         self._images: dict[int, Image] = {}
         self._hypotheses: dict[tuple[int, str], HandHypotheses] = {}
         self._meshes: dict[int, HandMeshArray] = {}
@@ -76,7 +78,10 @@ class ViewerNode(Node):
             (DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS),
         ):
             self.create_subscription(kind, name, callback, profile)
-        self.create_timer(1.0 / self._config.max_hz, self._draw, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        latched_info = LatchedInfo(self, self.resolve_topic_name("camera_info"), self._on_info)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1.0, latched_info.look, clock=steady)
+        self.create_timer(1.0 / self._config.max_hz, self._draw, clock=steady)
         self.get_logger().info(f"open {self._viewer.address} in a browser")
 
     def close(self) -> None:

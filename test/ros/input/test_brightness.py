@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hand_mesh_ros.ros.input.brightness import Stretch, has_structure, shows_nothing
+from hand_mesh_ros.ros.input.watch.brightness import Stretch, has_structure, shows_nothing
 
 SHAPE = (240, 320)
 

@@ -40,9 +40,9 @@ class RealPictures:
             ValueError: if the folder has no pictures.
         """
         self._paths, self._is_held_out = sorted(folder.glob("*.npz")), is_held_out
-        if not self._paths or "picture" not in np.load(self._paths[0]).files:
-            raise ValueError(f"no pictures in {folder}; make them with python -m models_train.datasets.views --pictures")
         heads = [np.load(path) for path in self._paths]
+        if not heads or any("picture" not in head.files for head in heads):
+            raise ValueError(f"no pictures in {folder}, or views without; use python -m models_train.datasets.views --pictures")
         self.licence = str(heads[0]["licence"])
         count = sum(len(head["depth"]) for head in heads)
         self.recipe = f"{count} pictures of {', '.join(sorted({str(head['title']) for head in heads}))}"

@@ -22,6 +22,7 @@ from hand_mesh_ros.core.detect.plan import one_look
 from hand_mesh_ros.core.models.onnx_model import ModelError
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.stream.intake import RESTART_NS
+from hand_mesh_ros.ros.input import diagnosis
 from hand_mesh_ros.ros.input.convert_compressed import decompress
 from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError
@@ -48,6 +49,8 @@ class Count:
     answered: int = 0
     with_hands: int = 0
     late: int = 0  # images after an image with a newer stamp; skipped, as in the live node
+    repeated: int = 0  # images with the stamp of the image before
+    foreign_info: str = ""  # why the calibration may be that of another camera
     refused: int = 0
     last_refusal: str = ""
     depths_refused: int = 0  # their images are processed without depth
@@ -79,7 +82,11 @@ def process(
             continue
         if taken_ns < newest_ns:
             pipeline.reset()
+        count = replace(count, repeated=count.repeated + (taken_ns == newest_ns))
         newest_ns = taken_ns
+        if recorded.info is not None:
+            foreign = diagnosis.foreign_info(recorded.image.header.frame_id, recorded.info.header.frame_id)
+            count = replace(count, foreign_info=foreign or count.foreign_info)
         try:
             image = decompress(recorded.image) if isinstance(recorded.image, CompressedImage) else recorded.image
             depth_m, refusal = _depth_of(recorded.depth, image, depth_scale)
@@ -136,6 +143,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     print(f"{count.answered} images answered, {count.with_hands} with hands, {count.late} late images skipped: {options.out}")
+    if count.repeated:
+        print(f"{count.repeated} images have the stamp of the image before: they are not smoothed", file=sys.stderr)
+    if count.foreign_info:
+        print(count.foreign_info, file=sys.stderr)
     if count.refused:
         print(f"{count.refused} images refused, last reason: {count.last_refusal}", file=sys.stderr)
     if count.depths_refused:

@@ -256,6 +256,18 @@ def test_a_bad_depth_costs_the_depth_and_not_the_hand(recording, tmp_path, capsy
     assert "register" in told.err
 
 
+def test_stamps_that_repeat_and_a_calibration_of_another_frame_are_said(recording, tmp_path, capsys):
+    again = recording.image(1)
+    again.header = recording.image(0).header
+    info = recording.info()
+    info.header = Header(frame_id="other_camera")
+    bag = write_bag(tmp_path / "drive", [("camera_info", info), ("image", recording.image(0)), ("image", again)])
+    assert main([str(bag), str(tmp_path / "results"), *ARGUMENTS]) == 0
+    told = capsys.readouterr().err
+    assert "1 images have the stamp of the image before" in told
+    assert "camera_info 'other_camera'" in told
+
+
 def test_an_image_that_breaks_a_model_does_not_end_the_bag(recording, tmp_path, capsys, monkeypatch):
     estimate = HandMeshPipeline.estimate
 

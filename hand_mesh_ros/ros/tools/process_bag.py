@@ -22,6 +22,7 @@ from hand_mesh_ros.core.models.onnx_model import ModelError
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.stream.intake import RESTART_NS
 from hand_mesh_ros.ros.input import diagnosis
+from hand_mesh_ros.ros.input.convert_camera import why_uncalibrated
 from hand_mesh_ros.ros.input.convert_compressed import decompress
 from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError
@@ -51,6 +52,8 @@ class Count:
     last_refusal: str = ""
     depths_refused: int = 0  # their images are processed without depth
     last_depth_refusal: str = ""
+    uncalibrated: int = 0  # answered without positions
+    why_uncalibrated: str = ""
 
 
 def process(images: "BagReader", results: "ResultBag", pipeline: HandMeshPipeline, rectified: bool) -> Count:
@@ -81,6 +84,8 @@ def process(images: "BagReader", results: "ResultBag", pipeline: HandMeshPipelin
             if refusal:
                 count = replace(count, depths_refused=count.depths_refused + 1, last_depth_refusal=refusal)
             estimates = pipeline.estimate(to_frame(image, recorded.info, depth_m, rectified))
+            if reason := why_uncalibrated(recorded.info, rectified):
+                count = replace(count, uncalibrated=count.uncalibrated + 1, why_uncalibrated=reason)
         except ConversionError as error:
             count = replace(count, refused=count.refused + 1, last_refusal=str(error))
             continue
@@ -126,6 +131,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if count.depths_refused:
         reason = count.last_depth_refusal
         print(f"{count.depths_refused} depth images refused, last reason: {reason}", file=sys.stderr)
+    if count.uncalibrated:
+        print(f"{count.uncalibrated} images without positions: {count.why_uncalibrated}", file=sys.stderr)
     return int(count.refused > 0)
 
 

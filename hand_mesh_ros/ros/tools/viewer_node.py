@@ -11,6 +11,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
 from hand_mesh_ros.core.config import check, option
+from hand_mesh_ros.core.geometry.lens import Distortion
 from hand_mesh_ros.msg import HandArray, HandHypotheses, HandMeshArray, MeshTopology
 from hand_mesh_ros.ros import parameter_check, parameters, process, qos
 from hand_mesh_ros.ros.input.convert_frame import to_frame
@@ -155,7 +156,7 @@ class ViewerNode(Node):
         return facts
 
 
-def picture(image: Image, info: CameraInfo | None, config: ViewerConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def picture(image: Image, info: CameraInfo | None, config: ViewerConfig) -> tuple[np.ndarray, np.ndarray, Distortion]:
     """Returns the image (H, W, 3), its camera matrix (3, 3) and its distortion, as hand_mesh_node used them.
 
     Raises:

@@ -121,6 +121,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BagError, ModelError, WriterError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"the bag {options.out} cannot be written: {error}", file=sys.stderr)
+        return 2
     print(f"{count.answered} images answered, {count.with_hands} with hands, {count.late} late images skipped: {options.out}")
     if count.repeated:
         print(f"{count.repeated} images have the stamp of the image before: they are not smoothed", file=sys.stderr)

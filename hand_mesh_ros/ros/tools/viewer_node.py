@@ -1,5 +1,6 @@
 """Shows images and results of the topics in a browser. Draws the newest complete result at a low rate, drops the others."""
 
+import sys
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -19,7 +20,13 @@ from hand_mesh_ros.ros.input.convert_image import ConversionError
 from hand_mesh_ros.ros.input.latched_info import LatchedInfo
 from hand_mesh_ros.ros.stamp import stamp_ns
 from hand_mesh_ros.ros.tools.viewer_messages import to_estimate
-from hand_mesh_ros.viewer.page import Snapshot, Viewer
+
+try:
+    from hand_mesh_ros.viewer.page import Snapshot, Viewer
+except ModuleNotFoundError as error:
+    if error.name not in ("viser", "trimesh"):
+        raise
+    raise SystemExit(f"the viewer needs viser and trimesh: {sys.executable} -m pip install viser trimesh") from error
 
 # Results arrive later than images because of inference. The viewer stores this number of images.
 _HISTORY = 30

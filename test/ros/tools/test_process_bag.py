@@ -247,6 +247,12 @@ def test_what_is_no_bag_and_a_folder_that_exists_are_refused(recording, tmp_path
     assert "exists" in capsys.readouterr().err
 
 
+def test_a_folder_that_cannot_be_written_is_named(recording, tmp_path, capsys):
+    bag = write_bag(tmp_path / "drive", [("camera_info", recording.info())])
+    assert main([str(bag), "/proc/results", *ARGUMENTS]) == 2
+    assert "/proc/results cannot be written" in capsys.readouterr().err
+
+
 def test_a_bad_depth_costs_the_depth_and_not_the_hand(recording, tmp_path, capsys):
     strange, small = recording.depth(1), recording.depth(2)
     strange.encoding = "furlongs"

@@ -163,10 +163,10 @@ class HandChain:
         """
         joint_std_m = np.sqrt(np.trace(covariances.relative_m2, axis1=1, axis2=2) / 3)
         rays, gain = seen.camera_rays, self.calibration.location_gain
-        if not frame.is_calibrated:
+        if not seen.has_place:
             size = replace(size, source="none")
         location = by_rays.locate(hand.joints_m, rays, seen.confidence, joint_std_m, size, gain)
-        if frame.depth_m is None or not frame.is_calibrated:
+        if frame.depth_m is None or not seen.has_place:
             return location
         shape = (hand.joints_m, hand.vertices_m, self.hand_model.faces)
         return anchor(Evidence(*shape, rays, seen.confidence, joint_std_m, covariances.rotation, gain), location, frame)

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from hand_mesh_ros.core.types import Frame
+from hand_mesh_ros.sources import opencv_log
 from hand_mesh_ros.sources.assumed_camera import GivenCamera
 
 # Suffixes of image files in a folder.
@@ -74,8 +75,7 @@ def _depth_of_png(path: Path) -> np.ndarray:
 
 
 def _decoded(path: Path, flags: int) -> np.ndarray:
-    # OpenCV's own messages are many lines long. `ValueError` replaces these messages.
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    opencv_log.silence()
     if not path.is_file():
         raise ValueError(f"{path} is missing or is not a file")
     if not path.stat().st_size:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import viser
 
+from hand_mesh_ros.core.geometry.lens import Distortion
 from hand_mesh_ros.core.types import HandEstimate, Side
 from hand_mesh_ros.viewer.hand_scene import HandDrawing, SceneLayers
 from hand_mesh_ros.viewer.overlay import SIDE_COLOURS, OverlayLayers, draw_overlay
@@ -25,7 +26,7 @@ class Snapshot:
 
     rgb: np.ndarray | None  # (H, W, 3) uint8
     camera_matrix: np.ndarray  # (3, 3), all zero if unknown
-    distortion: np.ndarray | None
+    distortion: Distortion
     hands: Sequence[HandEstimate]
     headline: str = ""  # state of the chain, one line
     facts: dict[str, str] = field(default_factory=dict)  # rate, age, times per stage

@@ -20,6 +20,7 @@ from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.ros import diagnostics
 from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.input import diagnosis
+from hand_mesh_ros.ros.input.convert_camera import why_uncalibrated
 from hand_mesh_ros.ros.input.convert_compressed import decompress
 from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError
@@ -198,6 +199,9 @@ class Perception:
         self._watch_brightness(frame, bool(found))
         if text := self._swapped.step(raw, frame, bool(found), time.monotonic()):
             self._warn("encoding", f"{self._inputs.topic('image')} {text}")
+        if frame.is_calibrated and any(hand.scale_source == "none" for hand in found):
+            topic = self._inputs.topic("camera_info")
+            self._warn("lens", f"the lens model of {topic} does not reach a hand: this hand has no position")
         self._on_answer()
         estimated_s = time.perf_counter()
         self._sequence += 1
@@ -225,7 +229,8 @@ class Perception:
         if frame.is_calibrated:
             self._camera_state = f"calibrated, focal length {frame.camera_matrix[0, 0]:.1f} px"
         else:
-            reason = self._inputs.why_no_camera_info() if info is None else "camera_info has an all-zero K"
+            topic, rectified = self._inputs.topic("camera_info"), self._config.rectified
+            reason = self._inputs.why_no_camera_info() if info is None else why_uncalibrated(info, rectified, topic)
             self._camera_state = f"not calibrated: {reason}"
             self._warn("camera_info", f"{reason}: joints are relative to the wrist, the hand has no position")
         return frame

@@ -23,6 +23,7 @@ from hand_mesh_ros.core.models.onnx_model import ModelError
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.stream.intake import RESTART_NS
 from hand_mesh_ros.ros.input import diagnosis
+from hand_mesh_ros.ros.input.convert_camera import why_uncalibrated
 from hand_mesh_ros.ros.input.convert_compressed import decompress
 from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError
@@ -59,6 +60,8 @@ class Count:
     without_depth: int = 0  # answered images for which the bag has no depth
     depth_ratio: float | None = None  # last ratio of depth and distance by size that no human hand explains
     depth_frames: tuple[str, str] | None = None  # last frames of depth and image that differ
+    uncalibrated: int = 0  # answered without positions
+    why_uncalibrated: str = ""
 
 
 def process(
@@ -94,6 +97,8 @@ def process(
                 count = replace(count, depths_refused=count.depths_refused + 1, last_depth_refusal=refusal)
             frame = to_frame(image, recorded.info, depth_m, rectified, stretch)
             estimates = pipeline.estimate(frame)
+            if reason := why_uncalibrated(recorded.info, rectified):
+                count = replace(count, uncalibrated=count.uncalibrated + 1, why_uncalibrated=reason)
         except ConversionError as error:
             count = replace(count, refused=count.refused + 1, last_refusal=str(error))
             continue
@@ -142,6 +147,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BagError, ModelError, WriterError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"the bag {options.out} cannot be written: {error}", file=sys.stderr)
+        return 2
     print(f"{count.answered} images answered, {count.with_hands} with hands, {count.late} late images skipped: {options.out}")
     if count.repeated:
         print(f"{count.repeated} images have the stamp of the image before: they are not smoothed", file=sys.stderr)
@@ -155,6 +163,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if count.image_fault:
         print(f"an image of {options.image} {count.image_fault}", file=sys.stderr)
     _print_depth(count, options)
+    if count.uncalibrated:
+        print(f"{count.uncalibrated} images without positions: {count.why_uncalibrated}", file=sys.stderr)
     return int(count.refused > 0)
 
 

@@ -1,5 +1,6 @@
 """Shows images and results of the topics in a browser. Draws the newest complete result at a low rate, drops the others."""
 
+import sys
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
 from hand_mesh_ros.core.config import check, option
+from hand_mesh_ros.core.geometry.lens import Distortion
 from hand_mesh_ros.msg import HandArray, HandHypotheses, HandMeshArray, MeshTopology
 from hand_mesh_ros.ros import parameter_check, parameters, process, qos
 from hand_mesh_ros.ros.input.convert_frame import to_frame
@@ -18,7 +20,13 @@ from hand_mesh_ros.ros.input.convert_image import ConversionError
 from hand_mesh_ros.ros.input.latched_info import LatchedInfo
 from hand_mesh_ros.ros.stamp import stamp_ns
 from hand_mesh_ros.ros.tools.viewer_messages import to_estimate
-from hand_mesh_ros.viewer.page import Snapshot, Viewer
+
+try:
+    from hand_mesh_ros.viewer.page import Snapshot, Viewer
+except ModuleNotFoundError as error:
+    if error.name not in ("viser", "trimesh"):
+        raise
+    raise SystemExit(f"the viewer needs viser and trimesh: {sys.executable} -m pip install viser trimesh") from error
 
 # Results arrive later than images because of inference. The viewer stores this number of images.
 _HISTORY = 30
@@ -155,7 +163,7 @@ class ViewerNode(Node):
         return facts
 
 
-def picture(image: Image, info: CameraInfo | None, config: ViewerConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def picture(image: Image, info: CameraInfo | None, config: ViewerConfig) -> tuple[np.ndarray, np.ndarray, Distortion]:
     """Returns the image (H, W, 3), its camera matrix (3, 3) and its distortion, as hand_mesh_node used them.
 
     Raises:

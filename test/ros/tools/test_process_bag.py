@@ -210,6 +210,16 @@ def test_an_image_that_cannot_be_read_is_counted_and_late_ones_are_left_out(reco
     assert "holographic" in told.err
 
 
+def test_an_unknown_lens_costs_the_positions_alone_and_is_said(recording, tmp_path, capsys):
+    info = recording.info()
+    info.distortion_model, info.d = "brown_conrady", [0.1] * 5
+    bag = write_bag(tmp_path / "drive", [("camera_info", info), *(("image", recording.image(number)) for number in range(2))])
+    assert main([str(bag), str(tmp_path / "results"), *ARGUMENTS]) == 0
+    hands = read_bag(tmp_path / "results")["hands"]
+    assert [message.hands[0].scale_source for message in hands] == [Hand.SCALE_NONE] * 2
+    assert "2 images without positions: camera_info has the distortion model 'brown_conrady'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -236,6 +246,12 @@ def test_what_is_no_bag_and_a_folder_that_exists_are_refused(recording, tmp_path
     bag = write_bag(tmp_path / "drive", [("camera_info", recording.info())])
     assert main([str(bag), str(bag), *ARGUMENTS]) == 2
     assert "exists" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_named(recording, tmp_path, capsys):
+    bag = write_bag(tmp_path / "drive", [("camera_info", recording.info())])
+    assert main([str(bag), "/proc/results", *ARGUMENTS]) == 2
+    assert "/proc/results cannot be written" in capsys.readouterr().err
 
 
 def test_a_bad_depth_costs_the_depth_and_not_the_hand(recording, tmp_path, capsys):

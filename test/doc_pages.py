@@ -21,9 +21,13 @@ def commands(pattern: str) -> Iterator[tuple[str, str]]:
             yield from ((page.name, name) for name in re.findall(pattern, text, re.MULTILINE))
 
 
-def shell_lines(page: Path) -> list[str]:
-    """Command lines of the blocks without a language or in bash, without comments."""
-    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
-    blocks = re.findall(r"^```(?:bash)?\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    lines = (re.sub(r"(^|\s)#.*", "", line).strip() for block in blocks for line in block.splitlines())
-    return [line for line in lines if line]
+def shell_lines() -> list[tuple[str, str]]:
+    """(page, command line) of the blocks without a language, without comments."""
+    lines = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+        shell = "".join(block for language, block in blocks if language in ("", "bash"))
+        stripped = (re.sub(r"(^|\s)#.*", "", line).strip() for line in shell.splitlines())
+        lines += [(page.name, line) for line in stripped if line]
+    return lines

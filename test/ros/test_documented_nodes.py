@@ -17,7 +17,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # viewer is in spans of code within the text. process_bag is no node. Other tests run retarget.py, which needs dex-retargeting,
 # and keep_away.py, which ends by itself.
 PATTERN = r"(?:^|`)((?:ros2 run hand_mesh_ros \w+ --ros-args|python examples/(?:follow_wrist|pinch)\.py) [^`\n]*)"
-COMMANDS = sorted({line for page in PAGES for line in re.findall(PATTERN, page.read_text(encoding="utf-8"), re.MULTILINE)})
+TEXTS = [page.read_text(encoding="utf-8").replace("\\\n", " ") for page in PAGES]
+COMMANDS = sorted({line for text in TEXTS for line in re.findall(PATTERN, text, re.MULTILINE)})
 # No machine that runs the tests has a webcam.
 REPLACED = {"source:='0'": "source:=synthetic"}
 

@@ -1,6 +1,7 @@
 # The first call of a target sets up .venv in one or two minutes. Later calls are quick.
 #   make demo [SOURCE=synthetic|video.mp4|0] [PORT=8080]    the whole graph, with a viewer in the browser
 #   make test                                               lint and all tests
+#   make docs                                               the documentation as a site: build/site/index.html
 #   make bench [DATA=folder] [VIDEO=hand.mp4]               accuracy.md, graph.md, depth.md and smoothness.md of docs/, measured on
 #                                                           rendered hands, annotated photographs and a video of one hand: an hour
 #   make train                                              trains every model of this project from scratch, into runs/: three and a half hours on two cores
@@ -26,7 +27,7 @@ export VIRTUAL_ENV := $(VENV)
 export PATH := $(VENV)/bin:$(PATH)
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 
-.PHONY: demo test lint setup bench train export clean
+.PHONY: demo test lint setup docs bench train export clean
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -43,7 +44,11 @@ lint: $(STAMPS)/test
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 
-setup: $(STAMPS)/messages $(STAMPS)/viewer $(STAMPS)/train $(STAMPS)/test
+setup: $(STAMPS)/messages $(STAMPS)/viewer $(STAMPS)/train $(STAMPS)/test $(STAMPS)/docs
+
+docs: $(STAMPS)/docs
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
+	@echo "open build/site/index.html"
 
 bench: setup
 	$(VENV)/bin/python -m benchmarks.accuracy.tables $(addprefix --data ,$(DATA))

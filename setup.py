@@ -13,7 +13,10 @@ setup(
     name="hand_mesh_ros",
     version=ElementTree.parse(ROOT / "package.xml").findtext("version"),
     description="Hand meshes with their uncertainty from a camera",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
     license="Apache-2.0",
+    license_files=["LICENSE", "LICENSES/*", "REUSE.toml"],
     python_requires=">=3.10",
     packages=find_packages(
         include=["hand_mesh_ros", "models_train*", *(f"hand_mesh_ros.{room}*" for room in FREE_OF_ROS)],

@@ -99,7 +99,9 @@ class Watch:
         if self.camera_info.last is None:
             self.camera_info.silence = diagnosis.why_no_camera_info(node, self.camera_info.wire)
         if self.depth.last is None:
-            self.depth.silence = diagnosis.why_no_depth(node, self.depth.wire, self._conflict(self.depth))
+            others = diagnosis.depth_topics(self.depth.topic)
+            others.pop("raw")
+            self.depth.silence = diagnosis.why_no_depth(node, self.depth.wire, others, self._conflict(self.depth))
         self.image_topics = sorted(
             topic
             for topic, types in node.get_topic_names_and_types()

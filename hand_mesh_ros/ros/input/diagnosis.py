@@ -65,6 +65,11 @@ def why_no_camera_info(node: Node, info: Wire) -> str:
     return f"no camera_info arrives on {info.topic} although it has a publisher"
 
 
+def depth_topics(base: str) -> dict[str, str]:
+    """The topic of depth for each value of `depth_transport`, if `base` is the full name of the topic of raw depth."""
+    return {"raw": base, **{transport: f"{base}/{transport}" for transport in COMPRESSED_DEPTH}}
+
+
 def why_no_depth(node: Node, depth: Wire, others: Mapping[str, str], conflict: str) -> str:
     """Why depth that is sent does not arrive; empty if no depth is sent, since depth is optional, or if there is no reason.
 

@@ -58,7 +58,7 @@ class Inputs:
         self._other_transport, (other_kind, other_topic) = kinds.popitem()
         self._other_wire = Wire("image", other_topic, other_kind)
         base = self._node.resolve_topic_name("depth")
-        self._other_depths = {"raw": base, **{name: f"{base}/{name}" for name in diagnosis.COMPRESSED_DEPTH}}
+        self._other_depths = diagnosis.depth_topics(base)
         depth_topic = self._other_depths.pop(depth_transport)
         depth_kind = Image if depth_transport == "raw" else CompressedImage
         self._require_distinct_topics(image_topic, depth_topic)

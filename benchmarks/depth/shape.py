@@ -46,8 +46,8 @@ def report(pipeline: HandMeshPipeline, seed: int, count: int) -> str:
             # Without a time limit the figures do not depend on the machine.
             settings = (replace(pipeline.config, depth_fit=fit, depth_fit_ms=0.0) for fit in (False, True))
             rows.append((shot, [_answer(pipeline, each, shot, seen.detection) for each in settings]))
-    groups = {"all": rows, "nothing in front": [row for row in rows if not row[0].has_object]}
-    groups["an object in front"] = [row for row in rows if row[0].has_object]
+    groups = {"all": rows, "nothing in front": [row for row in rows if row[0].obstacle == "nothing"]}
+    groups["an object in front"] = [row for row in rows if row[0].obstacle != "nothing"]
     groups |= {name: [row for row in rows if row[0].sample.side == name] for name in ("left", "right")}
     groups |= {f"{away_m:g} m": [row for row in rows if row[0].sample.name == f"{away_m:g} m"] for away_m in DISTANCES_M}
     cells = [

@@ -123,8 +123,7 @@ def test_a_mirrored_detection_gives_mirrored_results(pipeline, frame, detection,
     right = pipeline.chain.answer(detection, frame).estimate
     left = pipeline.chain.answer(*mirrored(detection, frame)).estimate
     assert {right.handedness, left.handedness} == {"right", "left"}
-    # A tenth of a millimetre; with depth three: mirrored pixels are not rounded alike, and fingers follow the depth.
-    atol, share = (3e-3, 2e-2) if with_depth else (1e-4, 1e-3)
+    atol, share = 1e-4, 1e-3
     for name in ("joints_m", "hypotheses_m", "vertices_m"):
         np.testing.assert_allclose(getattr(left, name), mirror_points(getattr(right, name)), atol=atol)
     np.testing.assert_array_equal(left.mode, right.mode)

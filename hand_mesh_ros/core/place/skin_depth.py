@@ -82,7 +82,9 @@ def _in_front(points_m: np.ndarray, pixels: np.ndarray, focal_px: float) -> np.n
         return np.zeros(0, bool)
     depth = points_m[:, 2].astype(np.float32)
     size_px = max(_CELL_PX, _CELL_M * focal_px / float(np.median(depth)))
-    column, row = np.floor((pixels - pixels.min(0)) / size_px).astype(int).T
+    # The cells are symmetric about the middle of the hand, so that a mirrored hand gets the mirrored cells.
+    cells = np.floor((pixels - 0.5 * (pixels.min(0) + pixels.max(0))) / size_px).astype(int)
+    column, row = (cells - cells.min(0)).T
     nearest = np.full((row.max() + 1, column.max() + 1), np.inf, np.float32)
     np.minimum.at(nearest, (row, column), depth)
     around = cv2.erode(nearest, np.ones((3, 3), np.uint8), borderValue=float("inf"))

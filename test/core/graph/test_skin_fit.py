@@ -91,10 +91,9 @@ def test_a_left_hand_is_the_mirror_image_of_a_right_one(model, fitter):
     left_seen = replace(seen, is_mirrored=True)
     at = replace(location, translation_m=mirror_points(location.translation_m))
     left, left_at = fitter(hand.mirrored(), at, TURN, left_seen, frame.mirrored())
-    # The cells in which one vertex counts begin at the left of either image, so that the chosen vertices differ a little.
-    np.testing.assert_allclose(left.joints_m, mirror_points(right.joints_m), atol=1e-3)
-    np.testing.assert_allclose(left_at.translation_m, mirror_points(right_at.translation_m), atol=1e-3)
-    np.testing.assert_allclose(left.wrist_rotation, right.mirrored().wrist_rotation, atol=2e-2)
+    np.testing.assert_allclose(left.joints_m, mirror_points(right.joints_m), atol=1e-5)
+    np.testing.assert_allclose(left_at.translation_m, mirror_points(right_at.translation_m), atol=1e-5)
+    np.testing.assert_allclose(left.wrist_rotation, right.mirrored().wrist_rotation, atol=1e-4)
 
 
 def test_an_object_before_the_fingers_does_not_bend_them(model, fitter):

@@ -99,9 +99,9 @@ def test_place_size_and_turn_are_found(model, shape, seen, size):
 
 
 def box_before(depth_m: np.ndarray, truth: np.ndarray, distance_m: float, joints: np.ndarray) -> np.ndarray:
-    """The same with something flat at a distance that hides these joints."""
+    """The same with something flat at a distance that hides these joints and the skin around them, 14 px or 13 mm."""
     pixels = project(truth[joints], K)
-    (left, top), (right, bottom) = (np.round(corner).astype(int) for corner in (pixels.min(0) - 8, pixels.max(0) + 9))
+    (left, top), (right, bottom) = (np.round(corner).astype(int) for corner in (pixels.min(0) - 14, pixels.max(0) + 15))
     changed = depth_m.copy()
     changed[top:bottom, left:right] = distance_m
     return changed

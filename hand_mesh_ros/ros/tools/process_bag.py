@@ -140,6 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     topics = {"image": options.image, "camera_info": options.camera_info, "depth": options.depth}
     try:
         pipeline = HandMeshPipeline.default(**_settings(options.set))
+        if options.depth and pipeline.chain.depth_fit_trouble:
+            print(pipeline.chain.depth_fit_trouble, file=sys.stderr)
         with BagReader(options.bag, topics, 1e-3 * options.depth_slop_ms) as images:
             model = pipeline.hand_model
             with ResultBag(options.out, options.storage, options.namespace, model, pipeline.model_id) as results:

@@ -33,7 +33,7 @@ from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
 from hand_mesh_ros.core.place.by_rays import Location
 from hand_mesh_ros.core.place.skin_depth import vertex_normals
-from hand_mesh_ros.core.place.skin_pairs import pairs_at_points, pairs_at_vertices
+from hand_mesh_ros.core.place.skin_pairs import SkinPairs, pairs_at_points, pairs_at_vertices
 from hand_mesh_ros.core.place.surface_points import surface_points
 from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import Frame, SeenHand, Side
@@ -85,6 +85,7 @@ class SkinFitter:
         self._basis_m = np.ascontiguousarray(basis_m.transpose(1, 0, 2))  # (V, k, 3)
         self._of_joints_m = np.tensordot(hand.joint_regressor, self._basis_m, axes=1)  # (21, k, 3)
         self._has_points = _distance_from_end(hand) > _END_M
+        self._nearest_joint = np.linalg.norm(hand.template_m[:, None] - hand.joints_m, axis=-1).argmin(1)
         self.reconfigure(config)
 
     def reconfigure(self, config: DepthFitConfig) -> None:
@@ -108,9 +109,14 @@ class SkinFitter:
             return hand, location
         started_s = time.perf_counter()
         fit = _Fit(self._hand, self._directions(hand, seen.is_mirrored), self._has_points, hand, location, turn_covariance, seen)
-        state = fit.solved(frame, rounds)
+        solved = fit.solved(frame, rounds)
         self._budget.measured(1e3 * (time.perf_counter() - started_s) / rounds)
-        return (hand, location) if state is None else fit.result(state)
+        if solved is None:
+            return hand, location
+        state, pairs = solved
+        hand, location = fit.result(state)
+        measured = pairs.measured(self._nearest_joint)
+        return hand, replace(location, anchored=measured if measured.any() else location.anchored, is_bent=True)
 
     def _directions(self, hand: Aggregate, is_left: bool) -> tuple[np.ndarray, np.ndarray]:
         """(V, k, 3) of the vertices and (21, k, 3) of the joints, in camera axes. The lengths are the errors of the cascade."""
@@ -150,17 +156,23 @@ class _Fit:
         place_m = location.translation_m + size * location.turn @ (middle_m - hand.joints_m[WRIST])
         self._start = HandState(location.turn, place_m, np.zeros(len(of_joints_m)))
 
-    def solved(self, frame: Frame, rounds: int) -> HandState | None:
-        """The most likely hand. None if too few depths agree, if the size is not human, or if the hand became another hand."""
+    def solved(self, frame: Frame, rounds: int) -> tuple[HandState, SkinPairs] | None:
+        """The most likely hand, and the visible vertices with their depths in the last round.
+
+        None if too few depths agree, if the size is not human, or if the hand became another hand.
+        """
         state, points_m = self._start, surface_points(self._placed(self._start), frame)
         for gate_m, reach_m in zip(_GATES_M[-rounds:], _REACHES_M[-rounds:]):
-            skin = self._skin(self._placed(state), points_m, frame, gate_m, reach_m)
-            if skin is None:
+            placed_m = self._placed(state)
+            normals = self._normals(placed_m)
+            at_vertices = pairs_at_vertices(placed_m, normals, frame, gate_m)
+            if not at_vertices.agreement.sum() > _LEAST_AGREEING:
                 return None
-            state = stepped(state, replace(self._problem, skin=skin))
+            at_points = self._pairs_at_points(placed_m, normals, points_m, reach_m)
+            state = stepped(state, replace(self._problem, skin=self._planes(normals, at_vertices, at_points)))
         way_m = np.linalg.norm(self._joints(state) - self._joints(self._start), axis=-1).mean()
         is_human = SIZE_LIMITS[0] < self._size(state) < SIZE_LIMITS[1]
-        return state if is_human and way_m < _LONGEST_WAY_M else None  # also None for NaN
+        return (state, at_vertices) if is_human and way_m < _LONGEST_WAY_M else None  # also None for NaN
 
     def result(self, state: HandState) -> tuple[Aggregate, Location]:
         """The hand at average size before its turn, and its location."""
@@ -196,26 +208,23 @@ class _Fit:
         shape_m = self._problem.joints_m + np.tensordot(state.coefficients, self._problem.directions_m, axes=1)
         return shape_m @ state.rotation.T + state.translation_m
 
-    def _skin(self, placed_m: np.ndarray, points_m: np.ndarray, frame: Frame, gate_m: float, reach_m: float) -> SkinPlanes | None:
-        """The pairs of skin and measurement, weighted by their agreement. None if too few vertices agree."""
+    def _normals(self, placed_m: np.ndarray) -> np.ndarray:
+        """Unit normals (V, 3) that point outwards. The faces are those of a right hand."""
         normals = vertex_normals(placed_m, self._model.faces).astype(np.float64)
-        if self._side == "left":
-            normals = -normals  # the faces are those of a right hand
-        at_vertices = pairs_at_vertices(placed_m, normals, frame, gate_m)
-        if not at_vertices.agreement.sum() > _LEAST_AGREEING:
-            return None
+        return -normals if self._side == "left" else normals
+
+    def _pairs_at_points(self, placed_m: np.ndarray, normals: np.ndarray, points_m: np.ndarray, reach_m: float) -> SkinPairs:
+        """Pairs of the points in front of the wrist with the skin that faces the camera."""
+        joints_m = self._model.joint_regressor @ placed_m
+        along = (points_m - joints_m[WRIST]) @ wrist_rotation(joints_m, self._side)[:, 2]
         candidates = self._has_points & ((normals * placed_m).sum(-1) < 0)
-        at_points = pairs_at_points(placed_m, normals, candidates, self._before_wrist(points_m, placed_m), reach_m)
+        return pairs_at_points(placed_m, normals, candidates, points_m[along > 0], reach_m)
+
+    def _planes(self, normals: np.ndarray, at_vertices: SkinPairs, at_points: SkinPairs) -> SkinPlanes:
         vertex = np.concatenate([at_vertices.vertex, at_points.vertex])
         offset_m = np.concatenate([at_vertices.offset_m, at_points.offset_m])
         precision = np.concatenate([at_vertices.precision(_INDEPENDENT_VERTICES), at_points.precision(_INDEPENDENT_POINTS)])
         return SkinPlanes(self._vertices_m[vertex], self._directions_m[vertex], normals[vertex], offset_m, precision)
-
-    def _before_wrist(self, points_m: np.ndarray, placed_m: np.ndarray) -> np.ndarray:
-        """The points (n, 3) that are not on the forearm."""
-        joints_m = self._model.joint_regressor @ placed_m
-        along = (points_m - joints_m[WRIST]) @ wrist_rotation(joints_m, self._side)[:, 2]
-        return points_m[along > 0]
 
 
 def _distance_from_end(hand: HandModel) -> np.ndarray:

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from hand_mesh_ros.core.place.skin_depth import measure
+from hand_mesh_ros.core.topology import N_JOINTS
 from hand_mesh_ros.core.types import Frame
 
 # Error of the skin, and of a depth sensor at 1 m, which grows with the square of the distance as in `by_depth` [m].
 _SKIN_STD_M, _SENSOR_STD_M = 0.003, 0.003
+
+# A joint is measured if the sum of the agreements around the joint, and their mean, are at least these values.
+_MEASURED, _MEASURED_SHARE = 2.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,16 @@ class SkinPairs:
         total = max(float(self.agreement.sum()), 1e-9)
         variance = _SKIN_STD_M**2 + (_SENSOR_STD_M * self.depth_m**2) ** 2
         return min(independent, total) / total * self.agreement / variance
+
+    def measured(self, nearest_joint: np.ndarray) -> np.ndarray:
+        """(21,) bool: joints for which enough of the measured skin around the joint agrees with the measurement.
+
+        Args:
+            nearest_joint: (V,) int, the joint to which each vertex belongs.
+        """
+        joint = nearest_joint[self.vertex]
+        agreeing, every = (np.bincount(joint, values, N_JOINTS) for values in (self.agreement, np.ones_like(self.agreement)))
+        return (agreeing >= _MEASURED) & (agreeing >= _MEASURED_SHARE * every)
 
 
 def pairs_at_vertices(vertices_m: np.ndarray, normals: np.ndarray, frame: Frame, gate_m: float) -> SkinPairs:

@@ -46,7 +46,7 @@ class Shot:
 class RgbdScenes:
     """Draws shots of raised hands in any gesture. The palm or the back faces the camera within about 60 degrees."""
 
-    def __init__(self, seed: int, n_looks: int = 12) -> None:
+    def __init__(self, seed: int | list[int], n_looks: int = 12) -> None:
         """Prepares skins and rooms. The same seed gives the same shots."""
         self._rng, self._hand = np.random.default_rng(seed), shipped_hand()
         self._camera_matrix = assumed_matrix(*SIZE_PX, FOV_DEG)

@@ -20,6 +20,8 @@ _MOST_STEPS = 40
 # The steps end if a step reduces the cost by less than this share, or if the damping is above this limit.
 _GAIN, _HIGHEST_DAMPING = 1e-4, 1e8
 _DAMPING, _EASED, _RAISED = 1e-2, 0.3, 10.0
+# Multiplications of one matrix product: OpenBLAS uses one thread up to 2^18.
+_LARGEST_PRODUCT = 2**18
 _LIGHT_DAMPING = 1e-3  # of a single step
 NEAR_M = 0.03
 # Smallest standard deviation of the rotation, so that a fixed rotation needs no special case [rad].
@@ -204,5 +206,19 @@ def _model_at(state: HandState, problem: RayProblem) -> _Model | None:
     information, pull = jacobian.T @ jacobian + np.diag(precision), -jacobian.T @ residual - precision * away
     if problem.skin is not None:
         distance, slopes = linearised_skin(problem.skin, state)
-        cost, information, pull = cost + float(distance @ distance), information + slopes.T @ slopes, pull - slopes.T @ distance
+        cost, information, pull = cost + float(distance @ distance), information + _gram(slopes), pull - distance @ slopes
     return _Model(cost, information, pull)
+
+
+def _gram(rows: np.ndarray) -> np.ndarray:
+    """rows^T rows, (k, k), of rows (N, k), in blocks.
+
+    OpenBLAS uses several threads for one large product. The threads wait for each other, which costs more time than they save,
+    and many times more if other programs use the processor.
+    """
+    n_rows, n_columns = rows.shape
+    size = max(1, _LARGEST_PRODUCT // n_columns**2)
+    blocks = np.zeros((-(-n_rows // size) * size, n_columns))
+    blocks[:n_rows] = rows
+    blocks = blocks.reshape(-1, size, n_columns)
+    return (blocks.transpose(0, 2, 1) @ blocks).sum(0)

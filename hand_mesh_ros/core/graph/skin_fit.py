@@ -15,7 +15,7 @@ is only a change of signs, to mirror an image is a copy.
 """
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -41,16 +41,10 @@ from hand_mesh_ros.core.types import Frame, SeenHand, Side
 # Constants without another source were chosen on rendered RGB-D hands, seeds 111 and 112 of `benchmarks.depth.rgbd`, with both
 # sensors.
 
-# Number of components. Shorter components move the skin by less than the error of the depth.
-_N_COMPONENTS = 48
-# Error of the cascade along each component, root mean square over the vertices [m]. It is at most the variation of hands.
-_CASCADE_STD_M = 0.007
 # Error of the known size, relative.
 _SIZE_STD = 0.03
 # Errors of neighbouring keypoints are correlated. So the variance of each ray is larger by this factor.
 _RAY_GAIN = 20.0
-# All pairs of one kind count as at most this number of independent measurements.
-_INDEPENDENT_VERTICES, _INDEPENDENT_POINTS = 80.0, 160.0
 # A vertex with a distance equal to the gate from its plane has the weight 1/4 [m], in each round.
 _GATES_M = (0.02, 0.012, 0.008)
 # A point at this distance from its nearest vertex has no pair [m], in each round. At half of this distance its weight is 1/4.
@@ -59,28 +53,43 @@ _REACHES_M = (0.03, 0.02, 0.012)
 _END_M = 0.008
 # With fewer agreeing depths, or after a longer way of the joints on average [m], the hand stays as it was.
 _LEAST_AGREEING, _LONGEST_WAY_M = 8.0, 0.04
-# Share of the joints that the fitted mesh gives. The remaining share is the fitted skeleton. Both have independent errors.
-_MESH_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class SkinFitSettings:
+    """Constants of the fit that the ablation of `benchmarks.depth.shape` varies."""
+
+    n_components: int = 48  # shorter components move the skin by less than the error of the depth
+    # Error of the cascade along each component, root mean square over the vertices. It is at most the variation of hands.
+    cascade_std_m: float = 0.007
+    # All pairs of one kind count as at most this number of independent measurements.
+    independent_vertices: float = 80.0
+    independent_points: float = 160.0
+    # Share of the joints that the fitted mesh gives. The remaining share is the fitted skeleton. Both have independent errors.
+    mesh_share: float = 0.5
 
 
 class SkinFitter:
     """Fits placed hands, left or right, to the depth of their skin, within the time limit of each hand."""
 
-    def __init__(self, models_dir: Path, hand: HandModel, config: DepthFitConfig) -> None:
+    def __init__(
+        self, models_dir: Path, hand: HandModel, config: DepthFitConfig, settings: SkinFitSettings = SkinFitSettings()
+    ) -> None:
         """Reads the components.
 
         Args:
             models_dir: folder of the model files.
             hand: the hand model of the meshes.
-            config: settings of the fit.
+            config: settings that a user may change.
+            settings: constants of the fit.
 
         Raises:
             ModelError: if the file of the components is missing, damaged, or made for another hand model.
         """
-        self._hand, self._budget = hand, StepBudget()
-        basis_m = HandComponents.load(models_dir / hand_components.FILE_NAME, hand).basis_m[:_N_COMPONENTS]
+        self._hand, self._settings, self._budget = hand, settings, StepBudget()
+        basis_m = HandComponents.load(models_dir / hand_components.FILE_NAME, hand).basis_m[: settings.n_components]
         length_m = np.sqrt((basis_m.astype(np.float64) ** 2).sum((1, 2)) / basis_m.shape[1])
-        share = np.minimum(1.0, _CASCADE_STD_M / length_m).astype(np.float32)
+        share = np.minimum(1.0, settings.cascade_std_m / length_m).astype(np.float32)
         basis_m = share[:, None, None] * basis_m  # (k, V, 3) palm of a right hand
         self._basis_m = np.ascontiguousarray(basis_m.transpose(1, 0, 2))  # (V, k, 3)
         self._of_joints_m = np.tensordot(hand.joint_regressor, self._basis_m, axes=1)  # (21, k, 3)
@@ -108,7 +117,8 @@ class SkinFitter:
         if not rounds:
             return hand, location
         started_s = time.perf_counter()
-        fit = _Fit(self._hand, self._directions(hand, seen.is_mirrored), self._has_points, hand, location, turn_covariance, seen)
+        parts = self._settings, self._hand, self._directions(hand, seen.is_mirrored), self._has_points
+        fit = _Fit(*parts, hand, location, turn_covariance, seen)
         solved = fit.solved(frame, rounds)
         self._budget.measured(1e3 * (time.perf_counter() - started_s) / rounds)
         if solved is None:
@@ -133,6 +143,7 @@ class _Fit:
 
     def __init__(
         self,
+        settings: SkinFitSettings,
         model: HandModel,
         directions: tuple[np.ndarray, np.ndarray],
         has_points: np.ndarray,
@@ -141,7 +152,8 @@ class _Fit:
         turn_covariance: np.ndarray,
         seen: SeenHand,
     ) -> None:
-        self._model, self._hand, self._location, self._has_points = model, hand, location, has_points
+        self._settings, self._model, self._has_points = settings, model, has_points
+        self._hand, self._location = hand, location
         self._side: Side = "left" if seen.is_mirrored else "right"
         size, middle_m = location.scale.factor, hand.joints_m.mean(0)
         joints_m, self._vertices_m = size * (hand.joints_m - middle_m), size * (hand.vertices_m - middle_m)
@@ -179,7 +191,8 @@ class _Fit:
         size = self._size(state)
         skeleton_m = (self._problem.joints_m + np.tensordot(state.coefficients, self._problem.directions_m, axes=1)) / size
         vertices_m = self._bent(state) / size
-        joints_m = (1 - _MESH_SHARE) * skeleton_m + _MESH_SHARE * self._model.joint_regressor @ vertices_m
+        share = self._settings.mesh_share
+        joints_m = (1 - share) * skeleton_m + share * self._model.joint_regressor @ vertices_m
         wrist_m = joints_m[WRIST]
         hand = replace(
             self._hand,
@@ -223,7 +236,8 @@ class _Fit:
     def _planes(self, normals: np.ndarray, at_vertices: SkinPairs, at_points: SkinPairs) -> SkinPlanes:
         vertex = np.concatenate([at_vertices.vertex, at_points.vertex])
         offset_m = np.concatenate([at_vertices.offset_m, at_points.offset_m])
-        precision = np.concatenate([at_vertices.precision(_INDEPENDENT_VERTICES), at_points.precision(_INDEPENDENT_POINTS)])
+        of_vertices, of_points = self._settings.independent_vertices, self._settings.independent_points
+        precision = np.concatenate([at_vertices.precision(of_vertices), at_points.precision(of_points)])
         return SkinPlanes(self._vertices_m[vertex], self._directions_m[vertex], normals[vertex], offset_m, precision)
 
 

@@ -11,6 +11,8 @@ from hand_mesh_ros.core.types import Frame
 # Error of the skin, and of a depth sensor at 1 m, which grows with the square of the distance as in `by_depth` [m].
 _SKIN_STD_M, _SENSOR_STD_M = 0.003, 0.003
 
+# Points per matrix product. OpenBLAS then uses one thread, see `graph.likeliest_hand`.
+_BLOCK = 50
 # A joint is measured if the sum of the agreements around the joint, and their mean, are at least these values.
 _MEASURED, _MEASURED_SHARE = 2.0, 0.5
 
@@ -75,7 +77,12 @@ def pairs_at_points(
     # In single precision and about the middle of the hand: several times faster than all differences.
     middle_m = vertices_m[ids].mean(0)
     skin, points = (vertices_m[ids] - middle_m).astype(np.float32), (points_m - middle_m).astype(np.float32)
-    nearest = np.argmin(0.5 * (skin**2).sum(-1) - points @ skin.T, axis=1)
+    nearest = np.concatenate(
+        [
+            np.argmin(0.5 * (skin**2).sum(-1) - points[start : start + _BLOCK] @ skin.T, axis=1)
+            for start in range(0, len(points), _BLOCK)
+        ]
+    )
     away_m = np.linalg.norm(points - skin[nearest], axis=-1)
     is_near = away_m < reach_m
     vertex = ids[nearest[is_near]]

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from benchmarks.depth import __main__ as depth
-from benchmarks.depth import settling
+from benchmarks.depth import settling, shape
 from benchmarks.depth.place_errors import PLACE, SIZE, cells
 from benchmarks.depth.rgbd import RgbdScenes, Shot
+from benchmarks.depth.variants import VARIANTS
 from hand_mesh_ros.core.geometry.camera import project
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.synthetic.depth_sensors import time_of_flight
@@ -59,3 +60,19 @@ def test_a_size_that_settles_is_reported():
     near, far = (settling.Settling([(time_s, error, 0.05) for time_s in settling.TIMES_S], [], [], []) for error in (0.01, 0.2))
     text = settling.settling([near, near, far])
     assert "| 1 | 1.0 | 5.0 | 67 |" in text
+
+
+def test_every_variant_estimates_the_same_hands_and_the_tables_name_them():
+    pipeline = HandMeshPipeline.default("cpu", fit_enabled=True, fit_budget_ms=0.0, n_hypotheses=4, joint_steps=2)
+    results = list(shape.measured(pipeline, seed=1, part=0, count=6))
+    assert len(results) >= 3
+    assert {result.obstacle for result in results} <= set(shape.OBSTACLES)
+    figures = {name: np.mean([result.figures[name] for result in results], axis=0) for name in VARIANTS}
+    assert len({tuple(values) for values in figures.values()}) == len(VARIANTS), "every variant changes something"
+    assert figures["bent"][0] < figures["rigid"][0]
+    assert pipeline.chain.fitter is not None, "nothing is left behind"
+    assert pipeline.chain.skin_fitter is not None
+    assert "aggregate" not in vars(pipeline.chain)
+    text = shape._ablation(results) + shape._conditions(results) + shape._coverage(results) + shape._analysis(results)
+    for name in (*VARIANTS, "stereo", "time of flight", *{result.obstacle for result in results}, "hidden", "wrist"):
+        assert f"| {name} |" in text

@@ -19,7 +19,7 @@ from hand_mesh_ros.synthetic import appearance
 from hand_mesh_ros.synthetic.depth_sensors import Sensor, stereo
 from hand_mesh_ros.synthetic.render import Light, render
 from models_train.data.scenes import Part, random_object
-from models_train.hands.sample import sample_hands, shipped_hand
+from models_train.hands.sample import HandBatch, sample_hands, shipped_hand
 
 SIZE_PX, FOV_DEG = (640, 480), 60.0
 WALL_M = 1.8
@@ -54,16 +54,25 @@ class RgbdScenes:
         self._sleeves = [appearance.sleeve(self._hand, self._rng) for _ in range(n_looks)]
         self._rooms = [appearance.room(SIZE_PX, self._rng) for _ in range(n_looks)]
 
-    def shot(self, distance_m: float, sensor: Sensor = stereo, obstacle: Obstacle | None = None) -> Shot:
+    def shot(
+        self,
+        distance_m: float,
+        sensor: Sensor = stereo,
+        obstacle: Obstacle | None = None,
+        hands: HandBatch | None = None,
+        held: Part | None = None,
+    ) -> Shot:
         """Returns a hand of adult size with its centre at this depth. The side is random.
 
         Args:
             distance_m: depth of the centre.
             sensor: of the depth.
             obstacle: for every hand the same; None for an object in front of a quarter of the hands.
+            hands: one hand; None for a random hand.
+            held: the held object in the frame of `hands`; None for a random object.
         """
         rng = self._rng
-        hands, size = sample_hands(rng, 1, held_out=True), adult_size(rng)
+        hands, size = hands or sample_hands(rng, 1, held_out=True), adult_size(rng)
         rotation, middle = self._view(), hands.joints_m[0].mean(0)
         reach = 0.6 * (0.5 * np.array(SIZE_PX) * distance_m / self._camera_matrix[0, 0] - 0.08).clip(0.01)
         centre = np.array([*(reach * rng.uniform(-1, 1, 2)), distance_m])
@@ -79,7 +88,9 @@ class RgbdScenes:
             obstacle = "in front" if rng.random() < _SHARE_BESIDE_OBJECT else "nothing"
         if obstacle == "in front":
             parts.append(self._box(joints))
-        if obstacle == "held":
+        if obstacle == "held" and held is not None:
+            parts.append((place(held[0]), *held[1:]))
+        elif obstacle == "held":
             parts.append(random_object(rng, 0.5 * (joints[MIDDLE_MCP] + joints[FINGERTIPS].mean(0)), _HELD_M))
         rgb, depth_m = self._picture(parts)
         hidden = hidden_joints(joints, vertices, self._camera_matrix, depth_m)

@@ -117,6 +117,16 @@ def test_an_object_before_the_hand_does_not_pull_it(model, shape, seen):
         assert not anchored.anchored[FINGER_JOINTS[4, :2]].any()
 
 
+def test_a_hand_that_the_rays_put_half_as_far_again_is_found(model, shape, seen):
+    truth = shape[0] + PLACE
+    rays = rays_of(truth)
+    evidence = guess(model, shape, rays.mean(0) + 0.67 * (rays - rays.mean(0)))
+    alone, anchored = located(evidence, seen(1.0))
+    assert placed(evidence, alone)[:, 2].mean() > 1.4 * truth[:, 2].mean()
+    assert anchored.scale.source == "depth"
+    assert abs(placed(evidence, anchored)[:, 2].mean() - truth[:, 2].mean()) < 0.015
+
+
 def test_a_wall_behind_fingers_that_are_elsewhere_does_not_pull_the_hand(model, shape, seen):
     truth = shape[0] + PLACE
     gone = seen(1.0)

@@ -2,7 +2,7 @@
 #   make demo [SOURCE=synthetic|video.mp4|0] [PORT=8080]    the whole graph, with a viewer in the browser
 #   make test                                               lint and all tests
 #   make docs                                               the documentation as a site: build/site/index.html
-#   make bench [DATA=folder] [VIDEO=hand.mp4]               accuracy.md, graph.md, depth.md and smoothness.md of docs/, measured on
+#   make bench [DATA=folder] [VIDEO=hand.mp4]               accuracy.md, graph.md, depth.md, depth_shape.md and smoothness.md of docs/, measured on
 #                                                           rendered hands, annotated photographs and a video of one hand: an hour
 #   make train                                              trains every model of this project from scratch, into runs/: three and a half hours on two cores
 #   make export                                             exports the models in runs/ to models/ and calibrates their uncertainty
@@ -54,6 +54,8 @@ bench: setup
 	$(VENV)/bin/python -m benchmarks.accuracy.tables $(addprefix --data ,$(DATA))
 	$(VENV)/bin/python -m benchmarks.graph $(addprefix --data ,$(DATA))
 	$(VENV)/bin/python -m benchmarks.depth $(addprefix --data ,$(DATA)) --out docs/depth.md
+	$(VENV)/bin/python -m benchmarks.depth.shape --out docs/depth_shape.md
+	$(VENV)/bin/python -m benchmarks.depth.pictures --out docs/depth_fit.png
 	$(VENV)/bin/python -m benchmarks.motion $(addprefix --video ,$(VIDEO)) --out docs/smoothness.md
 
 # These commands made the shipped files. Views are stored once. An interrupted training resumes. The cascade trains without stored

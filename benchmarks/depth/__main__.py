@@ -2,9 +2,9 @@
 
     python -m benchmarks.depth --data ../shared/data/real_dev --out docs/depth.md
 
-A model of a depth sensor (`benchmarks.depth.rgbd`) distorts the rendered images. The whole pipeline runs on these images, with
-its detector. The command prints Markdown. Photographs with annotated joints (`--data`) have no depth. The photographs show the
-benefit of a known size.
+A model of a stereo camera (`hand_mesh_ros.synthetic.depth_sensors`) distorts the rendered images. The whole pipeline runs on
+these images, with its detector. The command prints Markdown. Photographs with annotated joints (`--data`) have no depth. The
+photographs show the benefit of a known size.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from benchmarks.samples import Sample, real_samples
 from hand_mesh_ros.core.hand.model import bone_lengths
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.place.user_size import PRIOR, USER_REL_STD, Scale
+from hand_mesh_ros.synthetic import depth_sensors
 
 DISTANCES_M = (0.3, 0.5, 0.7, 1.0)
 # Seed 1 was used to select the settings, so the test uses another seed.
@@ -39,9 +40,10 @@ _INTRODUCTION = """\
 
 {count} rendered hands of adult size at each distance, seed {seed}. The palm or the back faces the camera within about 60 degrees.
 The gestures and builds are held out from training. A quarter of the images has an object between hand and camera. Camera:
-640 x 480 px, 60 degrees.
+640 x 480 px, 60 degrees. The depth comes from the model `stereo` of a depth camera.
 
 {sensor}
+
 The detector gets no hint. `benchmarks.measure` defines a found hand. The pipeline processes each image alone, without tracking
 and without a converged size. Inside: share of errors inside the estimated 90 % ellipsoid. Estimated: estimated standard deviation
 of the size. Keypoint distances: relative error of the distances between the detector's keypoints. If these distances are 4 % too
@@ -78,7 +80,7 @@ def report(pipeline: HandMeshPipeline, count: int, users: int, seed: int, folder
         chosen = [error for error in with_depth if error.has_object == has_object]
         rows.append(["all", str(len(chosen)), f"depth, {name}", *cells(chosen)])
     for folder in folders:
-        shots = [Shot(sample, _size(pipeline, sample), False) for sample in real_samples(folder)]
+        shots = [Shot(sample, _size(pipeline, sample), "nothing") for sample in real_samples(folder)]
         away_m = np.median([shot.sample.joints_m[:, 2].mean() for shot in shots])
         errors = measured(pipeline, shots)
         del errors["depth"]
@@ -86,7 +88,9 @@ def report(pipeline: HandMeshPipeline, count: int, users: int, seed: int, folder
         rows += [[title, f"{len(found)} of {len(shots)}", name, *cells(found)] for name, found in errors.items()]
     return "\n".join(
         [
-            _INTRODUCTION.format(model_id=pipeline.model_id, count=count, seed=seed, sensor=rgbd.__doc__.split("\n\n", 1)[1]),
+            _INTRODUCTION.format(
+                model_id=pipeline.model_id, count=count, seed=seed, sensor=depth_sensors.__doc__.split("\n\n")[1]
+            ),
             table(["distance", "found", "with", *PLACE, *SIZE], rows),
             settling([settle(pipeline, [seed, user]) for user in range(users)]),
         ]
@@ -113,7 +117,7 @@ def errors_of(pipeline: HandMeshPipeline, shots: Sequence[Shot], seen: Sequence[
         size = Scale(factor * shot.size, USER_REL_STD, "user") if factor else PRIOR
         frame = shot.sample.frame if condition == "depth" else replace(shot.sample.frame, depth_m=None)
         estimate = pipeline.chain.answer(look_at.detection, frame, size).estimate
-        yield Error.of(estimate, shot.sample.joints_m, frame.camera_matrix, shot.has_object)
+        yield Error.of(estimate, shot.sample.joints_m, frame.camera_matrix, shot.obstacle != "nothing")
 
 
 if __name__ == "__main__":

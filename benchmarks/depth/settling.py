@@ -13,6 +13,7 @@ from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.topology import N_JOINTS
 from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.synthetic.camera import SyntheticCamera
+from hand_mesh_ros.synthetic.depth_sensors import stereo
 from models_train.hands import shape
 from models_train.hands.sample import sample_build, sample_lengths, shipped_hand
 
@@ -51,7 +52,7 @@ def settle(pipeline: HandMeshPipeline, seed: list[int]) -> Settling:
         view = source.at(time_s)
         # A change of scale about the optical centre changes no pixel.
         depth_m = np.where(view.depth_m > 0, size * view.depth_m, rgbd.WALL_M)
-        sensed = rgbd.sense(depth_m, source.camera_matrix, rng) if time_s < _WITH_DEPTH_S else None
+        sensed = stereo(depth_m, source.camera_matrix, rng) if time_s < _WITH_DEPTH_S else None
         frame, joints_m = Frame(view.rgb, source.camera_matrix, sensed, stamp_s=time_s), size * view.joints_m
         errors = [Error.of(hand, joints_m, source.camera_matrix) for hand in pipeline.estimate(frame)[:1]]
         if sensed is None:

@@ -75,11 +75,22 @@ class HandChain:
         )
         # The published licence is that of the surface and of all weights.
         self.hand_model = replace(hand, licence="; ".join((hand.licence, *self.restrictions)))
-        # A custom model folder may lack the components. Then depth does not change the shape of hands.
-        has_components = (models_dir / hand_components.FILE_NAME).exists()
-        self.skin_fitter = SkinFitter(models_dir, self.hand_model, config) if has_components else None
+        # A folder of own models may lack the components. Then depth moves and turns a hand, but does not bend its fingers.
+        components = models_dir / hand_components.FILE_NAME
+        self.skin_fitter = SkinFitter(models_dir, self.hand_model, config) if components.exists() else None
+        self._components = components
         self.model_id = model_id(models_dir, with_graph=config.fit_enabled)
         self.calibration = calibration or Calibration.load(models_dir / CALIBRATION_FILE, cascade_id(models_dir))
+
+    @property
+    def depth_fit_trouble(self) -> str:
+        """Why depth does not bend the fingers although `depth_fit` is on; empty if depth bends them or `depth_fit` is off."""
+        if self.skin_fitter or not self.config.depth_fit:
+            return ""
+        return (
+            f"depth does not bend the fingers: {self._components} is missing. Copy the file from the models of the package, "
+            "or set depth_fit to false"
+        )
 
     def reconfigure(self, config: PipelineConfig) -> None:
         """Uses other `live` settings from now on."""

@@ -14,6 +14,7 @@ from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.types import Side
 from hand_mesh_ros.sources import opencv_log
 from hand_mesh_ros.sources.assumed_camera import assumed_matrix
+from hand_mesh_ros.synthetic.depth_sensors import EXACT, SENSORS
 
 if TYPE_CHECKING:
     from hand_mesh_ros.synthetic.camera import SyntheticView
@@ -37,6 +38,7 @@ class SourceConfig:
     # A file has no calibration. A wrong field of view makes positions wrong, but has little effect on shapes.
     hfov_deg: float = option(60.0, "assumed horizontal field of view [deg]; 0: the camera is not calibrated", (0.0, 170.0))
     side: Side = option("right", "side of the synthetic hand", choices=("left", "right"))
+    depth_sensor: str = option(EXACT, "errors of the synthetic depth", choices=(EXACT, *SENSORS))
     seed: int = option(0, "seed of the synthetic hand's appearance and motion", (0, 2**31 - 1))
 
     def __post_init__(self) -> None:
@@ -111,7 +113,7 @@ class SyntheticSource:
                 raise
             raise SourceError(f"the synthetic camera needs embreex ({error}): {sys.executable} -m pip install embreex") from error
         model = HandModel.load(default_models_dir() / FILE_NAME)
-        self._camera = SyntheticCamera(model, size, config.hfov_deg, config.side, config.seed)
+        self._camera = SyntheticCamera(model, size, config.hfov_deg, config.side, config.seed, config.depth_sensor)
         self.rate_hz, self.n_images = rate_hz, 0
         self._count = 0
 

@@ -11,6 +11,7 @@ from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.types import Side
 from hand_mesh_ros.sources.assumed_camera import assumed_matrix
 from hand_mesh_ros.synthetic import appearance
+from hand_mesh_ros.synthetic.depth_sensors import EXACT, SENSORS
 from hand_mesh_ros.synthetic.render import Light, render
 
 # Degrees per finger, thumb first: abduction of the base, then flexion of its three joints.
@@ -37,7 +38,7 @@ class SyntheticView:
     """One image with its truth, in metres in the camera's optical frame."""
 
     rgb: np.ndarray  # (H, W, 3) uint8
-    depth_m: np.ndarray  # (H, W) float32 along z, of hand and sleeve; 0 for the background
+    depth_m: np.ndarray  # (H, W) float32 along z, of hand and sleeve, with the errors of the sensor; 0 for the background
     joints_m: np.ndarray  # (21, 3)
     vertices_m: np.ndarray  # (V, 3)
     camera_from_wrist: np.ndarray  # (4, 4) x out of the palm, z along the fingers, y = z cross x
@@ -47,7 +48,13 @@ class SyntheticCamera:
     """A calibrated camera without distortion, and one hand in front of it. The same seed and time give the same image."""
 
     def __init__(
-        self, model: HandModel, size: tuple[int, int] = (640, 480), hfov_deg: float = 60.0, side: Side = "right", seed: int = 0
+        self,
+        model: HandModel,
+        size: tuple[int, int] = (640, 480),
+        hfov_deg: float = 60.0,
+        side: Side = "right",
+        seed: int = 0,
+        depth_sensor: str = EXACT,
     ) -> None:
         """Prepares colours, light and background.
 
@@ -57,9 +64,11 @@ class SyntheticCamera:
             hfov_deg: horizontal field of view.
             side: side of the hand.
             seed: seed of skin, sleeve, background, light and the phases of the motion.
+            depth_sensor: a name of `depth_sensors.SENSORS`, or `EXACT` for depth without errors.
         """
         rng = np.random.default_rng(seed)
         self._model, self._side, self._size, self._seed = model, side, size, seed
+        self._sensor = None if depth_sensor == EXACT else SENSORS[depth_sensor]
         self.camera_matrix = assumed_matrix(*size, hfov_deg)
         sleeve_vertices, sleeve_faces, sleeve_colours = appearance.sleeve(model, rng)
         self._sleeve = sleeve_vertices
@@ -80,12 +89,18 @@ class SyntheticCamera:
         if self._side == "left":
             camera_from_wrist[:3, :3] = mirror_rotations(camera_from_wrist[:3, :3])
             camera_from_wrist[:3, 3] = mirror_points(camera_from_wrist[:3, 3])
-        return SyntheticView(self._with_noise(picture.rgb, time_s), picture.depth_m, joints, vertices, camera_from_wrist)
+        depth_m = self._sensed(picture.depth_m, time_s)
+        return SyntheticView(self._with_noise(picture.rgb, time_s), depth_m, joints, vertices, camera_from_wrist)
 
     def _placed(self, points_m: np.ndarray, camera_from_wrist: np.ndarray) -> np.ndarray:
         """Returns points (N, 3) of the hand model in camera axes. A left hand is the mirror image of the right hand."""
         placed = points_m @ camera_from_wrist[:3, :3].T + camera_from_wrist[:3, 3]
         return mirror_points(placed) if self._side == "left" else placed
+
+    def _sensed(self, depth_m: np.ndarray, time_s: float) -> np.ndarray:
+        if self._sensor is None:
+            return depth_m
+        return self._sensor(depth_m, self.camera_matrix, np.random.default_rng([self._seed, round(time_s * 1e6), 1]))
 
     def _with_noise(self, rgb: np.ndarray, time_s: float) -> np.ndarray:
         """Adds sensor noise: a random part of one noise tile, because new noise would cost more time than rendering."""

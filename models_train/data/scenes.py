@@ -79,9 +79,9 @@ class SceneMaker:
         parts = [(vertices, self._hand.faces, self._skins[rng.integers(len(self._skins))])]
         parts.append(self._forearm(place, parts[0][2]))
         if rng.random() < _SHARE_WITH_OBJECT:
-            parts.append(_object(rng, 0.5 * (joints[MIDDLE_MCP] + joints[FINGERTIPS].mean(0)), 0.03))
+            parts.append(random_object(rng, 0.5 * (joints[MIDDLE_MCP] + joints[FINGERTIPS].mean(0)), 0.03))
         if rng.random() < _SHARE_OCCLUDED:
-            parts.append(_object(rng, joints[rng.integers(21)] * rng.uniform(0.6, 0.9), 0.015))
+            parts.append(random_object(rng, joints[rng.integers(21)] * rng.uniform(0.6, 0.9), 0.015))
         rgb, depth = _picture(rng, parts, camera_matrix, self._background())
         return Scene(rgb, camera_matrix, joints, vertices, depth)
 
@@ -133,8 +133,8 @@ def _camera(rng: np.random.Generator, radius_m: float, far_m: float) -> tuple[np
     return camera_matrix, ray * distance
 
 
-def _object(rng: np.random.Generator, centre_m: np.ndarray, size_m: float) -> Part:
-    """Returns a ball, box or cylinder with about this radius."""
+def random_object(rng: np.random.Generator, centre_m: np.ndarray, size_m: float) -> Part:
+    """Returns a ball, box or cylinder of random size, rotation and colour. The radius varies about `size_m`."""
     radius = size_m * rng.uniform(0.5, 1.3)
     kind = rng.integers(3)
     if kind == 0:

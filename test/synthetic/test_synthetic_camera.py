@@ -94,3 +94,14 @@ def test_looks_are_valid_colours_for_any_seed(model: HandModel) -> None:
         assert np.all((colours >= 0) & (colours <= 1))
         assert colours[:, 0].mean() > colours[:, 2].mean(), "skin is redder than blue"
         assert room((64, 48), rng).shape == (48, 64, 3)
+
+
+def test_a_depth_sensor_adds_its_errors_to_the_depth_only(make_camera: Callable[..., SyntheticCamera]) -> None:
+    exact, sensed, again = make_camera().at(2.0), *(make_camera(depth_sensor="time_of_flight").at(2.0) for _ in range(2))
+    np.testing.assert_array_equal(sensed.rgb, exact.rgb)
+    np.testing.assert_array_equal(sensed.depth_m, again.depth_m)
+    both = (exact.depth_m > 0) & (sensed.depth_m > 0)
+    error = np.abs(sensed.depth_m - exact.depth_m)[both]
+    assert 0.0005 < np.median(error) < 0.02
+    with pytest.raises(KeyError, match="laser"):
+        make_camera(depth_sensor="laser")

@@ -20,6 +20,9 @@ _MOST_STEPS = 40
 # The steps end if a step reduces the cost by less than this share, or if the damping is above this limit.
 _GAIN, _HIGHEST_DAMPING = 1e-4, 1e8
 _DAMPING, _EASED, _RAISED = 1e-2, 0.3, 10.0
+# Multiplications of one matrix product: OpenBLAS uses one thread up to 2^18.
+_LARGEST_PRODUCT = 2**18
+_LIGHT_DAMPING = 1e-3  # of a single step
 NEAR_M = 0.03
 # Smallest standard deviation of the rotation, so that a fixed rotation needs no special case [rad].
 _LEAST_TURN = 1e-5
@@ -42,7 +45,7 @@ class SkinPlanes:
     """Planes of the camera frame in which points of the skin lie: normal x = offset."""
 
     points_m: np.ndarray  # (N, 3) first guess, in the frame of the joints
-    directions_m: np.ndarray  # (k, N, 3) motion of the points per coefficient
+    directions_m: np.ndarray  # (N, k, 3) how they move with each coefficient
     normals: np.ndarray  # (N, 3) unit, camera axes
     offsets_m: np.ndarray  # (N,)
     precision: np.ndarray  # (N,) 1 / m^2 of the distance from the plane
@@ -118,6 +121,12 @@ def improved(state: HandState, problem: RayProblem, most_steps: int = _MOST_STEP
     return state
 
 
+def stepped(state: HandState, problem: RayProblem) -> HandState:
+    """The state after one damped step. Unlike `improved`, the function does not check that the step reduces the cost."""
+    model = _model_at(state, problem)
+    return state if model is None else state.moved(model.step(_LIGHT_DAMPING))
+
+
 def solve_pose(
     joints_m: np.ndarray,
     rays: np.ndarray,
@@ -174,10 +183,10 @@ def linearised(problem: RayProblem, state: HandState) -> tuple[np.ndarray, np.nd
 
 def linearised_skin(skin: SkinPlanes, state: HandState) -> tuple[np.ndarray, np.ndarray]:
     """As `linearised`, for the planes: residuals (N,) and Jacobian (N, 6 + k), in standard deviations."""
-    shape = skin.points_m + np.tensordot(state.coefficients, skin.directions_m, axes=1)
+    shape = skin.points_m + np.einsum("nkc,k->nc", skin.directions_m, state.coefficients)
     arm = shape @ state.rotation.T
-    # The normals are converted to the frame of the hand, so that the directions need no rotation.
-    by_shape = np.einsum("knc,nc->nk", skin.directions_m, skin.normals @ state.rotation)
+    # The normals in the frame of the hand: there the directions need no turn.
+    by_shape = np.einsum("nkc,nc->nk", skin.directions_m, skin.normals @ state.rotation)
     root = np.sqrt(skin.precision)
     distance = (skin.normals * (arm + state.translation_m)).sum(-1) - skin.offsets_m
     return root * distance, root[:, None] * np.concatenate([np.cross(arm, skin.normals), skin.normals, by_shape], -1)
@@ -197,5 +206,19 @@ def _model_at(state: HandState, problem: RayProblem) -> _Model | None:
     information, pull = jacobian.T @ jacobian + np.diag(precision), -jacobian.T @ residual - precision * away
     if problem.skin is not None:
         distance, slopes = linearised_skin(problem.skin, state)
-        cost, information, pull = cost + float(distance @ distance), information + slopes.T @ slopes, pull - slopes.T @ distance
+        cost, information, pull = cost + float(distance @ distance), information + _gram(slopes), pull - distance @ slopes
     return _Model(cost, information, pull)
+
+
+def _gram(rows: np.ndarray) -> np.ndarray:
+    """rows^T rows, (k, k), of rows (N, k), in blocks.
+
+    OpenBLAS uses several threads for one large product. The threads wait for each other, which costs more time than they save,
+    and many times more if other programs use the processor.
+    """
+    n_rows, n_columns = rows.shape
+    size = max(1, _LARGEST_PRODUCT // n_columns**2)
+    blocks = np.zeros((-(-n_rows // size) * size, n_columns))
+    blocks[:n_rows] = rows
+    blocks = blocks.reshape(-1, size, n_columns)
+    return (blocks.transpose(0, 2, 1) @ blocks).sum(0)

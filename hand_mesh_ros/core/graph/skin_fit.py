@@ -1,17 +1,21 @@
-"""Changes the shape of a placed hand so that its visible skin is at the measured depth and its joints are on their rays.
+"""Bends a placed hand until its visible skin is on the measured depth and its joints are on their rays.
 
-`place.by_depth` moves the whole hand without a change of its shape. This module also changes the shape, along the principal
-components of hands. `likeliest_hand` solves for shape, size, rotation and position together. Each measured depth constrains the
-skin to the tangent plane through the measured point. The prior (the error of the cascade) determines the parts without
-measurements, for example the wrist and the hidden side. This is the guidance of HHMR, eq. 4, with one more F: the visible surface
-along the normals of the depth.
+`place.by_depth` moves the hand as a whole. Here the shape changes too, along the principal components of hands, together with
+size, rotation and position. `likeliest_hand` solves for all of them. Each measured depth gives one equation: the skin is in the
+tangent plane at the measured point. There are two kinds of pairs of skin and measurement. For each visible vertex, `skin_depth`
+gives the depth at its pixel. For each measured point, the nearest visible vertex is searched. The second kind also corrects
+fingers that are beside their true place. The pairs are found again after each step. A pair with a large distance has a small
+weight, because the depth may belong to another object.
 
-The equations use the real camera. For a left hand, the components are mirrored and not the depth image, because this needs only a
-change of sign and no copy of the image.
+The prior holds everything that is not measured, as the wrist and the hidden side. The prior is the error of the cascade. This is
+the guidance of HHMR, eq. 4, with one more F: the visible surface along the normals of the depth.
+
+The equations use the camera as it is. A left hand has mirrored components instead of a mirrored depth image. To mirror components
+is only a change of signs, to mirror an image is a copy.
 """
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,53 +26,75 @@ from hand_mesh_ros.core.config import SIZE_LIMITS, DepthFitConfig
 from hand_mesh_ros.core.geometry.mirror import mirror_points
 from hand_mesh_ros.core.geometry.rays import KEYPOINT_NOISE, ray_extent
 from hand_mesh_ros.core.graph.fit import StepBudget
-from hand_mesh_ros.core.graph.likeliest_hand import HandState, RayProblem, SkinPlanes, improved
+from hand_mesh_ros.core.graph.likeliest_hand import HandState, RayProblem, SkinPlanes, stepped
 from hand_mesh_ros.core.hand import components as hand_components
 from hand_mesh_ros.core.hand.components import HandComponents
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
 from hand_mesh_ros.core.place.by_rays import Location
-from hand_mesh_ros.core.place.skin_depth import SkinDepth, measure, vertex_normals
+from hand_mesh_ros.core.place.skin_depth import vertex_normals
+from hand_mesh_ros.core.place.skin_pairs import SkinPairs, pairs_at_points, pairs_at_vertices
+from hand_mesh_ros.core.place.surface_points import surface_points
 from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import Frame, SeenHand, Side
 
-# Constants without another source were chosen on rendered RGB-D hands, seeds 101 and 102 of `benchmarks.depth`.
+# Constants without another source were chosen on rendered RGB-D hands, seeds 111 and 112 of `benchmarks.depth.rgbd`, with both
+# sensors.
 
-# Number of components. Shorter components move the skin by less than the error of the depth.
-_N_COMPONENTS = 24
-# Error of the cascade along each component, root mean square over the vertices [m]; at most the standard deviation of hands.
-_CASCADE_STD_M = 0.0035
-# Relative standard deviation of the known size.
+# Error of the known size, relative.
 _SIZE_STD = 0.03
-# Factor of the variance of each ray, because the errors of neighbouring keypoints are correlated.
+# Errors of neighbouring keypoints are correlated. So the variance of each ray is larger by this factor.
 _RAY_GAIN = 20.0
-# Error of the skin [m], error of a depth sensor at 1 m [m] (it grows with the square of the distance, as in `by_depth`), and
-# largest number of independent depths of a hand.
-_SKIN_STD_M, _SENSOR_STD_M, _INDEPENDENT = 0.003, 0.003, 80.0
-# A depth with a residual equal to the gate [m] has the weight 1/4. For each gate, the skin is measured again before the step.
-_GATES_M, _STEPS = (0.02, 0.012, 0.008), 1
-# With fewer agreeing depths, or a larger mean motion of the joints [m], the hand does not change.
+# A vertex with a distance equal to the gate from its plane has the weight 1/4 [m], in each round.
+_GATES_M = (0.02, 0.012, 0.008)
+# A point at this distance from its nearest vertex has no pair [m], in each round. At half of this distance its weight is 1/4.
+_REACHES_M = (0.03, 0.02, 0.012)
+# Vertices nearer to the open end of the mesh have no pairs with points, because the points may belong to a sleeve [m].
+_END_M = 0.008
+# With fewer agreeing depths, or after a longer way of the joints on average [m], the hand stays as it was.
 _LEAST_AGREEING, _LONGEST_WAY_M = 8.0, 0.04
+
+
+@dataclass(frozen=True)
+class SkinFitSettings:
+    """Constants of the fit that the ablation of `benchmarks.depth.shape` varies."""
+
+    n_components: int = 48  # shorter components move the skin by less than the error of the depth
+    # Error of the cascade along each component, root mean square over the vertices. It is at most the variation of hands.
+    cascade_std_m: float = 0.007
+    # All pairs of one kind count as at most this number of independent measurements.
+    independent_vertices: float = 80.0
+    independent_points: float = 160.0
+    # Share of the joints that the fitted mesh gives. The remaining share is the fitted skeleton. Both have independent errors.
+    mesh_share: float = 0.5
 
 
 class SkinFitter:
     """Fits placed hands, left or right, to the depth of their skin, within the time limit of each hand."""
 
-    def __init__(self, models_dir: Path, hand: HandModel, config: DepthFitConfig) -> None:
-        """Loads the components.
+    def __init__(
+        self, models_dir: Path, hand: HandModel, config: DepthFitConfig, settings: SkinFitSettings = SkinFitSettings()
+    ) -> None:
+        """Reads the components.
 
         Args:
             models_dir: folder of the model files.
-            hand: hand model of the hands.
-            config: settings of the fit.
+            hand: the hand model of the meshes.
+            config: settings that a user may change.
+            settings: constants of the fit.
 
         Raises:
             ModelError: if the file of the components is missing, damaged, or made for another hand model.
         """
-        self._hand, self._budget = hand, StepBudget()
-        basis_m = HandComponents.load(models_dir / hand_components.FILE_NAME, hand).basis_m[:_N_COMPONENTS].astype(np.float64)
-        length_m = np.sqrt((basis_m**2).sum((1, 2)) / basis_m.shape[1])
-        self._basis_m = np.minimum(1.0, _CASCADE_STD_M / length_m)[:, None, None] * basis_m  # (k, V, 3) palm of a right hand
+        self._hand, self._settings, self._budget = hand, settings, StepBudget()
+        basis_m = HandComponents.load(models_dir / hand_components.FILE_NAME, hand).basis_m[: settings.n_components]
+        length_m = np.sqrt((basis_m.astype(np.float64) ** 2).sum((1, 2)) / basis_m.shape[1])
+        share = np.minimum(1.0, settings.cascade_std_m / length_m).astype(np.float32)
+        basis_m = share[:, None, None] * basis_m  # (k, V, 3) palm of a right hand
+        self._basis_m = np.ascontiguousarray(basis_m.transpose(1, 0, 2))  # (V, k, 3)
+        self._of_joints_m = np.tensordot(hand.joint_regressor, self._basis_m, axes=1)  # (21, k, 3)
+        self._has_points = _distance_from_end(hand) > _END_M
+        self._nearest_joint = np.linalg.norm(hand.template_m[:, None] - hand.joints_m, axis=-1).argmin(1)
         self.reconfigure(config)
 
     def reconfigure(self, config: DepthFitConfig) -> None:
@@ -78,12 +104,12 @@ class SkinFitter:
     def __call__(
         self, hand: Aggregate, location: Location, turn_covariance: np.ndarray, seen: SeenHand, frame: Frame
     ) -> tuple[Aggregate, Location]:
-        """The hand with its fitted shape and its new location. Without enough depth or time, both are returned unchanged.
+        """The hand with its fitted shape and its new location. Both are unchanged if depth or time is not sufficient.
 
         Args:
-            hand: the left or right hand.
-            location: location from rays and depth.
-            turn_covariance: (3, 3) rad^2 of the rotation of the hand before depth was used.
+            hand: the hand, left or right.
+            location: from rays and depth.
+            turn_covariance: (3, 3) rad^2 of the rotation of the hand before depth turned the hand.
             seen: keypoints of the hand.
             frame: a calibrated camera with depth.
         """
@@ -91,63 +117,82 @@ class SkinFitter:
         if not rounds:
             return hand, location
         started_s = time.perf_counter()
-        fit = _Fit(self._hand, self._directions(hand, seen.is_mirrored), hand, location, turn_covariance, seen)
-        state = fit.solved(frame, rounds)
+        parts = self._settings, self._hand, self._directions(hand, seen.is_mirrored), self._has_points
+        fit = _Fit(*parts, hand, location, turn_covariance, seen)
+        solved = fit.solved(frame, rounds)
         self._budget.measured(1e3 * (time.perf_counter() - started_s) / rounds)
-        return (hand, location) if state is None else fit.result(state)
+        if solved is None:
+            return hand, location
+        state, pairs = solved
+        hand, location = fit.result(state)
+        measured = pairs.measured(self._nearest_joint)
+        return hand, replace(location, anchored=measured if measured.any() else location.anchored, is_bent=True)
 
-    def _directions(self, hand: Aggregate, is_left: bool) -> np.ndarray:
-        """Directions (k, V, 3) in camera axes. The length of a direction is the error of the cascade."""
+    def _directions(self, hand: Aggregate, is_left: bool) -> tuple[np.ndarray, np.ndarray]:
+        """(V, k, 3) of the vertices and (21, k, 3) of the joints, in camera axes. The lengths are the errors of the cascade."""
         joints_m = mirror_points(hand.joints_m) if is_left else hand.joints_m
         palm_from_camera, _ = palm_from_hand(joints_m, self._hand)
-        directions_m = self._basis_m @ palm_from_camera
-        return mirror_points(directions_m) if is_left else directions_m
+        if is_left:
+            palm_from_camera = mirror_points(palm_from_camera)
+        turn = palm_from_camera.astype(np.float32)
+        return self._basis_m @ turn, self._of_joints_m @ turn
 
 
 class _Fit:
-    """The equations of one hand, relative to the mean of its joints. The last coefficient is the linearised size."""
+    """The equations of one hand, about the middle of its joints. The last coefficient is the size, linearised."""
 
     def __init__(
         self,
+        settings: SkinFitSettings,
         model: HandModel,
-        directions_m: np.ndarray,
+        directions: tuple[np.ndarray, np.ndarray],
+        has_points: np.ndarray,
         hand: Aggregate,
         location: Location,
         turn_covariance: np.ndarray,
         seen: SeenHand,
     ) -> None:
-        self._hand, self._location, self._faces = hand, location, model.faces
+        self._settings, self._model, self._has_points = settings, model, has_points
+        self._hand, self._location = hand, location
         self._side: Side = "left" if seen.is_mirrored else "right"
         size, middle_m = location.scale.factor, hand.joints_m.mean(0)
         joints_m, self._vertices_m = size * (hand.joints_m - middle_m), size * (hand.vertices_m - middle_m)
-        self._directions_m = np.concatenate([size * directions_m, _SIZE_STD * self._vertices_m[None]])
-        of_joints_m = np.concatenate([size * (model.joint_regressor @ directions_m), _SIZE_STD * joints_m[None]])
+        of_vertices, of_joints = directions
+        self._directions_m = np.concatenate(
+            [np.float32(size) * of_vertices, (_SIZE_STD * self._vertices_m[:, None]).astype(np.float32)], 1
+        )
+        of_joints_m = np.concatenate([size * of_joints.transpose(1, 0, 2), _SIZE_STD * joints_m[None]])
         rays, ray_std = seen.camera_rays, np.sqrt(_RAY_GAIN) * KEYPOINT_NOISE * ray_extent(seen.camera_rays)
         turn_std = float(np.sqrt(np.trace(turn_covariance) / 3))
-        self._problem = RayProblem(joints_m, of_joints_m, rays, seen.confidence, ray_std, np.eye(3), turn_std)
+        self._problem = RayProblem(joints_m, of_joints_m, rays, seen.confidence, ray_std, location.turn, turn_std)
         place_m = location.translation_m + size * location.turn @ (middle_m - hand.joints_m[WRIST])
         self._start = HandState(location.turn, place_m, np.zeros(len(of_joints_m)))
 
-    def solved(self, frame: Frame, rounds: int) -> HandState | None:
-        """The most likely hand. None if too few depths agree, the size is not human, or the joints have moved too far."""
-        state = self._start
-        for gate_m in _GATES_M[-rounds:]:
-            placed_m = self._placed(state, self._vertices_m, self._directions_m)
-            normals = vertex_normals(placed_m, self._faces).astype(np.float64)
-            seen = measure(placed_m, normals, frame)
-            skin = self._planes(seen, placed_m, normals, gate_m)
-            if skin is None:
+    def solved(self, frame: Frame, rounds: int) -> tuple[HandState, SkinPairs] | None:
+        """The most likely hand, and the visible vertices with their depths in the last round.
+
+        None if too few depths agree, if the size is not human, or if the hand became another hand.
+        """
+        state, points_m = self._start, surface_points(self._placed(self._start), frame)
+        for gate_m, reach_m in zip(_GATES_M[-rounds:], _REACHES_M[-rounds:]):
+            placed_m = self._placed(state)
+            normals = self._normals(placed_m)
+            at_vertices = pairs_at_vertices(placed_m, normals, frame, gate_m)
+            if not at_vertices.agreement.sum() > _LEAST_AGREEING:
                 return None
-            state = improved(state, replace(self._problem, skin=skin), _STEPS)
+            at_points = self._pairs_at_points(placed_m, normals, points_m, reach_m)
+            state = stepped(state, replace(self._problem, skin=self._planes(normals, at_vertices, at_points)))
         way_m = np.linalg.norm(self._joints(state) - self._joints(self._start), axis=-1).mean()
         is_human = SIZE_LIMITS[0] < self._size(state) < SIZE_LIMITS[1]
-        return state if is_human and way_m < _LONGEST_WAY_M else None  # also None for NaN
+        return (state, at_vertices) if is_human and way_m < _LONGEST_WAY_M else None  # also None for NaN
 
     def result(self, state: HandState) -> tuple[Aggregate, Location]:
-        """The hand at average size before its rotation, and its location."""
-        size, shift = self._size(state), state.coefficients
-        joints_m = (self._problem.joints_m + np.tensordot(shift, self._problem.directions_m, axes=1)) / size
-        vertices_m = (self._vertices_m + np.tensordot(shift, self._directions_m, axes=1)) / size
+        """The hand at average size before its turn, and its location."""
+        size = self._size(state)
+        skeleton_m = (self._problem.joints_m + np.tensordot(state.coefficients, self._problem.directions_m, axes=1)) / size
+        vertices_m = self._bent(state) / size
+        share = self._settings.mesh_share
+        joints_m = (1 - share) * skeleton_m + share * self._model.joint_regressor @ vertices_m
         wrist_m = joints_m[WRIST]
         hand = replace(
             self._hand,
@@ -163,24 +208,42 @@ class _Fit:
     def _size(self, state: HandState) -> float:
         return float(self._location.scale.factor * (1 + _SIZE_STD * state.coefficients[-1]))
 
+    def _bent(self, state: HandState) -> np.ndarray:
+        """Vertices (V, 3) about the middle of the hand, before rotation and translation."""
+        return self._vertices_m + np.einsum("vkc,k->vc", self._directions_m, state.coefficients.astype(np.float32))
+
+    def _placed(self, state: HandState) -> np.ndarray:
+        """Vertices (V, 3) in the camera frame."""
+        return self._bent(state) @ state.rotation.T + state.translation_m
+
     def _joints(self, state: HandState) -> np.ndarray:
-        return self._placed(state, self._problem.joints_m, self._problem.directions_m)
+        """Joints (21, 3) in the camera frame."""
+        shape_m = self._problem.joints_m + np.tensordot(state.coefficients, self._problem.directions_m, axes=1)
+        return shape_m @ state.rotation.T + state.translation_m
 
-    @staticmethod
-    def _placed(state: HandState, points_m: np.ndarray, directions_m: np.ndarray) -> np.ndarray:
-        """Points (N, 3) in the camera frame."""
-        return (points_m + np.tensordot(state.coefficients, directions_m, axes=1)) @ state.rotation.T + state.translation_m
+    def _normals(self, placed_m: np.ndarray) -> np.ndarray:
+        """Unit normals (V, 3) that point outwards. The faces are those of a right hand."""
+        normals = vertex_normals(placed_m, self._model.faces).astype(np.float64)
+        return -normals if self._side == "left" else normals
 
-    def _planes(self, seen: SkinDepth, placed_m: np.ndarray, normals: np.ndarray, gate_m: float) -> SkinPlanes | None:
-        """Planes of the measured depths, weighted by their agreement with the skin; None if too few depths agree."""
-        normals = normals[seen.vertex]
-        offsets_m = (normals * seen.ray).sum(-1) * seen.depth_m
-        error = offsets_m - (normals * placed_m[seen.vertex]).sum(-1)
-        agreement = 1 / (1 + (error / gate_m) ** 2) ** 2
-        total = float(agreement.sum())
-        if not total > _LEAST_AGREEING:
-            return None
-        variance = _SKIN_STD_M**2 + (_SENSOR_STD_M * seen.depth_m**2) ** 2
-        precision = min(_INDEPENDENT, total) / total * agreement / variance
-        points_m, directions_m = self._vertices_m[seen.vertex], self._directions_m[:, seen.vertex]
-        return SkinPlanes(points_m, directions_m, normals, offsets_m, precision)
+    def _pairs_at_points(self, placed_m: np.ndarray, normals: np.ndarray, points_m: np.ndarray, reach_m: float) -> SkinPairs:
+        """Pairs of the points in front of the wrist with the skin that faces the camera."""
+        joints_m = self._model.joint_regressor @ placed_m
+        along = (points_m - joints_m[WRIST]) @ wrist_rotation(joints_m, self._side)[:, 2]
+        candidates = self._has_points & ((normals * placed_m).sum(-1) < 0)
+        return pairs_at_points(placed_m, normals, candidates, points_m[along > 0], reach_m)
+
+    def _planes(self, normals: np.ndarray, at_vertices: SkinPairs, at_points: SkinPairs) -> SkinPlanes:
+        vertex = np.concatenate([at_vertices.vertex, at_points.vertex])
+        offset_m = np.concatenate([at_vertices.offset_m, at_points.offset_m])
+        of_vertices, of_points = self._settings.independent_vertices, self._settings.independent_points
+        precision = np.concatenate([at_vertices.precision(of_vertices), at_points.precision(of_points)])
+        return SkinPlanes(self._vertices_m[vertex], self._directions_m[vertex], normals[vertex], offset_m, precision)
+
+
+def _distance_from_end(hand: HandModel) -> np.ndarray:
+    """Distance (V,) of each vertex of the template from the open end of the mesh at the wrist [m]."""
+    edges = np.sort(hand.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
+    unique, count = np.unique(edges, axis=0, return_counts=True)
+    end_m = hand.template_m[np.unique(unique[count == 1])]
+    return np.linalg.norm(hand.template_m[:, None] - end_m, axis=-1).min(1)

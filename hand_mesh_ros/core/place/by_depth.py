@@ -37,7 +37,7 @@ _SENSOR_STD_M = 0.003
 _INDEPENDENT_DEPTHS, _DEPTHS_PER_INDEPENDENT = 6.0, 8.0
 # Search for the distance: error of the skin before the rotation is estimated [m], share of depths of other objects at any
 # distance, half width of the search [standard deviations], number of distances, and the largest relative standard deviation.
-_SEARCH_STD_M, _OUTLIER_SHARE, _SEARCH_STDS, _SEARCH_STEPS, _WIDEST = 0.015, 0.03, 3.0, 121, 0.2
+_SEARCH_STD_M, _OUTLIER_SHARE, _SEARCH_STDS, _SEARCH_STEPS, _WIDEST = 0.015, 0.03, 4.0, 161, 0.2
 # A depth with a residual equal to the gate has the weight 1/4. Each step multiplies the gate by the factor, from the first width
 # to the last width [m].
 _FIRST_GATE_M, _LAST_GATE_M, _GATE_SHRINKS = 0.03, 0.015, 0.7

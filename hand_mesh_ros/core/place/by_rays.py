@@ -29,6 +29,7 @@ class Location:
     from_rays_m: np.ndarray  # (3,) of the wrist from the rays only, at average size
     turn: np.ndarray  # (3, 3) rotation about the wrist from depth; without depth the identity, with covariance 0
     anchored: np.ndarray  # (21,) bool: joints for which the measured depth agrees with the skin
+    is_bent: bool = False  # True if depth has also bent the fingers
     size_seen: SizeMeasure | None = None  # size from the depth of this image only; None without a size from depth
 
     @property

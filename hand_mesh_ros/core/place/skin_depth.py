@@ -21,9 +21,9 @@ _HIDDEN_M = 0.012
 # Smallest cosine of the angle between line of sight and normal. Surfaces with a smaller cosine are too slanted to measure.
 _FACING = 0.5
 # In the 3 x 3 pixels around a vertex, smallest number of measured pixels and largest difference of their depths [m].
-_MEASURED_PIXELS, _SPAN_M = 6, 0.02
+_MEASURED_PIXELS, SPAN_M = 6, 0.02
 # Range of valid depths of a hand [m].
-_RANGE_M = (0.05, 5.0)
+RANGE_M = (0.05, 5.0)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def measure(vertices_m: np.ndarray, normals: np.ndarray, frame: Frame) -> SkinDe
     facing = np.abs((normals * rays).sum(-1)) > _FACING * np.linalg.norm(rays, axis=-1)
     height, width = frame.depth_m.shape
     # Pixels at the border are excluded, because the 3 x 3 pixels around a vertex must be in the image.
-    inside = np.all((pixels > 0.5) & (pixels < (width - 1.5, height - 1.5)), axis=-1) & (vertices_m[:, 2] > _RANGE_M[0])
+    inside = np.all((pixels > 0.5) & (pixels < (width - 1.5, height - 1.5)), axis=-1) & (vertices_m[:, 2] > RANGE_M[0])
     candidates = np.flatnonzero(inside)
     visible = candidates[_in_front(vertices_m[candidates], pixels[candidates], frame.camera_matrix[0, 0]) & facing[candidates]]
     depth_m, is_sound = _depth_at(np.round(pixels[visible]).astype(int), frame.depth_m)
@@ -82,7 +82,9 @@ def _in_front(points_m: np.ndarray, pixels: np.ndarray, focal_px: float) -> np.n
         return np.zeros(0, bool)
     depth = points_m[:, 2].astype(np.float32)
     size_px = max(_CELL_PX, _CELL_M * focal_px / float(np.median(depth)))
-    column, row = np.floor((pixels - pixels.min(0)) / size_px).astype(int).T
+    # The cells are symmetric about the middle of the hand, so that a mirrored hand gets the mirrored cells.
+    cells = np.floor((pixels - 0.5 * (pixels.min(0) + pixels.max(0))) / size_px).astype(int)
+    column, row = (cells - cells.min(0)).T
     nearest = np.full((row.max() + 1, column.max() + 1), np.inf, np.float32)
     np.minimum.at(nearest, (row, column), depth)
     around = cv2.erode(nearest, np.ones((3, 3), np.uint8), borderValue=float("inf"))
@@ -94,11 +96,11 @@ def _depth_at(pixels: np.ndarray, depth_m: np.ndarray) -> tuple[np.ndarray, np.n
     steps = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1]), -1).reshape(-1, 2)
     column, row = (pixels[:, None] + steps).transpose(2, 0, 1)
     depths = depth_m[row, column].astype(np.float64)
-    is_measured = np.isfinite(depths) & (depths > _RANGE_M[0]) & (depths < _RANGE_M[1])
+    is_measured = np.isfinite(depths) & (depths > RANGE_M[0]) & (depths < RANGE_M[1])
     # Pixels without a measurement are sorted to the end. Then range and median are taken from the measured pixels.
     ordered = np.sort(np.where(is_measured, depths, np.inf), axis=-1)
     count = is_measured.sum(-1)
     last, middle = (np.take_along_axis(ordered, np.maximum(index, 0)[:, None], -1)[:, 0] for index in (count - 1, count // 2))
     with np.errstate(invalid="ignore"):
-        is_sound = (count >= _MEASURED_PIXELS) & (last - ordered[:, 0] < _SPAN_M)
+        is_sound = (count >= _MEASURED_PIXELS) & (last - ordered[:, 0] < SPAN_M)
     return middle, is_sound

@@ -18,6 +18,7 @@ from hand_mesh_ros.core.types import (
     HandEstimate,
     TrackState,
 )
+from hand_mesh_ros.core.uncertainty.bent_gains import bent_gains
 from hand_mesh_ros.core.uncertainty.calibration import HandCovariances
 from hand_mesh_ros.core.uncertainty.occlusion import hidden_joints
 
@@ -48,12 +49,16 @@ def to_estimate(
     scale = location.scale
     joints, vertices, hypotheses = _placed(hand, location)
     covariance = _joint_covariance(joints, covariances, location)
+    articulation = scale.factor**2 * covariances.articulation_m2
+    if location.is_bent:
+        gains = bent_gains(location.anchored)
+        covariance, articulation = (gain[:, None, None] * each for gain, each in zip(gains, (covariance, articulation)))
     return HandEstimate(
         **_as_detected(detection),
         state=state,
         joints_m=joints,
         joint_covariance_m2=covariance,
-        articulation_covariance_m2=scale.factor**2 * covariances.articulation_m2,
+        articulation_covariance_m2=articulation,
         joint_flags=joint_flags(detection, frame, location.anchored, hand.is_fitted) | _occluded(joints, vertices, location),
         hypotheses_m=hypotheses,
         weights=hand.weights,

@@ -125,6 +125,8 @@ class HandMeshNode(LifecycleNode):
             )
         if pipeline.restrictions:
             self.get_logger().warning(f"no commercial use of these models: {'; '.join(pipeline.restrictions)}")
+        if pipeline.chain.depth_fit_trouble:
+            self.get_logger().warning(pipeline.chain.depth_fit_trouble)
 
     def _activate(self) -> None:
         pipeline, limits = self._pipeline, self._limits

@@ -244,6 +244,8 @@ class Perception:
             self._warn(
                 "frame of depth", depth_warnings.other_frame(frames, self._inputs.topic("depth"), self._inputs.topic("image"))
             )
+        if trouble := self._pipeline.chain.depth_fit_trouble:
+            self._warn("depth_fit", trouble)
         try:
             return depth_of_image(depth, image, self._config.depth_scale)
         except ConversionError as error:

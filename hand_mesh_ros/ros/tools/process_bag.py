@@ -139,7 +139,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     topics = {"image": options.image, "camera_info": options.camera_info, "depth": options.depth}
     try:
-        pipeline = HandMeshPipeline.default(**_settings(options.set))
+        # A slow computer must not leave the fingers as they are: there is no time limit, unless `--set` gives a limit.
+        pipeline = HandMeshPipeline.default(**{"depth_fit_ms": 0.0, **_settings(options.set)})
+        if options.depth and pipeline.chain.depth_fit_trouble:
+            print(pipeline.chain.depth_fit_trouble, file=sys.stderr)
         with BagReader(options.bag, topics, 1e-3 * options.depth_slop_ms) as images:
             model = pipeline.hand_model
             with ResultBag(options.out, options.storage, options.namespace, model, pipeline.model_id) as results:

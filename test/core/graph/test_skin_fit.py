@@ -7,6 +7,7 @@ import pytest
 
 from hand_mesh_ros.core.cascade.aggregate import Aggregate, Spread
 from hand_mesh_ros.core.config import DepthFitConfig
+from hand_mesh_ros.core.geometry.camera import project
 from hand_mesh_ros.core.geometry.mirror import mirror_points
 from hand_mesh_ros.core.geometry.rotations import rotation_about
 from hand_mesh_ros.core.graph.skin_fit import SkinFitter
@@ -20,6 +21,7 @@ from hand_mesh_ros.core.place.by_rays import Location
 from hand_mesh_ros.core.place.user_size import PRIOR
 from hand_mesh_ros.core.topology import N_JOINTS
 from hand_mesh_ros.core.types import Frame, SeenHand
+from hand_mesh_ros.core.uncertainty.bent_gains import bent_gains
 from hand_mesh_ros.synthetic.render import render
 
 K = np.array([[600.0, 0, 319.5], [0, 600, 239.5], [0, 0, 1]])
@@ -91,10 +93,9 @@ def test_a_left_hand_is_the_mirror_image_of_a_right_one(model, fitter):
     left_seen = replace(seen, is_mirrored=True)
     at = replace(location, translation_m=mirror_points(location.translation_m))
     left, left_at = fitter(hand.mirrored(), at, TURN, left_seen, frame.mirrored())
-    # The cells in which one vertex counts begin at the left of either image, so that the chosen vertices differ a little.
-    np.testing.assert_allclose(left.joints_m, mirror_points(right.joints_m), atol=1e-3)
-    np.testing.assert_allclose(left_at.translation_m, mirror_points(right_at.translation_m), atol=1e-3)
-    np.testing.assert_allclose(left.wrist_rotation, right.mirrored().wrist_rotation, atol=2e-2)
+    np.testing.assert_allclose(left.joints_m, mirror_points(right.joints_m), atol=1e-5)
+    np.testing.assert_allclose(left_at.translation_m, mirror_points(right_at.translation_m), atol=1e-5)
+    np.testing.assert_allclose(left.wrist_rotation, right.mirrored().wrist_rotation, atol=1e-4)
 
 
 def test_an_object_before_the_fingers_does_not_bend_them(model, fitter):
@@ -124,3 +125,19 @@ def test_it_can_be_switched_off_while_it_runs(model, fitter):
     fitter.reconfigure(DepthFitConfig(depth_fit=False))
     location = located(hand, seen)
     assert fitter(hand, location, TURN, seen, frame) == (hand, location)
+
+
+def test_joints_behind_an_object_are_not_measured_and_have_larger_covariances(model, fitter):
+    frame, seen, truth_m = scene(model)
+    hand = hand_of(model, GUESSED)
+    _, free = fitter(hand, located(hand, seen), TURN, seen, frame)
+    depth_m = frame.depth_m.copy()
+    depth_m[: int(project(truth_m[[6, 10, 14, 18]], K)[:, 1].max())] = 0.35
+    _, behind = fitter(hand, located(hand, seen), TURN, seen, replace(frame, depth_m=depth_m))
+    assert free.is_bent
+    assert behind.is_bent
+    assert free.anchored.sum() > behind.anchored.sum()
+    assert not behind.anchored[[7, 8, 11, 12, 15, 16]].any(), "finger ends are behind the object"
+    for with_free, with_object in zip(bent_gains(free.anchored), bent_gains(behind.anchored)):
+        assert with_object[10] > 2 * with_free[10]
+        assert with_object[~behind.anchored].min() > with_free[~free.anchored].max()

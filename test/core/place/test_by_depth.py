@@ -99,9 +99,9 @@ def test_place_size_and_turn_are_found(model, shape, seen, size):
 
 
 def box_before(depth_m: np.ndarray, truth: np.ndarray, distance_m: float, joints: np.ndarray) -> np.ndarray:
-    """The same with something flat at a distance that hides these joints."""
+    """The same with something flat at a distance that hides these joints and the skin around them, 14 px or 13 mm."""
     pixels = project(truth[joints], K)
-    (left, top), (right, bottom) = (np.round(corner).astype(int) for corner in (pixels.min(0) - 8, pixels.max(0) + 9))
+    (left, top), (right, bottom) = (np.round(corner).astype(int) for corner in (pixels.min(0) - 14, pixels.max(0) + 15))
     changed = depth_m.copy()
     changed[top:bottom, left:right] = distance_m
     return changed
@@ -115,6 +115,16 @@ def test_an_object_before_the_hand_does_not_pull_it(model, shape, seen):
         _, anchored = located(evidence, hidden)
         assert np.linalg.norm(placed(evidence, anchored).mean(0) - truth.mean(0)) < 0.006
         assert not anchored.anchored[FINGER_JOINTS[4, :2]].any()
+
+
+def test_a_hand_that_the_rays_put_half_as_far_again_is_found(model, shape, seen):
+    truth = shape[0] + PLACE
+    rays = rays_of(truth)
+    evidence = guess(model, shape, rays.mean(0) + 0.67 * (rays - rays.mean(0)))
+    alone, anchored = located(evidence, seen(1.0))
+    assert placed(evidence, alone)[:, 2].mean() > 1.4 * truth[:, 2].mean()
+    assert anchored.scale.source == "depth"
+    assert abs(placed(evidence, anchored)[:, 2].mean() - truth[:, 2].mean()) < 0.015
 
 
 def test_a_wall_behind_fingers_that_are_elsewhere_does_not_pull_the_hand(model, shape, seen):

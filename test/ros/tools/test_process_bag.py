@@ -172,7 +172,7 @@ def test_a_bag_of_compressed_images_gives_the_same_hands(answers, recording, tmp
         np.testing.assert_allclose(found.hands[0].joints, expected.hands[0].joints, atol=1e-5)
 
 
-def test_depth_is_paired_by_stamp_and_measures_the_scale(recording, tmp_path):
+def test_depth_is_paired_by_stamp_and_places_and_bends_the_hand(recording, tmp_path):
     messages = [("camera_info", recording.info())]
     for number in range(N_IMAGES):
         # The depth of the last image is too late for it.
@@ -180,8 +180,10 @@ def test_depth_is_paired_by_stamp_and_measures_the_scale(recording, tmp_path):
         messages += [("image", recording.image(number)), ("depth", recording.depth(number, late_s))]
     bag = write_bag(tmp_path / "drive", messages)
     assert main([str(bag), str(tmp_path / "results"), *ARGUMENTS, "--depth", TOPICS["depth"], "--storage", "sqlite3"]) == 0
-    flags = [np.any(hands.hands[0].joint_flags & Hand.FLAG_DEPTH_ANCHORED) for hands in read_bag(tmp_path / "results")["hands"]]
-    assert flags == [True] * (N_IMAGES - 1) + [False]
+    found = [hands.hands[0].joint_flags for hands in read_bag(tmp_path / "results")["hands"]]
+    # Depth places the hand and bends the fingers, on a slow computer too.
+    for flag in (Hand.FLAG_DEPTH_ANCHORED, Hand.FLAG_FITTED):
+        assert [bool(np.any(flags & flag)) for flags in found] == [True] * (N_IMAGES - 1) + [False]
 
 
 def test_a_bag_that_holds_a_drive_twice_gives_the_same_hands_twice_under_new_ids(answers, recording, tmp_path):

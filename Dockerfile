@@ -11,7 +11,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends python3-pip && 
 # Packages first, so that a change of the sources does not install them again. cv_bridge needs numpy 1.
 COPY package.xml src/hand_mesh_ros/
 COPY requirements/viewer.txt /tmp/
-RUN pip3 install "numpy<2" -r /tmp/viewer.txt && apt-get update && rosdep update \
+RUN pip3 install "numpy<2" onnxruntime trimesh -r /tmp/viewer.txt && apt-get update && rosdep update \
   && rosdep install --from-paths src --ignore-src -y && rm -rf /var/lib/apt/lists/*
 COPY . src/hand_mesh_ros
 RUN . /opt/ros/jazzy/setup.sh && colcon build --cmake-args -DBUILD_TESTING=OFF && rm -rf build log src

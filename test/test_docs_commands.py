@@ -15,7 +15,11 @@ from hand_mesh_ros.core.config import PipelineConfig
 # Commands of other packages. These were read in the sources or the documents of those packages.
 FOREIGN = (
     r"sudo apt install [\w+ $.-]+",
-    r"cd your_workspace/src && git clone <this repository> && cd \.\.",
+    r"cd your_workspace",
+    r"git clone <this repository> src/hand_mesh_ros",
+    r"python3 -m venv --system-site-packages hand_env",
+    r"touch hand_env/COLCON_IGNORE",
+    r"\. hand_env/bin/activate",
     r"rosdep install --from-paths src --ignore-src( -y)?",
     r"colcon build",
     r"\. install/setup\.bash",

@@ -18,20 +18,20 @@ _ROS_CHECK = "hand_mesh_ros.ros.tools.doctor"
 @click.command(
     cls=Command,
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-    examples=("hand-mesh doctor", "hand-mesh doctor -- --help    options of the check of the ROS side"),
+    examples=("hand-mesh doctor", "hand-mesh doctor --image /camera/color/image_raw    the topics of ROS 2"),
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def doctor(context: click.Context, arguments: Sequence[str]) -> None:
     """Show the versions, the devices and the state of the model files, and run the chain once.
 
-    If ROS 2 is installed, the check of the ROS side runs instead, with the ARGUMENTS. The exit code is 1 if something does not
-    work.
+    With ARGUMENTS, `ros2 run hand_mesh_ros doctor` runs with these arguments and checks the topics. The exit code is 1 if
+    something does not work.
     """
-    if installation.is_there("rclpy") and installation.is_there(_ROS_CHECK):
-        context.exit(import_module(_ROS_CHECK).main(list(arguments)))
     if arguments:
-        raise click.UsageError(f"without ROS 2 the check has no arguments, but got {' '.join(arguments)!r}")
+        if not (installation.is_there("rclpy") and installation.is_there(_ROS_CHECK)):
+            raise click.UsageError(f"without ROS 2 the check has no arguments, but got {' '.join(arguments)!r}")
+        context.exit(import_module(_ROS_CHECK).main(list(arguments)))
     click.echo(f"Python {platform.python_version()} at {sys.executable}, {platform.platform()}")
     faults = [*_missing_packages(), *_model_faults()] or _chain_faults()
     for fault in faults:

@@ -17,7 +17,8 @@ from hand_mesh_ros.ros.input.convert_frame import to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError
 from hand_mesh_ros.ros.stamp import stamp_ns
 from hand_mesh_ros.ros.tools.viewer_messages import to_estimate
-from hand_mesh_ros.viewer.page import Snapshot, Viewer
+from hand_mesh_ros.viewer.page import Viewer
+from hand_mesh_ros.viewer.snapshot import Snapshot
 
 # Results arrive later than images because of inference. The viewer stores this number of images.
 _HISTORY = 30

@@ -21,6 +21,7 @@ from hand_mesh_ros.ros.input.convert_compressed import decompress
 from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError
 from hand_mesh_ros.ros.input.inputs import Inputs
+from hand_mesh_ros.ros.output.images import OverlayImage
 from hand_mesh_ros.ros.output.output_frame import OutputFrame
 from hand_mesh_ros.ros.output.outputs import Outputs
 from hand_mesh_ros.ros.output.tf_output import WristFrames
@@ -65,6 +66,7 @@ class Perception:
         try:
             frames = WristFrames(self._endpoints, config.tf_prefix) if config.publish_tf else None
             self._outputs = Outputs(self._endpoints, pipeline.hand_model, pipeline.model_id, limits, frames)
+            self._overlay = OverlayImage(self._endpoints)
             self._output_frame = OutputFrame(self._endpoints, config.output_frame, config.tf_wait_ms * 1e-3)
             asked = config.image_qos, config.image_transport
             self._inputs = Inputs(self._endpoints, self._intake, *asked, health.image_received, self._refuse)
@@ -159,6 +161,7 @@ class Perception:
             self._warn(str(error))
             return
         latency_s = self._outputs.publish(estimates, header, self._sequence, self._intake.superseded)
+        self._overlay.publish(frame, found, image.header, self._pipeline.config.mirrored_input)
         stages_ms = {
             "convert": 1e3 * (converted_s - started_s),
             **self._pipeline.timings_ms,

@@ -65,7 +65,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
 
 def _rviz(given: dict[str, str]) -> Node:
     """Starts RViz. Remaps the topics in its configuration from the default namespace to the topics of this launch."""
-    renamed = {"image": given["image"], "markers": "markers", "joint_cloud": "joint_cloud"}
+    renamed = {"image": given["image"], **{name: name for name in ("markers", "joint_cloud", "overlay")}}
     return Node(
         package="rviz2",
         executable="rviz2",

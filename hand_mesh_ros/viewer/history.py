@@ -14,6 +14,7 @@ _LENGTH_S = 20.0
 # The browser draws the plots anew at most this often [Hz].
 _RATE_HZ = 4.0
 _MOST_POINTS = 600
+_LEAST_CHANGE_S = 1e-3
 _HEIGHT_PX = 135
 _GREY = "#8a909c"
 
@@ -25,6 +26,7 @@ class History:
         """Creates empty plots."""
         self._rows: deque[tuple[float, float, float, float]] = deque(maxlen=_MOST_POINTS)
         self._drawn_s = -np.inf
+        self._extra_s = 0.0
         self._latency = _plot(gui, "Latency [ms]", [("result", _GREY)])
         colours = [(side, "rgb({},{},{})".format(*SIDE_COLOURS[side])) for side in ("left", "right")]
         self._spread = _plot(gui, "Uncertainty of the joints [mm]", colours)
@@ -37,14 +39,17 @@ class History:
             self._drawn_s = -np.inf
         spreads = {hand.handedness: spread_mm(hand) for hand in reversed(snapshot.hands)}
         self._rows.append((now_s, snapshot.latency_ms, spreads.get("left", np.nan), spreads.get("right", np.nan)))
-        while self._rows[0][0] < now_s - _LENGTH_S:
+        while self._rows[0][0] <= now_s - _LENGTH_S:
             self._rows.popleft()
         if now_s - self._drawn_s >= 1.0 / _RATE_HZ:
             self._drawn_s = now_s
             self._draw()
 
     def _draw(self) -> None:
-        time_s, latency, left, right = np.array(self._rows).T
+        # The first row sets the length of the axis. The browser draws the labels of the axis only after its length has changed.
+        self._extra_s = _LEAST_CHANGE_S - self._extra_s
+        start = (self._rows[-1][0] - _LENGTH_S - self._extra_s, np.nan, np.nan, np.nan)
+        time_s, latency, left, right = np.array([start, *self._rows]).T
         ago_s = time_s - time_s[-1]
         _set(self._latency, ago_s, latency)
         _set(self._spread, ago_s, left, right)
@@ -73,7 +78,7 @@ def top(values: np.ndarray) -> float:
 
 
 def _scales(high: float) -> dict[str, uplot.Scale]:
-    return {"x": uplot.Scale(time=False, range=(-_LENGTH_S, 0.0)), "y": uplot.Scale(range=(0.0, high))}
+    return {"x": uplot.Scale(time=False), "y": uplot.Scale(range=(0.0, high))}
 
 
 def _plot(gui: viser.GuiApi, title: str, lines: list[tuple[str, str]]) -> viser.GuiUplotHandle:

@@ -65,14 +65,18 @@ class Browser:
         data = base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"])
         return cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
-    def box(self, selector: str) -> tuple[int, int, int, int]:
-        """Returns x, y, width and height in pixels of the largest visible element that matches."""
+    def boxes(self, selector: str) -> list[tuple[int, ...]]:
+        """Returns x, y, width and height in pixels of all elements that match, the largest first."""
         script = (
             f"JSON.stringify([...document.querySelectorAll({selector!r})].map(e => e.getBoundingClientRect())"
             ".map(r => [r.x, r.y, r.width, r.height]))"
         )
-        boxes = json.loads(self.evaluate(script))
-        return tuple(round(value) for value in max(boxes, key=lambda box: box[2] * box[3], default=(0, 0, 0, 0)))
+        found = [tuple(round(value) for value in box) for box in json.loads(self.evaluate(script))]
+        return sorted(found, key=lambda box: -box[2] * box[3])
+
+    def box(self, selector: str) -> tuple[int, ...]:
+        """Returns x, y, width and height in pixels of the largest element that matches."""
+        return self.boxes(selector)[0]
 
     def close(self) -> None:
         """Ends the program."""

@@ -196,6 +196,32 @@ def test_depth_appears_as_points_in_front_of_the_camera(
     assert not in_canvas(window, (without[..., 1] > 150) & (without[..., 0] < 90) & (without[..., 2] < 90)).any()
 
 
+def test_plots_have_lines_and_labels_in_a_browser_that_connects_late(
+    viewer: Viewer, window: "browser.Browser", make_hand: Callable[..., HandEstimate]
+) -> None:
+    def show_at(step: int) -> None:
+        viewer.show(Snapshot(IMAGE, K, None, [make_hand()], stamp_s=1000 + 0.25 * step, latency_ms=70.0 + step % 2))
+
+    for step in range(40):
+        show_at(step)
+    window.open("about:blank")
+    window.open(viewer.address)
+    assert browser.wait_for(lambda: viewer.is_watched and len(window.boxes(".u-wrap canvas")) == 2, LONG_S), "no plots"
+    settled(window)
+    show_at(40)
+    picture = settled(window)
+    for x, y, width, height in window.boxes(".u-wrap canvas"):
+        plot = picture[y : y + height, x : x + width].max(axis=2)
+        labels = plot[round(0.75 * height) :]
+        bright = (labels > 110).sum(axis=0) > 0
+        # Five labels from -20 s to 0 s stand below the plot.
+        assert bright[: width // 4].any()
+        assert bright[width // 2 - 20 : width // 2 + 40].any()
+        assert bright[-width // 8 :].any()
+        # The line covers the last half of the plot.
+        assert (plot[: round(0.7 * height), round(0.6 * width) : round(0.9 * width)] > 110).any(axis=0).mean() > 0.9
+
+
 def test_the_light_theme_is_light(viewer: Viewer, window: "browser.Browser", make_hand: Callable[..., HandEstimate]) -> None:
     show(viewer, make_hand())
     dark = settled(window)

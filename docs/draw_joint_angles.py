@@ -34,11 +34,10 @@ def looking_against(towards_viewer: np.ndarray, up: np.ndarray) -> np.ndarray:
     return np.stack([right, above / np.linalg.norm(above)])
 
 
-def draw_hand(axes: Axes, model: HandModel, angles: np.ndarray, screen: np.ndarray) -> None:
-    """Surface, bones and joints of a right hand."""
-    joints, vertices = pose(model, angles)
+def draw_hand(axes: Axes, joints: np.ndarray, vertices: np.ndarray, faces: np.ndarray, screen: np.ndarray) -> None:
+    """Surface, bones and joints of a hand."""
     depth = np.cross(*screen)
-    corners = vertices[model.faces]
+    corners = vertices[faces]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     facing = normals @ depth / np.linalg.norm(normals, axis=-1).clip(1e-12)
     order = np.argsort((corners.mean(1) @ depth)[facing > 0])
@@ -72,7 +71,7 @@ def draw_panel(
     axes: Axes, model: HandModel, angles: np.ndarray, drawn: list[tuple[int, int, str]], screen: np.ndarray, title: str
 ) -> None:
     """One view with the angles (finger, 0 abduction or 1..3 flexion, text) that it explains."""
-    draw_hand(axes, model, angles, screen)
+    draw_hand(axes, *pose(model, angles), model.faces, screen)
     turned, placed = joint_frames(local_rotations(model, angles), model.joints_m)
     for finger, number, text in drawn:
         joint = FINGER_JOINTS[finger, max(number - 1, 0)]

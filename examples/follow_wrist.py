@@ -4,7 +4,8 @@
 
 publishes `right/arm_shift`: the shift of the arm from its start position, in metres along the axes of the camera. A single camera
 does not know the size of the hand. A wrong size scales the motion, but does not change the start position. After `clutch_s`
-without a message the hand may return at any position. The shift then continues from its last value, so the arm does not jump.
+without a message the hand may return at any position, or it may be another hand. The shift then continues from its last value,
+so the arm does not jump. The topic has no id, so `clutch_s` must be shorter than the parameter `new_hand_silence_s` of the node.
 """
 
 from contextlib import suppress

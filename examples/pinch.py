@@ -3,7 +3,8 @@
     python examples/pinch.py --ros-args -r __ns:=/hand_mesh -p side:=right
 
 publishes `right/gripper_opening` in 0 (closed) .. 1. The opening follows the aperture. The opening stays the same if the change
-of the aperture is smaller than its uncertainty, or if the node does not see the hand.
+of the aperture is smaller than its uncertainty, or if the node does not see the hand. After another `id`, or after `clutch_s`
+without a message, the gripper moves only when the aperture has reached the opening. So the gripper does not drop an object.
 """
 
 from contextlib import suppress
@@ -26,12 +27,24 @@ class Pinch(Node):
     def __init__(self) -> None:
         super().__init__("pinch")
         side = self.declare_parameter("side", "right").value
+        self._clutch_s = self.declare_parameter("clutch_s", 0.3).value
         self._aperture_m: float | None = None
+        self._id, self._last_s = "", -np.inf
+        self._way_m = 0.0  # from the opening to the aperture when the hand appeared; 0 once the aperture has reached the opening
         self._gripper = self.create_publisher(Float64, f"{side}/gripper_opening", 1)
         self.create_subscription(GraspCues, f"{side}/grasp", self._move, 1)
 
     def _move(self, cues: GraspCues) -> None:
-        if self._aperture_m is None or abs(cues.aperture - self._aperture_m) > cues.aperture_std:
+        if self._aperture_m is None:
+            self._aperture_m = cues.aperture
+        way_m = cues.aperture - self._aperture_m
+        stamp_s = cues.header.stamp.sec + 1e-9 * cues.header.stamp.nanosec
+        if cues.id != self._id or not 0 <= stamp_s - self._last_s <= self._clutch_s:
+            self._way_m = way_m
+        self._id, self._last_s = cues.id, stamp_s
+        if abs(way_m) <= cues.aperture_std or way_m * self._way_m < 0:
+            self._way_m = 0.0
+        if not self._way_m and abs(way_m) > cues.aperture_std:
             self._aperture_m = cues.aperture
         opening = np.clip((self._aperture_m - CLOSED_M) / (OPEN_M - CLOSED_M), 0, 1)
         self._gripper.publish(Float64(data=float(opening)))

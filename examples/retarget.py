@@ -4,7 +4,9 @@
     python examples/retarget.py --ros-args -r __ns:=/hand_mesh -p side:=right
 
 publishes `right/robot_joint_states` for the small robot of robot_hand.py. For another robot set `urdf`, `palm`, and `tips` in the
-order of FINGERTIPS. If the node does not see the hand, this program publishes nothing, and the robot keeps its pose.
+order of FINGERTIPS. If the node does not see the hand, this program publishes nothing, and the robot keeps its pose. After
+`clutch_s` without a message the hand may have another pose, or it may be another hand. The robot then moves to the new pose
+within `approach_s`. The topic has no id, so `clutch_s` must be shorter than the parameter `new_hand_silence_s` of the node.
 """
 
 import tempfile
@@ -58,6 +60,11 @@ class Retarget(Node):
         palm = self.declare_parameter("palm", "palm").value
         tips = self.declare_parameter("tips", [f"{finger}_tip" for finger in robot_hand.FINGERS]).value
         scale = self.declare_parameter("scale", 1.0).value
+        self._clutch_s = self.declare_parameter("clutch_s", 0.3).value
+        self._approach_s = self.declare_parameter("approach_s", 1.0).value
+        self._angles: np.ndarray | None = None  # last angles of the robot
+        self._start: np.ndarray | None = None  # angles of the robot when the hand appeared
+        self._start_s = self._last_s = -np.inf
         if not urdf:
             self._folder = tempfile.TemporaryDirectory()
             urdf = Path(self._folder.name) / "robot_hand.urdf"
@@ -69,7 +76,14 @@ class Retarget(Node):
     def _move(self, message: PoseArray) -> None:
         joints = np.array([[pose.position.x, pose.position.y, pose.position.z] for pose in message.poses])
         origins, tips = self._retargeting.optimizer.target_link_human_indices
+        stamp_s = message.header.stamp.sec + 1e-9 * message.header.stamp.nanosec
+        if not 0 <= stamp_s - self._last_s <= self._clutch_s:
+            self._start, self._start_s = self._angles, stamp_s
+        self._last_s = stamp_s
         angles = self._retargeting.retarget(joints[tips] - joints[origins])
+        if self._start is not None:
+            angles = self._start + min((stamp_s - self._start_s) / self._approach_s, 1.0) * (angles - self._start)
+        self._angles = angles
         state = JointState(name=self._retargeting.joint_names, position=angles.tolist())
         state.header.stamp = message.header.stamp
         self._robot.publish(state)

@@ -4,12 +4,14 @@ Every parameter of the node is also an argument; `--show-args` lists them. An em
 """
 
 from dataclasses import Field, fields
+from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
@@ -27,6 +29,7 @@ ARGUMENTS = {
     "params_file": (str(SHARE / "config/hand_mesh.yaml"), "parameters of the node"),
     "camera": ("", "start camera_node with this source: synthetic, a video file or a camera index; empty: use another driver"),
     "rviz": ("false", "start RViz"),
+    "use_sim_time": ("", "true: all nodes take the time from /clock (simulation, ros2 bag play --clock)"),
 }
 
 
@@ -38,14 +41,19 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def _nodes(context: LaunchContext) -> list[Node]:
-    given = {name: LaunchConfiguration(name).perform(context) for name in (*ARGUMENTS, *(item.name for item in PARAMETERS))}
+    names = [*ARGUMENTS, *(item.name for item in PARAMETERS)]
+    _warn_of_unknown(context, names)
+    given = {name: LaunchConfiguration(name).perform(context) for name in names}
+    if not Path(given["params_file"]).is_file():
+        raise FileNotFoundError(f"params_file is '{given['params_file']}', which is not a file")
     overrides = {item.name: _typed(item, given[item.name]) for item in PARAMETERS if given[item.name]}
+    clock = _clock(given["use_sim_time"])
     common = {"package": "hand_mesh_ros", "namespace": given["namespace"], "output": "screen"}
     nodes = [
         Node(
             **common,
             executable="hand_mesh_node",
-            parameters=[given["params_file"], overrides],
+            parameters=[given["params_file"], overrides, clock],
             remappings=[(name, given[name]) for name in ("image", "camera_info", "depth")],
         )
     ]
@@ -54,16 +62,39 @@ def _nodes(context: LaunchContext) -> list[Node]:
             Node(
                 **common,
                 executable="camera_node",
-                parameters=[{"source": ParameterValue(given["camera"], value_type=str)}],
+                parameters=[{"source": ParameterValue(given["camera"], value_type=str)}, clock],
                 remappings=[(name, given[name]) for name in ("image", "camera_info")],
             )
         )
     if yaml.safe_load(given["rviz"]):
-        nodes.append(_rviz(given))
+        nodes.append(_rviz(given, clock))
     return nodes
 
 
-def _rviz(given: dict[str, str]) -> Node:
+def _warn_of_unknown(context: LaunchContext, names: list[str]) -> None:
+    """Warns of arguments that resemble an argument of this file. Others may belong to a launch file that includes this file."""
+    for name in context.launch_configurations.keys() - set(names):
+        if nearest := get_close_matches(name, names, 1, 0.8):
+            get_logger(Path(__file__).name).warning(
+                f"argument '{name}' is unknown and has no effect: did you mean '{nearest[0]}'?"
+            )
+
+
+def _clock(use_sim_time: str) -> dict[str, bool]:
+    """The parameter of all nodes for the source of time; none if the argument is empty.
+
+    Raises:
+        ValueError: if the argument is neither true nor false.
+    """
+    if not use_sim_time:
+        return {}
+    value = yaml.safe_load(use_sim_time)
+    if not isinstance(value, bool):
+        raise ValueError(f"use_sim_time is '{use_sim_time}', expected true or false")
+    return {"use_sim_time": value}
+
+
+def _rviz(given: dict[str, str], clock: dict[str, bool]) -> Node:
     """Starts RViz. Remaps the topics in its configuration from the default namespace to the topics of this launch."""
     renamed = {"image": given["image"], **{name: name for name in ("markers", "joint_cloud", "overlay")}}
     return Node(
@@ -71,6 +102,7 @@ def _rviz(given: dict[str, str]) -> Node:
         executable="rviz2",
         namespace=given["namespace"],
         arguments=["-d", str(SHARE / "config/perception.rviz")],
+        parameters=[clock],
         remappings=[(f"/hand_mesh/{name}", topic) for name, topic in renamed.items()],
     )
 

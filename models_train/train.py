@@ -2,6 +2,7 @@
 
 A training can be stopped at any time. The same command with --resume continues from the last validation. A resumed training
 keeps its settings. Only the budget, the threads, the device and the validation interval may change.
+`--recipe FILE` reads settings from a JSON file, see `models_train/recipes`. Options of the command line have priority.
 Each task reads its own options. Options that only other tasks read are ignored. `torchrun` trains in several processes, see
 `models_train.processes`.
 """
@@ -79,8 +80,12 @@ def parse(arguments: list[str] | None = None) -> tuple[Path, bool, dict[str, Any
         if name != "task":
             doc = f"{item.metadata['doc']} (default {item.default})"
             parser.add_argument("--" + name.replace("_", "-"), type=type(item.default), default=argparse.SUPPRESS, help=doc)
+    parser.add_argument("--recipe", type=Path, help="JSON file of settings")
     given = vars(parser.parse_args(arguments))
-    return given.pop("run"), given.pop("resume"), given
+    recipe = json.loads(file.read_text()) if (file := given.pop("recipe")) else {}
+    if recipe and recipe.pop("task", "") != given["task"]:
+        raise SystemExit(f"{file} is not a recipe of the task {given['task']}")
+    return given.pop("run"), given.pop("resume"), {**recipe, **given}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -2,27 +2,20 @@
 
 import ast
 import re
-from collections.abc import Iterator
+import subprocess
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import click
 import pytest
+from doc_pages import PAGES, ROOT, commands
 
 from hand_mesh_ros.apps.__main__ import main as hand_mesh
 from hand_mesh_ros.apps.programs import Program
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODULE = re.compile(r"python3? -m ((?:hand_mesh_ros|models_train|benchmarks)[\w.]*)([^`|\n]*)")
 OPTION = re.compile(r"(?<!\S)--([a-z][\w-]*)")
-
-
-def commands(pattern: str) -> Iterator[tuple[str, str]]:
-    """(page, name) of every command that matches; one group in the pattern is the name."""
-    for page in PAGES:
-        code = re.findall(r"```[^\n]*\n(.*?)```|`([^`\n]+)`", page.read_text(encoding="utf-8"), re.DOTALL)
-        for text in ("".join(parts) for parts in code):
-            yield from ((page.name, name) for name in re.findall(pattern, text, re.MULTILINE))
 
 
 def headings(page: Path) -> set[str]:
@@ -115,3 +108,52 @@ def test_the_page_of_commands_names_all_of_them() -> None:
 
 def test_setup_py_installs_the_command_line() -> None:
     assert '"hand-mesh = hand_mesh_ros.apps.__main__:main"' in (ROOT / "setup.py").read_text()
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 100
+
+
+def test_the_python_reference_names_what_exists() -> None:
+    names = re.findall(r"^::: ([\w.]+)$", (ROOT / "docs/api.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(names) > 10
+    for name in names:
+        module, _, member = name.rpartition(".")
+        assert (module_file(name) and import_module(name)) or getattr(import_module(module), member).__doc__, name
+
+
+def test_diagnostics_in_the_troubleshooting_are_texts_of_the_node() -> None:
+    """Each part of a quoted text between gaps `..`, commas and colons is part of one text of the sources."""
+    constants = [
+        node.value
+        for path in (ROOT / "hand_mesh_ros").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    page = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    assert len(quoted) > 20
+    parts = {(text, part.strip()) for text in quoted for part in re.split(r"\.\.|[,:] ", text)}
+    assert not [text for text, part in parts if part and not any(part in constant for constant in constants)]
+
+
+def test_the_pictures_that_the_pages_draw_can_be_drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    for program in (ROOT / "docs").glob("draw_*.py"):
+        module = import_module(program.stem)
+        assert module.PICTURE.is_file(), module.PICTURE
+        monkeypatch.setattr(module, "PICTURE", tmp_path / module.PICTURE.name)
+        module.main()
+        assert (tmp_path / module.PICTURE.name).stat().st_size > 10_000
+
+
+def test_the_site_builds_without_a_broken_link(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason="pip install -r requirements/docs.txt")
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages = {page.stem for page in PAGES} - {"README"} | {"index", "changelog"}
+    assert pages <= {path.stem for path in tmp_path.glob("*.html")}
+    reference = (tmp_path / "api.html").read_text(encoding="utf-8")
+    assert "(21, 3, 3) after similarity alignment of the hand" in reference, "field_comments.py describes no fields"

@@ -23,7 +23,7 @@ FORBIDDEN = {
     "benchmarks": ("torch", "test"),
 }
 # The rooms of hand_mesh_ros/ros in the order of the data. Files beside the rooms come before the first one.
-ROS_ROOMS = ("input", "output", "services", "node", "tools")
+ROS_ROOMS = ("input", "output", "services", "node", "checks", "tools")
 ROS_FOLDER, ROS_PACKAGE = "hand_mesh_ros/ros", "hand_mesh_ros.ros"
 # Folder of models_train: the folders of models_train that its files may import. Tasks use data and nets, never the reverse.
 TRAINING = {

@@ -123,7 +123,7 @@ def summarise(rows: list[Row], pipeline: HandMeshPipeline) -> Summary:
     theirs = values.get("mediapipe")
     return Summary(
         model_id=pipeline.model_id,
-        provider=pipeline.chain.sampler.provider,
+        provider=pipeline.provider,
         hypotheses=config.n_hypotheses,
         steps=config.joint_steps,
         frames=len(rows),

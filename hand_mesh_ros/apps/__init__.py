@@ -1,1 +1,1 @@
-"""Command lines come in, calls of other rooms go out: `hand-mesh`, one file a command or group, and the demo of the ROS graph."""
+"""Command lines: `hand-mesh`, with one file per command or group, and the demo of the ROS graph. They call the other rooms."""

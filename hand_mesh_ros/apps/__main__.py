@@ -7,7 +7,7 @@ import click
 
 from hand_mesh_ros.apps.command import Group
 
-# Command: its module in this folder and its function there. A module is imported when its command or a help needs it.
+# Command: its module in this folder and its function there. The module of a command is imported when it is needed.
 _COMMANDS = {
     "image": ("pictures", "image"),
     "folder": ("pictures", "folder"),
@@ -30,11 +30,11 @@ class HandMesh(Group):
     """The commands, in the order of the table."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """Names of the commands."""
+        """Returns the names of the commands."""
         return list(_COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """The command of a name."""
+        """Returns the command of a name."""
         if name not in _COMMANDS:
             return None
         module, function = _COMMANDS[name]
@@ -42,7 +42,7 @@ class HandMesh(Group):
 
 
 def package_version() -> str:
-    """The version in package.xml, or of the installed pip package."""
+    """Returns the version from package.xml, or from the installed pip package."""
     here = Path(__file__).resolve()
     for folder in (here.parents[2], *(parent / "share/hand_mesh_ros" for parent in here.parents)):
         if (folder / "package.xml").is_file():

@@ -1,4 +1,4 @@
-"""What all commands share: an error in one line, its traceback with -v, examples in the help, and the options of the chain."""
+"""Common parts of all commands: errors in one line, tracebacks with -v, examples in the help, and the options of the chain."""
 
 import math
 import signal
@@ -23,9 +23,9 @@ _INSTALL = {
     "scipy": "pip install -r requirements/train.txt",
     "rclpy": "install and source ROS 2, or run make setup in a checkout and use its .venv/bin/hand-mesh",
     "sensor_msgs": "install and source ROS 2, or run make setup in a checkout and use its .venv/bin/hand-mesh",
-    "hand_mesh_ros.ros": "pip installs no ROS nodes: build the package with colcon, or run make setup in a checkout",
+    "hand_mesh_ros.ros": "pip does not install the ROS nodes: build the package with colcon, or run make setup in a checkout",
     "hand_mesh_ros.msg": "the messages are not built: build the package with colcon, or run make setup in a checkout",
-    "benchmarks": "it is in the repository only: run make setup in a checkout and use its .venv/bin/hand-mesh",
+    "benchmarks": "only the repository has this package: run make setup in a checkout and use its .venv/bin/hand-mesh",
     "models_train": "pip install the package again from a checkout",
 }
 _EXPECTED = (ValueError, OSError, RuntimeError)
@@ -35,7 +35,7 @@ class _WithExamples(click.Command):
     """A command with -v and with examples in its help."""
 
     def __init__(self, *arguments: Any, examples: Sequence[str] = (), **options: Any) -> None:
-        """Takes the example command lines beside the arguments of click."""
+        """Stores the example command lines; the other arguments are those of click."""
         super().__init__(*arguments, **options)
         self._examples = examples
         self.params.append(verbose_option())
@@ -48,11 +48,11 @@ class _WithExamples(click.Command):
 
 
 class Group(_WithExamples, click.Group):
-    """Commands below a common name."""
+    """A group of commands, with -v and with examples."""
 
 
 class Command(_WithExamples):
-    """A command whose errors end it with one line and exit code 1, and Ctrl-C with exit code 130."""
+    """A command. An error gives one line and exit code 1; Ctrl-C gives exit code 130."""
 
     def invoke(self, context: click.Context) -> Any:
         """Runs the command."""
@@ -68,7 +68,7 @@ class Command(_WithExamples):
 
 
 def verbose_option() -> click.Option:
-    """-v, before or after the name of a command."""
+    """Returns the option -v. The option may stand before or after the name of a command."""
 
     def remember(context: click.Context, _: click.Parameter, is_verbose: bool) -> None:
         if is_verbose:
@@ -80,7 +80,7 @@ def verbose_option() -> click.Option:
 
 
 def failure(error: Exception) -> str:
-    """What went wrong and, where it is known, what to do, in one line. With -v its traceback is printed."""
+    """Returns one line with the cause of an error and, if known, what to do. With -v the function also prints the traceback."""
     if click.get_current_context().meta.get(_VERBOSE):
         click.echo("".join(traceback.format_exception(type(error), error, error.__traceback__)), err=True)
     if isinstance(error, ModuleNotFoundError) and error.name:
@@ -92,40 +92,40 @@ def failure(error: Exception) -> str:
 
 
 def missing_package(name: str) -> str:
-    """What to do where a Python package or one of its modules is not installed."""
+    """Returns what to do if a Python package is not installed. `name` is the package or one of its modules."""
     known = next((package for package in _INSTALL if name == package or name.startswith(f"{package}.")), None)
     advice = _INSTALL[known] if known else f"pip install {name}"
     return f"the Python package {known or name} is missing; {advice}"
 
 
 class Choices(click.ParamType):
-    """Several names with commas between them."""
+    """Type of an option: several names, separated by commas."""
 
     name = "names"
 
     def __init__(self, names: Callable[[], Sequence[str]]) -> None:
-        """Takes a function that returns the names."""
+        """Stores a function that returns the allowed names."""
         self._names = names
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> tuple[str, ...]:
-        """The names in the value."""
+        """Returns the names in the value."""
         if isinstance(value, tuple):
             return value
         given = tuple(dict.fromkeys(name.strip() for name in str(value).split(",") if name.strip()))
         unknown = [name for name in given if name not in self._names()]
         if unknown or not given:
             what = f"{', '.join(unknown)!r} is unknown" if unknown else "nothing is named"
-            self.fail(f"{what}; choose from {', '.join(self._names())}, with commas and no spaces between them", param, context)
+            self.fail(f"{what}; choose from {', '.join(self._names())}, separated by commas without spaces", param, context)
         return given
 
 
 class Pinhole(click.ParamType):
-    """fx,fy,cx,cy in pixels."""
+    """Type of an option: fx,fy,cx,cy in pixels."""
 
     name = "FX,FY,CX,CY"
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> tuple[float, ...]:
-        """The four numbers."""
+        """Returns the four numbers."""
         if isinstance(value, tuple):
             return value
         try:
@@ -133,22 +133,22 @@ class Pinhole(click.ParamType):
         except ValueError:
             numbers = ()
         if len(numbers) != 4:
-            self.fail(f"{value!r} is not four numbers with commas between them: fx,fy,cx,cy in pixels", param, context)
+            self.fail(f"{value!r} is not four numbers separated by commas: fx,fy,cx,cy in pixels", param, context)
         if not all(map(math.isfinite, numbers)) or min(numbers[:2]) <= 0:
             self.fail(f"{value!r} has a focal length that is not positive, or a number that is not finite", param, context)
         return numbers
 
 
 def camera_options(command: Callable) -> Callable:
-    """--camera-matrix, --fov and --mirrored; `camera_of` reads the first two."""
+    """Adds --camera-matrix, --fov and --mirrored. `camera_of` takes the values of the first two."""
     for decorate in (
-        click.option("--mirrored", is_flag=True, help="The image is a selfie view, mirrored left to right."),
+        click.option("--mirrored", is_flag=True, help="The image is a selfie view: mirrored left to right."),
         click.option(
             "--fov",
             "fov_deg",
             type=click.FloatRange(0, 180, min_open=True, max_open=True),
             metavar="DEG",
-            help="Horizontal field of view [degrees], where the calibration is not known.",
+            help="Horizontal field of view [degrees], if the calibration is unknown.",
         ),
         click.option(
             "--camera-matrix",
@@ -162,7 +162,7 @@ def camera_options(command: Callable) -> Callable:
 
 
 def chain_options(command: Callable) -> Callable:
-    """Settings of the chain; `chain_settings` turns them into fields of PipelineConfig."""
+    """Adds the settings of the chain. `chain_settings` converts their values into fields of PipelineConfig."""
     for decorate in (
         models_dir_option,
         device_option,
@@ -184,38 +184,38 @@ def chain_options(command: Callable) -> Callable:
 
 
 def device_option(command: Callable) -> Callable:
-    """--device."""
+    """Adds --device."""
     devices = click.Choice(["auto", "cpu", "cuda", "tensorrt"])
     return click.option("--device", type=devices, default="auto", show_default=True, help="Where the models run.")(command)
 
 
 def models_dir_option(command: Callable) -> Callable:
-    """--models-dir."""
+    """Adds --models-dir."""
     folder = click.Path(exists=True, file_okay=False, path_type=Path)
-    return click.option("--models-dir", type=folder, help="Folder of the model files, if not the shipped ones.")(command)
+    return click.option("--models-dir", type=folder, help="Folder of the model files; default: the shipped models.")(command)
 
 
 def out_option(default: str) -> Callable:
-    """--out."""
+    """Returns a decorator that adds --out. `default` describes the default folder."""
     folder = click.Path(file_okay=False, path_type=Path)
-    return click.option("--out", type=folder, help=f"Folder of the results, made if missing; by default {default}.")
+    return click.option("--out", type=folder, help=f"Folder of the results, created if missing; default: {default}.")
 
 
 def camera_of(camera_matrix: tuple[float, float, float, float] | None, fov_deg: float | None) -> Any:
-    """The `GivenCamera` of the options.
+    """Returns the `GivenCamera` of the options.
 
     Raises:
-        click.UsageError: if both are given.
+        click.UsageError: if the user gives the two options.
     """
     from hand_mesh_ros.sources.assumed_camera import GivenCamera
 
     if camera_matrix and fov_deg:
-        raise click.UsageError("--camera-matrix and --fov exclude each other: give one of them")
+        raise click.UsageError("--camera-matrix and --fov cannot be used together: give one of the two")
     return GivenCamera(camera_matrix, fov_deg or 0.0)
 
 
 def chain_settings(hypotheses: int, max_hands: int, fit: bool, device: str, models_dir: Path | None) -> dict[str, Any]:
-    """Fields of PipelineConfig for the options of the chain."""
+    """Returns the fields of PipelineConfig for the options of the chain."""
     return {
         "n_hypotheses": hypotheses,
         "max_hands": max_hands,
@@ -230,7 +230,7 @@ def chain_settings(hypotheses: int, max_hands: int, fit: bool, device: str, mode
 
 @contextmanager
 def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """Tells whether Ctrl-C or SIGTERM came. The second Ctrl-C ends the program at once."""
+    """Gives a function that returns whether Ctrl-C or SIGTERM arrived. A second signal ends the program immediately."""
     came: list[int] = []
 
     def remember(number: int, _: object) -> None:

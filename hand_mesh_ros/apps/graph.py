@@ -1,4 +1,4 @@
-"""`hand-mesh generate`, `inpaint`, `reconstruct` and `fit`: hands from the graph diffusion, one mesh file each."""
+"""`hand-mesh generate`, `inpaint`, `reconstruct` and `fit`: hands from the graph diffusion, one mesh file per hand."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +33,7 @@ def _fingers() -> tuple[str, ...]:
 
 
 def _sampling(steps: int) -> Callable[[Callable], Callable]:
-    """Options of all four commands."""
+    """Returns a decorator that adds the options of all four commands."""
 
     def decorate(command: Callable) -> Callable:
         for option in (
@@ -74,7 +74,7 @@ def generate(n: int, steps: int, seed: int, side: str, kind: str, out: Path | No
     cls=Command,
     examples=(
         "hand-mesh inpaint hand.obj --missing thumb,index --n 8",
-        "hand-mesh inpaint hand.obj --missing index --skeleton    keeps the joints of the rest, not the surface",
+        "hand-mesh inpaint hand.obj --missing index --skeleton    keeps only the joints of the rest",
     ),
 )
 @click.argument("mesh", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -83,9 +83,9 @@ def generate(n: int, steps: int, seed: int, side: str, kind: str, out: Path | No
     type=Choices(_fingers),
     required=True,
     metavar="FINGERS",
-    help="Fingers to replace, with commas: thumb,index,middle,ring,little.",
+    help="Fingers to replace, separated by commas: thumb,index,middle,ring,little.",
 )
-@click.option("--skeleton", is_flag=True, help="Keep only the joints of the rest, not the surface.")
+@click.option("--skeleton", is_flag=True, help="Of the other fingers and the palm, keep only the joints.")
 @_sampling(steps=50)
 @_side_option
 def inpaint(
@@ -102,7 +102,7 @@ def inpaint(
 ) -> None:
     """Replace fingers of a hand with sampled ones, in the frame of the hand.
 
-    MESH is an OBJ or PLY file of this hand model in metres and of average size, as `generate` and `reconstruct` write.
+    MESH is an OBJ or PLY file of this hand model in metres and of average size, like the files of `generate` and `reconstruct`.
     """
     import numpy as np
 
@@ -136,7 +136,7 @@ _image_argument = click.argument("image", type=click.Path(exists=True, dir_okay=
 @camera_options
 @_sampling(steps=10)
 def reconstruct(**options: Any) -> None:
-    """Sample hypotheses of every hand in an image, the likeliest first, in the camera frame."""
+    """Sample hypotheses of every hand in an image, in the camera frame, the most likely first."""
     _reconstruct(fit=False, **options)
 
 
@@ -145,7 +145,7 @@ def reconstruct(**options: Any) -> None:
 @camera_options
 @_sampling(steps=10)
 def fit(**options: Any) -> None:
-    """Sample hypotheses as `reconstruct`, and fit their joints to the keypoints at every step."""
+    """Sample hypotheses like `reconstruct`, and fit their joints to the keypoints at every step."""
     _reconstruct(fit=True, **options)
 
 
@@ -184,7 +184,7 @@ def _reconstruct(
 
 
 def _prepared(out: Path | None, device: str, models_dir: Path | None) -> tuple[Path, "PipelineConfig"]:
-    """The folder of the results, made if missing, and the settings."""
+    """Creates the folder of the results if missing. Returns the folder and the settings."""
     from hand_mesh_ros.core.config import PipelineConfig
     from hand_mesh_ros.core.models.onnx_model import default_models_dir
 
@@ -209,7 +209,7 @@ def _write_all(folder: Path, kind: str, vertices_m: "np.ndarray", faces: "np.nda
 
 
 def _as_right(points: "np.ndarray", side: str) -> "np.ndarray":
-    """Left hands as right ones, and back."""
+    """Mirrors the points of a left hand. Points of a right hand stay."""
     from hand_mesh_ros.core.geometry.mirror import mirror_points
 
     return mirror_points(points) if side == "left" else points

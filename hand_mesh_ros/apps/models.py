@@ -20,15 +20,15 @@ def models() -> None:
 @models.command("list", cls=Command, examples=("hand-mesh models list", "hand-mesh models list --models-dir my_models"))
 @models_dir_option
 def list_files(models_dir: Path | None) -> None:
-    """List the model files with their size and whether they are whole."""
+    """List the model files with their size and their state."""
     files = _files(models_dir)
     for file in files:
-        state = "whole" if not file.fault() else "damaged" if file.size_bytes else "missing"
+        state = "ok" if not file.fault() else "damaged" if file.size_bytes else "missing"
         click.echo(f"{file.path.name:24s} {file.size_bytes / 1e6:6.2f} MB  {state:8s} {file.licence.partition(';')[0]}")
     click.echo(f"{len(files)} files, {sum(file.size_bytes for file in files) / 1e6:.1f} MB in {_folder(models_dir)}")
 
 
-@models.command(cls=Command, examples=("hand-mesh models verify && echo all files are whole",))
+@models.command(cls=Command, examples=("hand-mesh models verify && echo no file is damaged",))
 @models_dir_option
 def verify(models_dir: Path | None) -> None:
     """Compare the sha256 of every model file with the MANIFEST. Exit code 1 if a file differs or is missing."""
@@ -38,7 +38,7 @@ def verify(models_dir: Path | None) -> None:
         click.echo(f"Error: {fault}", err=True)
     if faults:
         raise click.exceptions.Exit(1)
-    click.echo(f"{len(files)} files in {_folder(models_dir)} are as the MANIFEST says")
+    click.echo(f"{len(files)} files in {_folder(models_dir)} agree with the MANIFEST")
 
 
 @models.command(cls=Command, examples=("hand-mesh models licence",))

@@ -29,7 +29,7 @@ _save_option = click.option(
     default="overlay,obj",
     show_default=True,
     metavar="NAMES",
-    help=f"Files to write, with commas: {','.join(OF_IMAGE)}. Meshes in metres.",
+    help=f"Files to write, separated by commas: {','.join(OF_IMAGE)}. Meshes in metres.",
 )
 
 
@@ -46,7 +46,7 @@ _save_option = click.option(
 @click.option(
     "--depth",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Depth registered to the one image: 16-bit PNG [millimetres] or .npy [metres].",
+    help="Depth registered to the image: 16-bit PNG [millimetres] or .npy [metres].",
 )
 @camera_options
 @chain_options
@@ -64,14 +64,14 @@ def image(
     """Estimate the hands in image files.
 
     Each image gets an overlay picture and one mesh file per hand, or what --save names. JSON and NPZ hold joints, covariances
-    and hypotheses, with units and frames in their keys. CSV has one row per joint. An image that cannot be read does not stop
-    the others; the exit code is then 1.
+    and hypotheses, with units and frames in their keys. CSV has one row per joint. The command reports images that it
+    cannot read, continues with the next image, and ends with exit code 1.
     """
     camera = camera_of(camera_matrix, fov_deg)
     if depth and len(files) > 1:
-        raise click.UsageError(f"--depth belongs to one image, {len(files)} are given")
+        raise click.UsageError(f"--depth needs exactly one image, but got {len(files)}")
     if depth and not camera.is_known:
-        raise click.UsageError("--depth needs --camera-matrix or --fov: without a camera, depth gives no positions")
+        raise click.UsageError("--depth needs --camera-matrix or --fov: depth without a camera gives no positions")
     estimate = _Estimate(camera, depth, mirrored, save, chain)
     _finish(estimate.all(((path, out or path.parent) for path in files), _stems(files, out), click.echo), len(files))
 
@@ -96,16 +96,17 @@ def folder(
 ) -> None:
     """Estimate the hands in all images of a folder.
 
-    Subfolders are not searched. Images that cannot be read are named, the others are processed, and the exit code is then 1.
+    The command does not search subfolders. It reports images that it cannot read, continues with the next image, and ends with
+    exit code 1.
     """
     camera, out = camera_of(camera_matrix, fov_deg), out or folder / "hands"
     if out.resolve() == folder.resolve():
-        raise click.UsageError("--out must be another folder than DIR: a second run would read the pictures of the first one")
+        raise click.UsageError("--out must be another folder than DIR: a second run would read the results of the first run")
     from hand_mesh_ros.sources.photograph import SUFFIXES
 
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
     if not files:
-        raise click.ClickException(f"{folder} holds no image: no file ends in {', '.join(sorted(SUFFIXES))}")
+        raise click.ClickException(f"{folder} contains no image: no file name ends with {', '.join(sorted(SUFFIXES))}")
     estimate = _Estimate(camera, None, mirrored, save, chain)
     with click.progressbar(files, label=f"{len(files)} images", file=sys.stderr) as bar:
         failed = estimate.all(((path, out) for path in bar), _stems(files, out), lambda _: None)
@@ -122,13 +123,13 @@ class _Estimate:
         self.n_hands = 0
 
     def all(self, places: Iterable[tuple[Path, Path]], stems: dict[Path, str], say: Callable[[str], None]) -> list[str]:
-        """What went wrong, one line per image, after all images with their folders of results are done."""
+        """Processes pairs of an image and the folder of its results. Returns one line per image that failed."""
         from hand_mesh_ros.core.pipeline import HandMeshPipeline
 
         pipeline, failed = None, []
         for path, folder in places:
             folder.mkdir(parents=True, exist_ok=True)
-            # After the first folder is there: a wrong --out is found before the models are loaded.
+            # The folder comes first, so that a wrong --out fails before the slow loading of the models.
             pipeline = pipeline or HandMeshPipeline.default(**self._settings)
             try:
                 self._one(pipeline, path, folder / stems[path], say)
@@ -157,34 +158,34 @@ class _Estimate:
 
 
 def describe(hand: "HandEstimate") -> str:
-    """One line about a hand."""
+    """Returns one line about a hand."""
     text = f"{hand.handedness} hand, score {hand.score:.2f}, {len(hand.weights)} hypotheses in {hand.n_modes} mode(s)"
     if hand.scale_source == "none":
-        return f"{text}; the camera is not known, so the mesh is relative to the wrist"
+        return f"{text}; the camera is unknown, so the mesh is relative to the wrist"
     place = ", ".join(f"{value:.3f}" for value in hand.wrist_pose[:3, 3])
     return f"{text}; wrist at ({place}) m, scale from {hand.scale_source} to {100 * hand.scale_rel_std:.0f} %"
 
 
 def _stems(files: Sequence[Path], out: Path | None) -> dict[Path, str]:
-    """The first part of the names of the results of each image; with its format where two images differ in it alone.
+    """Returns the first part of the file names of the results, per image. Images with equal names get their format too.
 
     Raises:
-        click.UsageError: if the results of two images would have the same names.
+        click.UsageError: if the results of two images have the same file names.
     """
     counts = Counter((out or path.parent, path.stem) for path in files)
     stems = {path: path.stem if counts[out or path.parent, path.stem] == 1 else path.name.replace(".", "_") for path in files}
     targets = [(out or path.parent, stem) for path, stem in stems.items()]
     if len(set(targets)) < len(files):
         twice = next(path for path in files if targets.count((out or path.parent, stems[path])) > 1 or files.count(path) > 1)
-        raise click.UsageError(f"two images would write the same files {stems[twice]}_...: give each its own --out")
+        raise click.UsageError(f"two images would write the same files {stems[twice]}_...: use another --out for each image")
     return stems
 
 
 def _finish(failed: Sequence[str], n_images: int) -> None:
-    """Names what failed.
+    """Prints the lines of the failed images.
 
     Raises:
-        click.exceptions.Exit: with code 1 if something failed.
+        click.exceptions.Exit: with code 1 if an image failed.
     """
     for reason in failed:
         click.echo(f"Error: {reason}", err=True)

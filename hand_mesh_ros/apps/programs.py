@@ -1,4 +1,4 @@
-"""`hand-mesh bag`, `train`, `export` and `evaluate`: commands that hand their arguments to another program of the repository."""
+"""`hand-mesh bag`, `train`, `export` and `evaluate`: commands that pass their arguments to another program of the repository."""
 
 import sys
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ _ALL_ARGUMENTS = {"ignore_unknown_options": True, "allow_interspersed_args": Fal
 
 
 class Program(Command):
-    """A command whose options are those of the function main of a module."""
+    """A command that calls `main` of a module with its arguments."""
 
     def __init__(self, name: str, module: str, summary: str, examples: Sequence[str]) -> None:
-        """Takes the name of the command, the module, the text of the help, and the examples."""
+        """Stores the name of the command, the module, the help text and the examples."""
         arguments = click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)
         super().__init__(
             name, params=[arguments], help=summary, context_settings=_ALL_ARGUMENTS, examples=examples, callback=self._run
@@ -24,7 +24,7 @@ class Program(Command):
         self._module = module
 
     def collect_usage_pieces(self, context: click.Context) -> list[str]:
-        """What follows the name in the usage line."""
+        """Returns the part of the usage line after the name."""
         return ["[OPTIONS]", "..."]
 
     def _run(self, arguments: Sequence[str]) -> None:
@@ -33,7 +33,7 @@ class Program(Command):
         if wants_help:
             click.echo(f"{context.get_help()}\n")
         try:
-            # By name: pip installs not all of these programs, and no command line may need them at its start.
+            # The import is here, because some of these programs need torch or ROS, and pip does not install all of them.
             module = import_module(self._module)
         except ModuleNotFoundError as error:
             if not wants_help:
@@ -44,7 +44,7 @@ class Program(Command):
 
 
 def _called(module: Any, name: str, arguments: Sequence[str]) -> int:
-    """Exit code of the program."""
+    """Calls the program and returns its exit code."""
     before, sys.argv = sys.argv, [name, *arguments]
     try:
         return module.main(list(arguments)) or 0

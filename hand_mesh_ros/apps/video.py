@@ -40,9 +40,13 @@ from hand_mesh_ros.results.kinds import OF_VIDEO
     default="overlay,jsonl",
     show_default=True,
     metavar="NAMES",
-    help=f"Files to write, with commas: {','.join(OF_VIDEO)}. The JSON lines are always written.",
+    help=f"Files to write, separated by commas: {','.join(OF_VIDEO)}. JSON lines are always written.",
 )
-@click.option("--resume", is_flag=True, help="Continue a stopped run with the same options; begin if there is none.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Continue a stopped run with the same options. Without a stopped run, start from the first image.",
+)
 @click.pass_context
 def video(
     context: click.Context,
@@ -60,14 +64,14 @@ def video(
     Hands are followed and smoothed from image to image. The overlay is an MP4 video. The JSON lines have one record per image,
     CSV one row per joint. NPZ also holds the surfaces.
 
-    Ctrl-C ends the run after the current image with exit code 130. All files are written for the images so far, and --resume
-    continues. Until the end of the video the JSON lines are named FILE_hands.unfinished.jsonl.
+    Ctrl-C ends the run after the current image, with exit code 130. The command writes all files for the processed images.
+    --resume continues the run. The JSON lines of a stopped run have the name FILE_hands.unfinished.jsonl.
     """
     camera, is_live = camera_of(camera_matrix, fov_deg), source.isdigit()
     if resume and is_live:
         raise click.UsageError("--resume continues video files; a webcam cannot repeat its images")
     if not is_live and not Path(source).is_file():
-        raise click.BadParameter(f"'{source}' is neither a file nor the number of a webcam", param_hint="FILE|WEBCAM")
+        raise click.BadParameter(f"'{source}' is not a file and not the number of a webcam", param_hint="FILE|WEBCAM")
     from hand_mesh_ros.core.pipeline import HandMeshPipeline
     from hand_mesh_ros.results.journal import is_complete
     from hand_mesh_ros.results.record import Origin, settings_of
@@ -96,7 +100,7 @@ def video(
 
 
 def _bar(n_images: int, source: str) -> Any:
-    """A progress bar; for a webcam, whose end is not known, a line of counts."""
+    """Returns a progress bar. The bar of a webcam shows only the counts, because the number of images is unknown."""
     return click.progressbar(
         length=n_images or 1,
         label=Path(source).name,
@@ -109,7 +113,7 @@ def _bar(n_images: int, source: str) -> Any:
 
 
 class _Report:
-    """Moves the bar and counts hands per second."""
+    """Updates the bar with the number of hands per second."""
 
     def __init__(self, bar: Any) -> None:
         self._bar, self._hands_before, self._started_s = bar, 0, time.monotonic()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hand_mesh_ros.viewer.page import Viewer
 
 _SYNTHETIC = "synthetic"
-_RATE_HZ = 30.0  # of the synthetic camera, and of files that name no rate
+_RATE_HZ = 30.0  # of the synthetic camera
 _MOST_LATE_S = 0.5  # images that are later do not catch up
 
 
@@ -47,11 +47,13 @@ def view(
 ) -> None:
     """Show the hands of an image, a video, a webcam or a rendered hand in a browser page, without ROS.
 
-    Videos start again at their end. Ctrl-C closes the page. `make demo` shows the same page with the ROS graph behind it.
+    A video restarts at its end. Ctrl-C closes the page. `make demo` shows the same page with the ROS graph behind it.
     """
     camera = camera_of(camera_matrix, fov_deg)
     if source != _SYNTHETIC and not source.isdigit() and not Path(source).is_file():
-        raise click.BadParameter(f"'{source}' is no file, no number of a webcam and not '{_SYNTHETIC}'", param_hint="SOURCE")
+        raise click.BadParameter(
+            f"'{source}' is not a file, not the number of a webcam and not '{_SYNTHETIC}'", param_hint="SOURCE"
+        )
     if depth and source != _SYNTHETIC:
         raise click.BadParameter(f"only the source '{_SYNTHETIC}' has depth, not '{source}'", param_hint="--depth")
     from hand_mesh_ros.core.pipeline import HandMeshPipeline
@@ -61,15 +63,16 @@ def view(
     first = next(frames)
     pipeline = HandMeshPipeline.default(**chain_settings(**chain))
     changes: SimpleQueue[tuple[str, Any]] = SimpleQueue()
-    viewer = Viewer(host, port, lambda name, value: changes.put((name, value)))
-    try:
-        viewer.set_faces(pipeline.hand_model.faces)
-        viewer.show_settings(asdict(pipeline.config))
-        click.echo(f"Open {viewer.address} in a browser. Ctrl-C ends.")
-        with stop_on_signals() as is_stopped:
+    # Before the page opens: Ctrl-C then always closes the page.
+    with stop_on_signals() as is_stopped:
+        viewer = Viewer(host, port, lambda name, value: changes.put((name, value)))
+        try:
+            viewer.set_faces(pipeline.hand_model.faces)
+            viewer.show_settings(asdict(pipeline.config))
+            click.echo(f"Open {viewer.address} in a browser. Ctrl-C ends.")
             n_images, n_hands = _show(first, frames, pipeline, viewer, changes, _is_over(duration, is_stopped))
-    finally:
-        viewer.close()
+        finally:
+            viewer.close()
     click.echo(f"{n_images} images, {n_hands} hands")
 
 
@@ -81,7 +84,7 @@ def _show(
     changes: "SimpleQueue[tuple[str, Any]]",
     is_over: Callable[[], bool],
 ) -> tuple[int, int]:
-    """Draws the frames until `is_over`; the numbers of images and hands."""
+    """Draws the frames until `is_over`. Returns the numbers of images and hands."""
     n_images = n_hands = 0
     frame: Frame | None = first
     is_alone = False
@@ -132,7 +135,7 @@ def _snapshot(frame: "Frame", hands: "list[HandEstimate]", timings_ms: dict[str,
 
 
 def _frames(source: str, camera: "GivenCamera", mirrored: bool, depth: bool) -> "Iterator[Frame]":
-    """Frames of a source at its own pace; one for an image."""
+    """Yields the frames of a source at the rate of the source. An image file gives one frame."""
     from hand_mesh_ros.sources import photograph
     from hand_mesh_ros.sources.image_source import SourceConfig, open_source
 

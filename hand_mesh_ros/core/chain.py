@@ -4,7 +4,6 @@
 -> fit to depth -> `HandEstimate`
 """
 
-import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,15 +24,15 @@ from hand_mesh_ros.core.models.model_id import cascade_id, model_id
 from hand_mesh_ros.core.place import by_rays
 from hand_mesh_ros.core.place.by_depth import Evidence, anchor
 from hand_mesh_ros.core.place.by_rays import Location
+from hand_mesh_ros.core.place.depth_agreement import depth_ratio
 from hand_mesh_ros.core.place.user_size import Scale, SizeMeasure, given_size
 from hand_mesh_ros.core.stage_timer import StageTimer
+from hand_mesh_ros.core.track.shape import Shape
 from hand_mesh_ros.core.types import Frame, HandDetection, HandEstimate, SeenHand, TrackState
 from hand_mesh_ros.core.uncertainty import error_signs
 from hand_mesh_ros.core.uncertainty.calibration import FILE_NAME as CALIBRATION_FILE
 from hand_mesh_ros.core.uncertainty.calibration import Calibration, HandCovariances
 from hand_mesh_ros.core.uncertainty.estimate import to_estimate
-
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,8 @@ class Answer:
 
     estimate: HandEstimate
     size_seen: SizeMeasure | None  # size of the hand from the depth of this image only
+    depth_ratio: float | None  # measured depth divided by the distance of the hand at average size; None without depth
+    by_rays: Shape | None  # the hand without the depth of this image; None if depth had no influence on the estimate
 
 
 class HandChain:
@@ -66,17 +67,14 @@ class HandChain:
         self._joint_shares = hand.joint_shares()
         self.sampler = JointSampler(models_dir, config)
         self.decoder = MeshDecoder(models_dir, config, self.sampler.metadata["view_space"])
+        self.fitter = MeshFitter(models_dir, config) if config.fit_enabled else None
+        models = (*self.sampler.models, *self.decoder.models, *(self.fitter.models if self.fitter else ()))
         # Name and licence of each model file that is not free for commercial use.
         self.restrictions = tuple(
-            f"{model.path.name} is {model.metadata['licence']}"
-            for model in (*self.sampler.models, *self.decoder.models)
-            if model.is_non_commercial
+            f"{model.path.name} is {model.metadata['licence']}" for model in models if model.is_non_commercial
         )
-        if self.restrictions:
-            _LOG.warning("models in %s: %s", models_dir, "; ".join(self.restrictions))
         # The published licence is that of the surface and of all weights.
         self.hand_model = replace(hand, licence="; ".join((hand.licence, *self.restrictions)))
-        self.fitter = MeshFitter(models_dir, config) if config.fit_enabled else None
         # A custom model folder may lack the components. Then depth does not change the shape of hands.
         has_components = (models_dir / hand_components.FILE_NAME).exists()
         self.skin_fitter = SkinFitter(models_dir, self.hand_model, config) if has_components else None
@@ -110,18 +108,20 @@ class HandChain:
             state: state of the track of the hand.
             timer: adds the time of each stage.
         """
-        timer = timer or StageTimer()
+        timer, size = timer or StageTimer(), size or given_size(self.config.user_hand_scale)
         with timer.stage("locate"):
             seen = see(detection, frame)
         hand, covariances = self.shape(seen, timer)
         with timer.stage("locate"):
-            location = self.place(hand, covariances, seen, frame, size or given_size(self.config.user_hand_scale))
+            location = self.place(hand, covariances, seen, frame, size)
+            ratio = _depth_ratio(hand, location, detection, frame)
+            by_rays = _by_rays(hand, location, size) if location.is_anchored else None
         if self.skin_fitter and self.config.depth_fit and location.is_anchored:
             with timer.stage("depth_fit"):
                 hand, location = self.skin_fitter(hand, location, covariances.rotation, seen, frame)
         with timer.stage("aggregate"):
             estimate = to_estimate(detection, frame, hand, covariances, location, state)
-        return Answer(replace(estimate, timings_ms=dict(timer.ms)), location.size_seen)
+        return Answer(replace(estimate, timings_ms=dict(timer.ms)), location.size_seen, ratio, by_rays)
 
     def shape(self, seen: SeenHand, timer: StageTimer) -> tuple[Aggregate, HandCovariances]:
         """The hand, left or right, at average size, and the covariances of its errors."""
@@ -163,10 +163,26 @@ class HandChain:
         """
         joint_std_m = np.sqrt(np.trace(covariances.relative_m2, axis1=1, axis2=2) / 3)
         rays, gain = seen.camera_rays, self.calibration.location_gain
-        if not frame.is_calibrated:
+        if not seen.has_place:
             size = replace(size, source="none")
         location = by_rays.locate(hand.joints_m, rays, seen.confidence, joint_std_m, size, gain)
-        if frame.depth_m is None or not frame.is_calibrated:
+        if frame.depth_m is None or not seen.has_place:
             return location
         shape = (hand.joints_m, hand.vertices_m, self.hand_model.faces)
         return anchor(Evidence(*shape, rays, seen.confidence, joint_std_m, covariances.rotation, gain), location, frame)
+
+
+def _depth_ratio(hand: Aggregate, location: Location, detection: HandDetection, frame: Frame) -> float | None:
+    """As `depth_agreement.depth_ratio`. The size from a fit to depth is the same ratio, and has a smaller error."""
+    if frame.depth_m is None or not frame.is_calibrated:
+        return None
+    if location.size_seen:
+        return float(np.exp(location.size_seen.log_size))
+    return depth_ratio(hand.joints_m + location.from_rays_m, detection.keypoints_px, frame)
+
+
+def _by_rays(hand: Aggregate, location: Location, size: Scale) -> Shape:
+    """The hand at the place that its rays and the known size give."""
+    position = size.factor * location.from_rays_m
+    points = size.factor * np.concatenate([hand.joints_m, hand.vertices_m])
+    return Shape(position, hand.wrist_rotation, points @ hand.wrist_rotation)

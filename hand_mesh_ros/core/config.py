@@ -139,6 +139,13 @@ class PipelineConfig(DetectorConfig, JointConfig, MeshConfig, FitConfig, DepthFi
         0.0, "size of the user's hand relative to an average adult's, 0.5 or more; 0: unknown", (0.0, SIZE_LIMITS[1]), live=True
     )
 
+    latency_target_ms: float = option(
+        0.0,
+        "while images take longer than this time, use fewer hypotheses and joint steps [ms]; 0: always use all",
+        (0.0, 10000.0),
+        live=True,
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if 0 < self.user_hand_scale < SIZE_LIMITS[0]:

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from hand_mesh_ros.core.geometry import camera
+from hand_mesh_ros.core.geometry.lens import Distortion
 from hand_mesh_ros.core.geometry.mirror import mirror_points
 from hand_mesh_ros.core.topology import N_JOINTS
 
@@ -35,7 +36,8 @@ class Frame:
     rgb: np.ndarray  # (H, W, 3) uint8
     camera_matrix: np.ndarray  # (3, 3); all zero means "not calibrated"
     depth_m: np.ndarray | None = None  # (H, W) float32 along z, registered to rgb; 0 and NaN mean "no measurement"
-    distortion: np.ndarray | None = None  # (4, 5, 8, 12 or 14,) OpenCV coefficients; None for a rectified image
+    # (4, 5, 8, 12 or 14,) OpenCV coefficients, `geometry.lens.Fisheye`, or None for a rectified image
+    distortion: Distortion = None
     stamp_s: float = 0.0
     frame_id: str = ""
 
@@ -63,7 +65,7 @@ class Frame:
             camera_matrix[0, 1] *= -1
         depth_m = None if self.depth_m is None else np.ascontiguousarray(self.depth_m[:, ::-1])
         distortion = self.distortion
-        if distortion is not None and len(distortion) > 3:
+        if isinstance(distortion, np.ndarray) and len(distortion) > 3:  # a fisheye is its own mirror image
             # Only p2, the second tangential coefficient of OpenCV, is odd in x. Thin prism and tilt coefficients are removed.
             distortion = np.concatenate([distortion[:3], -distortion[3:4], distortion[4:8]])
         return replace(
@@ -134,6 +136,8 @@ class SeenHand:
     in_crop: np.ndarray  # (21, 2) positions of the keypoints in the landmark crop, -1 to 1
     features: np.ndarray | None  # (192, 7, 7) float32 as in `HandDetection`
     is_mirrored: bool  # True for a left hand
+    # False if the lens model does not reach enough keypoints. Then the position of the hand is unknown.
+    has_place: bool = True
 
     def __post_init__(self) -> None:
         require_shape("rays", self.rays, (N_JOINTS, 2))
@@ -170,8 +174,8 @@ class Hypotheses:
 class HandEstimate:
     """Estimate of one hand in one image; camera optical frame, metres.
 
-    If the camera is not calibrated, joints and vertices are relative to the wrist, `scale_source` is "none" and the position in
-    `wrist_pose` is NaN.
+    If the camera is not calibrated, or its lens model does not reach the hand, joints and vertices are relative to the wrist,
+    `scale_source` is "none" and the position in `wrist_pose` is NaN.
     """
 
     track_id: str

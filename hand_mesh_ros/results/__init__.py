@@ -1,1 +1,1 @@
-"""Estimates come in. Files go out: meshes, pictures, JSON, CSV, NPZ and videos. Needs no ROS."""
+"""Writes results without ROS. Input: estimates. Output: files with meshes, overlays, JSON, CSV, NPZ and videos."""

@@ -1,4 +1,4 @@
-"""All files of one image that a user asks for."""
+"""Writes the files of one image."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -25,13 +25,13 @@ def write(
     """Writes the files and returns their paths: STEM_hands.png, .json, .npz, .csv, and one mesh STEM_SIDE.obj per hand.
 
     Args:
-        folder: of the files; it must be there.
-        stem: first part of each name.
+        folder: existing folder of the files.
+        stem: first part of each file name.
         kinds: some of `kinds.OF_IMAGE`.
         frame: the image.
-        hands: in the image.
+        hands: estimates in the image.
         faces: (F, 3) of a right hand.
-        origin: of the image and the estimates.
+        origin: of the record.
     """
     path, written = folder / f"{stem}_hands", []
     record = to_record(frame, hands, origin)

@@ -1,4 +1,4 @@
-"""The records of a video in a file of JSON lines. The file survives a stop, and a later run continues it."""
+"""Stores the records of a video in a file of JSON lines, so that a later run can continue a stopped run."""
 
 import json
 import os
@@ -13,28 +13,28 @@ from hand_mesh_ros.results.tables import surfaces_of
 
 
 class Journal:
-    """One line per image, and beside the lines the surfaces of their hands.
+    """A file with one JSON line per image, and a second file with the surfaces of the hands.
 
-    Until `finish`, the files have the names NAME.unfinished.jsonl and NAME.unfinished.surfaces.
+    Before `finish`, the files have the names NAME.unfinished.jsonl and NAME.unfinished.surfaces.
     """
 
     def __init__(self, path: Path, n_vertices: int) -> None:
-        """Takes the path of the finished file, NAME.jsonl, and the number of vertices of a hand."""
+        """Stores the path of the complete file, NAME.jsonl, and the number of vertices of a hand."""
         self.path, self._n_vertices = path, n_vertices
         self.unfinished = _unfinished(path)
         self._surfaces = path.with_name(f"{path.stem}.unfinished.surfaces")
 
     def start(self) -> None:
-        """Begins with no image.
+        """Creates empty files.
 
         Raises:
-            FileExistsError: if a stopped run left its records.
+            FileExistsError: if the files of a stopped run exist.
         """
         self.unfinished.open("x").close()
         self._surfaces.write_bytes(b"")
 
     def recover(self) -> int:
-        """Keeps the images of a stopped run up to the first incomplete line; their number, 0 without such a run."""
+        """Keeps the complete images of a stopped run and returns their number. Without a stopped run the number is 0."""
         self.unfinished.touch()
         self._surfaces.touch()
         end, n_images, n_hands = 0, 0, 0
@@ -42,7 +42,7 @@ class Journal:
         n_surfaces = self._surfaces.stat().st_size // row_bytes
         with self.unfinished.open("rb") as file:
             for line in file:
-                # A run that was killed may have ended within a line, or between a line and the surfaces.
+                # A killed run may end with half a line, or without some surfaces.
                 record = _parsed(line)
                 if record is None or n_hands + len(record["hands"]) > n_surfaces:
                     break
@@ -52,24 +52,24 @@ class Journal:
         return n_images
 
     def append(self, record: Record, hands: Sequence[HandEstimate]) -> None:
-        """Adds an image. The line is in the file when this returns."""
+        """Appends an image to the files."""
         with self._surfaces.open("ab") as file:
             file.write(surfaces_of(hands, self._n_vertices).tobytes())
         with self.unfinished.open("a", encoding="utf-8") as file:
             file.write(to_line(record) + "\n")
 
     def records(self) -> Iterator[Record]:
-        """The records so far, one after the other, since all of them may not fit into memory."""
+        """Yields the records one by one, because the memory may be too small for all records."""
         with self.unfinished.open(encoding="utf-8") as file:
             yield from map(json.loads, file)
 
     def surfaces(self) -> np.ndarray:
-        """(N, V, 4) vertices and their standard deviation in metres of all hands so far; on disk, not in memory."""
+        """Returns vertices and standard deviations of all hands, (N, V, 4) metres. The array stays in the file."""
         shape = (self._surfaces.stat().st_size // self._row_bytes, self._n_vertices, 4)
         return np.memmap(self._surfaces, np.float32, "r", shape=shape) if shape[0] else np.zeros(shape, np.float32)
 
     def finish(self) -> None:
-        """Gives the records their name and removes the surfaces."""
+        """Renames the records to NAME.jsonl and removes the surfaces."""
         self.unfinished.replace(self.path)
         self._surfaces.unlink(missing_ok=True)
 
@@ -79,7 +79,7 @@ class Journal:
 
 
 def is_complete(path: Path) -> bool:
-    """Whether NAME.jsonl is there, and no stopped run would replace it."""
+    """Returns whether NAME.jsonl exists and no stopped run exists."""
     return path.is_file() and not _unfinished(path).is_file()
 
 

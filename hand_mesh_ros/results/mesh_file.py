@@ -1,4 +1,4 @@
-"""Hand surfaces as mesh files, in metres: Wavefront OBJ, PLY and binary glTF."""
+"""Reads and writes hand surfaces as mesh files in metres: Wavefront OBJ, PLY and binary glTF."""
 
 from pathlib import Path
 
@@ -23,10 +23,10 @@ def write(path: Path, vertices_m: np.ndarray, faces: np.ndarray, side: Side, fra
     """Writes a surface. The suffix of the path chooses the format: .obj, .ply or .glb.
 
     Args:
-        path: of the file.
-        vertices_m: (V, 3).
+        path: path of the file.
+        vertices_m: (V, 3) vertices.
         faces: (F, 3) of a right hand.
-        side: of this hand.
+        side: side of this hand.
         frame: the axes of the vertices, for the comment in the file.
     """
     wound = mirror_faces(faces) if side == "left" else faces
@@ -36,21 +36,21 @@ def write(path: Path, vertices_m: np.ndarray, faces: np.ndarray, side: Side, fra
 
 
 def read(path: Path, n_vertices: int) -> np.ndarray:
-    """Vertices (V, 3) in the order of an OBJ or PLY file.
+    """Returns the vertices (V, 3) in the order of an OBJ or PLY file.
 
     Raises:
-        ValueError: if the file is no mesh of `n_vertices` vertices.
+        ValueError: if the file is not a mesh of `n_vertices` vertices.
     """
     kind = path.suffix.lower()
     if kind not in _READABLE:
-        raise ValueError(f"{path} ends in '{kind}', expected {' or '.join(_READABLE)}")
+        raise ValueError(f"{path} ends with '{kind}', expected {' or '.join(_READABLE)}")
     try:
         mesh = trimesh.load(path, file_type=kind[1:], process=False)
         vertices_m = np.asarray(mesh.vertices, np.float64)
-    except Exception as error:  # trimesh raises what its parser happens to meet
+    except Exception as error:  # the parsers of trimesh raise many types
         raise ValueError(f"{path} cannot be read as an {kind[1:].upper()} file: {error}") from error
     if vertices_m.shape != (n_vertices, 3):
-        raise ValueError(f"{path} has {len(vertices_m)} vertices, this hand model has {n_vertices}")
+        raise ValueError(f"{path} has {len(vertices_m)} vertices, but this hand model has {n_vertices}")
     return vertices_m
 
 

@@ -1,4 +1,4 @@
-"""The hands of one image as a JSON record, with units and frames in its keys, and back."""
+"""Converts the hands of one image to a JSON record and back. The keys contain units and frames."""
 
 import json
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.topology import JOINT_NAMES
 from hand_mesh_ros.core.types import Frame, HandEstimate
 
-# Where a record says whether its points have a place.
+# Values of the key "frame".
 IN_CAMERA = "camera optical frame: x right, y down, z forward, origin in the camera"
 AT_WRIST = "camera optical axes: x right, y down, z forward, origin in the wrist of each hand"
 FLAGS = "sum of 1 observed, 2 depth_anchored, 4 occluded, 8 out_of_image, 16 fitted"
-# Key in the file: field of HandEstimate. Matrices are lists of rows. A number that is not known is null.
+# Key in the file: field of HandEstimate. Matrices are lists of rows. An unknown number is null.
 KEYS = {
     "track_id": "track_id",
     "handedness": "handedness",
@@ -41,7 +41,7 @@ KEYS = {
 _INTEGERS = ("joint_flags", "hypothesis_modes")
 _TEXTS = ("track_id", "handedness", "state", "scale_source")
 _NO_RESULT = ("device", "models_dir", "threads", "fit_budget_ms")
-# Seven digits hold what a float32 holds.
+# Seven digits have the precision of float32.
 _DIGITS = ".7g"
 
 Record = dict[str, Any]
@@ -49,23 +49,23 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Origin:
-    """The image of a record and what made the estimates."""
+    """Origin of the estimates: image, models and settings."""
 
-    name: str  # of the image file, video file or webcam
+    name: str  # name of the image file, video file or webcam
     model_id: str
-    settings: Record = field(default_factory=dict)  # that differ from the defaults
+    settings: Record = field(default_factory=dict)  # settings that differ from the defaults
     index: int | None = None  # of the image in its video, from 0
     time_s: float | None = None  # of the image since the video began
 
 
 def settings_of(config: PipelineConfig) -> Record:
-    """Settings of the chain that differ from the defaults, without those that do not change a result."""
+    """Returns the settings that differ from the defaults, without settings that have no effect on the results."""
     values = {item.name: getattr(config, item.name) for item in fields(config) if item.name not in _NO_RESULT}
     return {name: value for name, value in values.items() if value != getattr(PipelineConfig, name)}
 
 
 def to_record(frame: Frame, hands: Sequence[HandEstimate], origin: Origin) -> Record:
-    """The record of one image, for `json.dumps`. Surfaces are left out: mesh files and NPZ files hold them."""
+    """Returns the record of one image, for `to_line`. The record has no surfaces, because mesh files and NPZ files have them."""
     height, width = frame.rgb.shape[:2]
     place = {} if origin.index is None else {"image_index": origin.index, "time_s": _plain(origin.time_s)}
     return {
@@ -84,10 +84,10 @@ def to_record(frame: Frame, hands: Sequence[HandEstimate], origin: Origin) -> Re
 
 
 def hands_of(record: Record) -> list[HandEstimate]:
-    """The estimates of a record, without their surfaces.
+    """Returns the estimates of a record, without their surfaces.
 
     Raises:
-        ValueError: if something is missing in the record.
+        ValueError: if a key is missing in the record.
     """
     try:
         return [_hand_of(hand) for hand in record["hands"]]
@@ -96,13 +96,13 @@ def hands_of(record: Record) -> list[HandEstimate]:
 
 
 def camera_matrix_of(record: Record) -> np.ndarray:
-    """K, (3, 3), all zero for a camera that is not calibrated."""
+    """Returns K, (3, 3), from a record; all zero if the camera is not calibrated."""
     matrix = record["camera_matrix_px"]
     return np.zeros((3, 3)) if matrix is None else np.array(matrix, float)
 
 
 def to_line(record: Record) -> str:
-    """The record as one line of JSON without its end."""
+    """Returns the record as one line of JSON, without the line end."""
     return json.dumps(record, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -116,7 +116,7 @@ def _hand_of(stored: Record) -> HandEstimate:
 
 
 def _plain(value: Any) -> Any:
-    """Lists, texts and numbers of JSON; None for a number that is not finite."""
+    """Converts a value to lists, strings and numbers of JSON. A number that is not finite becomes None."""
     if value is None or isinstance(value, str):
         return value
     array = np.asarray(value)

@@ -1,4 +1,4 @@
-"""The records of images as one table (CSV) and as arrays (NPZ)."""
+"""Writes the records of images as a table (CSV) and as arrays (NPZ)."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ COLUMNS = (
 
 
 def write_csv(path: Path, records: Iterable[Record]) -> None:
-    """Writes one row per joint of every hand. A number that is not known leaves its field empty."""
+    """Writes one row per joint of every hand. The field of an unknown number is empty."""
     with written_whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(COLUMNS)
@@ -31,12 +31,12 @@ def write_csv(path: Path, records: Iterable[Record]) -> None:
 
 
 def write_npz(path: Path, records: Iterable[Record], surfaces: np.ndarray, faces: np.ndarray) -> None:
-    """Writes one row per hand in every array; keys as in the JSON records, with the camera of each hand, and surfaces.
+    """Writes arrays with one row per hand. The names are the keys of the JSON records. The file also has cameras and surfaces.
 
     Args:
-        path: of the file.
-        records: of the images.
-        surfaces: (N, V, 4) vertices and their standard deviation in metres, of the N hands of the records in the same order.
+        path: path of the file.
+        records: records of the images.
+        surfaces: (N, V, 4) vertices and standard deviations in metres, of the N hands in the order of the records.
         faces: (F, 3) of a right hand.
     """
     columns: dict[str, list] = {name: [] for name in ("source", "image_index", "time_s", "camera_matrix_px", *KEYS)}
@@ -55,7 +55,7 @@ def write_npz(path: Path, records: Iterable[Record], surfaces: np.ndarray, faces
 
 
 def surfaces_of(hands: Sequence[HandEstimate], n_vertices: int) -> np.ndarray:
-    """Vertices with their standard deviation, (N, V, 4) float32 metres."""
+    """Returns vertices and standard deviations, (N, V, 4) float32 metres."""
     if not hands:
         return np.zeros((0, n_vertices, 4), np.float32)
     return np.stack([np.column_stack([hand.vertices_m, hand.vertex_std_m]) for hand in hands]).astype(np.float32)

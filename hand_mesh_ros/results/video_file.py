@@ -1,4 +1,4 @@
-"""A video of overlays."""
+"""Writes a video of overlays."""
 
 from pathlib import Path
 
@@ -9,16 +9,16 @@ _CODEC = "mp4v"
 
 
 class OverlayVideo:
-    """An MP4 file that takes its name when it is closed. Without images no file is made."""
+    """An MP4 file. The file gets its name in `close`. Without images there is no file."""
 
     def __init__(self, path: Path, rate_hz: float) -> None:
-        """Takes the path of the video and its images per second."""
+        """Stores the path of the video and the number of images per second."""
         self.path, self._rate_hz = path, rate_hz
         self._unfinished = path.with_name(f".{path.stem}.unfinished{path.suffix}")
         self._writer: cv2.VideoWriter | None = None
 
     def write(self, rgb: np.ndarray) -> None:
-        """Adds an image, (H, W, 3) uint8, of the size of the first one. An odd last row or column is left out.
+        """Appends an image, (H, W, 3) uint8, with the size of the first image. An odd last row or column is removed.
 
         Raises:
             OSError: if the file cannot be written.
@@ -31,7 +31,7 @@ class OverlayVideo:
         self._writer.write(cv2.cvtColor(rgb[:height, :width], cv2.COLOR_RGB2BGR))
 
     def close(self) -> bool:
-        """Finishes the file; whether there is one."""
+        """Completes the file. Returns whether there is a file."""
         if self._writer is None:
             return False
         self._writer.release()
@@ -40,7 +40,7 @@ class OverlayVideo:
         return True
 
     def discard(self) -> None:
-        """Removes what was written. An older file of this name stays."""
+        """Removes the new file. An older file with this name stays."""
         if self._writer is not None:
             self._writer.release()
         self._writer = None

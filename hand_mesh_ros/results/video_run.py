@@ -1,4 +1,4 @@
-"""The chain on every image of a video, with files that survive a stop and can be continued."""
+"""Runs the chain on every image of a video. A later run can continue a stopped run."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,37 +16,37 @@ from hand_mesh_ros.sources.assumed_camera import GivenCamera
 from hand_mesh_ros.sources.image_source import ImageSource, Shot
 from hand_mesh_ros.viewer.overlay import draw_overlay
 
-# A continued run shows the chain these last images of the stopped one again, so that it follows the same hands [s].
+# A continued run processes the last images of the stopped run again for this time, so that the chain tracks the same hands [s].
 _AGAIN_S = 1.0
 _USUAL_RATE_HZ = 30.0
-# What a continued run must share with the stopped one.
+# Keys of the records that must be equal in the stopped and the continued run.
 _SAME = ("source", "width_px", "height_px", "camera_matrix_px", "model_id", "settings")
 
 
 @dataclass(frozen=True)
 class VideoJob:
-    """What to do with a video."""
+    """Settings of a run."""
 
-    records: Path  # NAME.jsonl of the complete run; the other files differ in the suffix, and their folder must be there
-    kinds: Collection[str]  # some of `kinds.OF_VIDEO`; "jsonl" is always written, since a continued run needs it
+    records: Path  # path NAME.jsonl in an existing folder; the other files differ only in the suffix
+    kinds: Collection[str]  # some of `kinds.OF_VIDEO`; the run always writes "jsonl"
     camera: GivenCamera
     origin: Origin
     mirrored: bool = False  # a selfie view
-    is_live: bool = False  # a webcam: it ends when the user stops it
+    is_live: bool = False  # a webcam: the run is complete when the user stops it
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is. All counts include the images of a stopped run."""
+    """Progress of a run. The counts include the images of the stopped run."""
 
     images: int = 0
     hands: int = 0
-    is_replay: bool = False  # an image of the stopped run
+    is_replay: bool = False  # True for an image of the stopped run
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did."""
+    """Result of a run."""
 
     progress: Progress
     is_complete: bool
@@ -54,10 +54,10 @@ class Outcome:
 
 
 class VideoRun:
-    """One run over a video."""
+    """A run over a video."""
 
     def __init__(self, job: VideoJob, source: ImageSource, pipeline: HandMeshPipeline) -> None:
-        """Takes the job, the opened source and a new pipeline."""
+        """Stores the settings, the open source and a new pipeline."""
         self._job, self._source, self._pipeline = job, source, pipeline
         self._rate_hz = source.rate_hz or _USUAL_RATE_HZ
         self._journal = Journal(job.records, len(pipeline.hand_model.template_m))
@@ -65,17 +65,17 @@ class VideoRun:
         self._ids = _Ids()
 
     def __call__(self, resume: bool, report: Callable[[Progress], None], is_stopped: Callable[[], bool]) -> Outcome:
-        """Processes the images to the end of the video, or until `is_stopped`. The files are written in any case.
+        """Processes the images until the end of the video or until `is_stopped`. The run writes its files in both cases.
 
         Args:
-            resume: continue after the images of a stopped run.
+            resume: True to continue a stopped run.
             report: called after every image.
-            is_stopped: asked after every image.
+            is_stopped: called after every image; True ends the run.
 
         Raises:
-            FileExistsError: if a stopped run left its records and `resume` is False.
-            SourceError: if the video is damaged; what came before is written.
-            ValueError: if the stopped run had other settings.
+            FileExistsError: if there is a stopped run and `resume` is False.
+            SourceError: if the video is damaged. The files have the images before the damage.
+            ValueError: if the settings of the stopped run were different.
         """
         progress = self._replay(self._start(resume), report)
         is_complete, files = False, []
@@ -99,11 +99,13 @@ class VideoRun:
             self._journal.start()
         except FileExistsError as error:
             left = self._journal.unfinished
-            raise FileExistsError(f"{left} is left from a stopped run: continue it with --resume, or delete it") from error
+            raise FileExistsError(
+                f"{left} exists from a stopped run: continue the run with --resume, or delete the file"
+            ) from error
         return 0
 
     def _replay(self, n_known: int, report: Callable[[Progress], None]) -> Progress:
-        """Reads past the images of the stopped run. The overlay is drawn again, since a video file cannot be continued."""
+        """Reads the images of the stopped run and draws their overlays again, because OpenCV cannot append to a video."""
         progress = Progress()
         first_shown = n_known - max(1, round(_AGAIN_S * self._rate_hz))
         try:
@@ -137,7 +139,7 @@ class VideoRun:
         return to_record(frame, hands, replace(self._job.origin, index=index, time_s=frame.stamp_s))
 
     def _known_frame(self, stored: Record, index: int) -> Frame:
-        """The next image, which the stopped run has seen with the same settings."""
+        """Returns the next image of the stopped run, after a check of the settings."""
         shot = self._source.read()
         if shot is None:
             raise ValueError(f"{self._job.origin.name} ends after {index} images, but {self._journal.unfinished} has more")
@@ -146,8 +148,8 @@ class VideoRun:
         for key in _SAME:
             if stored.get(key) != now[key]:
                 raise ValueError(
-                    f"{self._journal.unfinished} has {key} {stored.get(key)} in image {index}, this run {now[key]}: "
-                    "continue with the same options, or delete the file"
+                    f"{self._journal.unfinished} has {key} {stored.get(key)} in image {index}, but this run has {now[key]}: "
+                    "use the same options, or delete the file"
                 )
         return frame
 
@@ -171,25 +173,25 @@ class VideoRun:
 
 
 class _Ids:
-    """Track ids of a continued run: those of the stopped run for the hands that are still followed, new ones for others."""
+    """Track ids of a continued run. Hands that are still tracked keep the ids of the stopped run. Other hands get new ids."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
         self._largest = 0
 
     def reserve(self, hands: Sequence[HandEstimate]) -> None:
-        """Ids of the stopped run, which no other hand may get."""
+        """Stores ids of the stopped run, so that no other hand gets these ids."""
         self._largest = max([self._largest, *(int(hand.track_id) for hand in hands)])
 
     def match(self, found: Sequence[HandEstimate], stored: Sequence[HandEstimate]) -> None:
-        """Learns which of the stored hands of an image is which of those found again."""
+        """Matches the hands of an image with the stored hands of the same image."""
         for hand in found:
             near = [other for other in stored if other.handedness == hand.handedness and _is_same_place(hand, other)]
             if near:
                 self._names[hand.track_id] = min(near, key=lambda other: _distance_px(hand, other)).track_id
 
     def renamed(self, hands: Sequence[HandEstimate]) -> list[HandEstimate]:
-        """The hands with their ids in the whole video."""
+        """Returns the hands with their ids in the whole video."""
         for hand in hands:
             if hand.track_id not in self._names:
                 self._largest += 1
@@ -202,5 +204,5 @@ def _distance_px(hand: HandEstimate, other: HandEstimate) -> float:
 
 
 def _is_same_place(hand: HandEstimate, other: HandEstimate) -> bool:
-    """Whether the keypoints are apart by less than a quarter of the extent of the hand."""
+    """Returns whether the mean distance of the keypoints is less than a quarter of the extent of the hand."""
     return _distance_px(hand, other) < 0.25 * float(np.ptp(hand.keypoints_px, axis=0).max())

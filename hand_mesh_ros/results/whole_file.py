@@ -1,4 +1,4 @@
-"""Files that are complete or not there: a program that stops early leaves no half-written result."""
+"""Writes files under a temporary name first, so that a stopped program leaves no incomplete file."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +10,9 @@ import numpy as np
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Gives a temporary path in the same folder. The file takes the name `path` at the end of the block.
+    """Gives a temporary path in the same folder. At the end of the block the file gets the name `path`.
 
-    An error in the block removes the temporary file. An older file `path` then stays as it is.
+    After an error in the block the temporary file is removed, and an older file `path` stays unchanged.
     """
     temporary = path.with_name(f".{path.stem}.unfinished{path.suffix}")
     try:

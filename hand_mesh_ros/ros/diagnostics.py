@@ -16,15 +16,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 # No image for this time is an error. After a refused image, the error stays in the diagnostics for the same time [s].
 SILENCE_S = 2.0
-# A larger age means that the stamp is from another clock, for example of a camera or of a bag without simulated time [s].
-FOREIGN_CLOCK_S = 10.0
 _WINDOW = 150
-
-
-def age_s(now_ns: int, stamp_ns: int) -> float:
-    """Returns the age of a stamp in seconds, NaN if the stamp is from another clock."""
-    age = (now_ns - stamp_ns) * 1e-9
-    return age if 0 <= age < FOREIGN_CLOCK_S else math.nan
 
 
 @dataclass(frozen=True)
@@ -58,9 +50,11 @@ class Health:
         self._latencies_s: deque[float] = deque(maxlen=_WINDOW)
         self._stages_ms: dict[str, deque[float]] = {}
         self._last_image_s = time.monotonic()
-        self._error: Problem | None = None
-        self._warning: Problem | None = None
+        # By subject, so that one problem does not hide another one.
+        self._errors: dict[str, Problem] = {}
+        self._warnings: dict[str, Problem] = {}
         self.failure = ""  # reason why the node cannot work, or empty
+        self.advice = ""  # lasting warning about how the node was started, or empty
         self.rest = ""  # reason why the node is inactive without an error, or empty
         self.facts: dict[str, str] = {}  # constant values: model, licence, device
         self.refused = self.stale = 0
@@ -87,22 +81,21 @@ class Health:
             for stage, duration in stages_ms.items():
                 self._stages_ms.setdefault(stage, deque(maxlen=_WINDOW)).append(duration)
 
-    def refuse(self, text: str) -> None:
-        """Records an unusable input."""
+    def refuse(self, text: str, subject: str = "") -> None:
+        """Records an unusable input. The text replaces the last text about the same subject."""
         with self._lock:
             self.refused += 1
-            self._error = Problem(text)
+            self._errors[subject] = Problem(text)
 
-    def drop_stale(self, text: str) -> None:
-        """Records an image that was dropped because of its age."""
+    def drop_stale(self) -> None:
+        """Counts an image that was dropped because of its age."""
         with self._lock:
             self.stale += 1
-            self._warning = Problem(text)
 
-    def warn(self, text: str) -> None:
-        """Records a condition that makes the results worse."""
+    def warn(self, text: str, subject: str = "") -> None:
+        """Records a condition that makes the results worse. The text replaces the last text about the same subject."""
         with self._lock:
-            self._warning = Problem(text)
+            self._warnings[subject] = Problem(text)
 
     @property
     def is_silent(self) -> bool:
@@ -113,7 +106,7 @@ class Health:
         """Returns the level, one line of text, and the values of the last second.
 
         Args:
-            silence: the likely reason why no image arrives.
+            silence: the likely reason why no image arrives; empty if one has just arrived.
             counters: additional values.
         """
         with self._lock:
@@ -133,8 +126,8 @@ class Health:
             for stage, durations in self._stages_ms.items():
                 values[f"{stage} [ms]"] = f"{np.median(durations):.2f}"
             values["memory [MB]"] = f"{resident_mb():.0f}"
-            values["last error"] = self._error.text if self._error else ""
-            values["last warning"] = self._warning.text if self._warning else ""
+            values["last error"] = _last(self._errors)
+            values["last warning"] = _last(self._warnings)
             self._counted = (self._received, self._answered, time.monotonic())
             return level, message, {**values, **self.facts}
 
@@ -143,12 +136,12 @@ class Health:
             return DiagnosticStatus.ERROR, self.failure
         if self.rest:
             return DiagnosticStatus.WARN, self.rest
-        if self._error and self._error.is_present:
-            return DiagnosticStatus.ERROR, self._error.text
-        if self.is_silent:
+        if errors := _present(self._errors):
+            return DiagnosticStatus.ERROR, errors
+        if silence and self.is_silent:
             return DiagnosticStatus.ERROR, silence
-        if self._warning and self._warning.is_present:
-            return DiagnosticStatus.WARN, self._warning.text
+        if warnings := " | ".join(filter(None, (_present(self._warnings), self.advice))):
+            return DiagnosticStatus.WARN, warnings
         return DiagnosticStatus.OK, "working"
 
 
@@ -159,6 +152,15 @@ def to_message(stamp: object, name: str, level: bytes, message: str, values: dic
     array = DiagnosticArray(status=[status])
     array.header.stamp = stamp
     return array
+
+
+def _present(problems: dict[str, Problem]) -> str:
+    """All present problems in one line; empty if there are none."""
+    return " | ".join(problem.text for problem in problems.values() if problem.is_present)
+
+
+def _last(problems: dict[str, Problem]) -> str:
+    return max(problems.values(), key=lambda problem: problem.at_s).text if problems else ""
 
 
 def _percentiles(name: str, values: list[float]) -> dict[str, str]:

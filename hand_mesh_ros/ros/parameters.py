@@ -35,13 +35,25 @@ class NodeConfig:
         "raw for images on <image>, or compressed for JPEG or PNG on <image>/compressed",
         choices=("raw", "compressed"),
     )
+    depth_transport: str = option(
+        "raw",
+        "as image_transport names it: raw, compressedDepth (PNG, RVL) or compressed (PNG of 16 bits) from the subtopic of depth",
+        choices=("raw", "compressedDepth", "compressed"),
+    )
     rectified: bool = option(False, "the image is rectified (image_rect): use P of camera_info without distortion")
     max_age_ms: float = option(500.0, "older images are dropped before inference [ms]; 0: keep all", (0.0, 10_000.0), live=True)
     depth_slop_ms: float = option(15.0, "largest stamp difference of image and depth [ms]", (0.0, 200.0), live=True)
     depth_wait_ms: float = option(
         60.0, "maximum time that an image waits for its depth [ms]; no wait if no depth arrives", (0.0, 1000.0), live=True
     )
+    depth_scale: float = option(
+        1.0, "factor on depth, for a camera with another unit; 0.1 if 16UC1 is in tenths of a millimetre", (1e-4, 1e4), live=True
+    )
     markers_hz: float = option(10.0, "maximum rate of markers [Hz]; 0: no markers", (0.0, 120.0), live=True)
+    # Longer than the 0.3 s after which the examples clutch, with a margin for an image that is lost.
+    new_hand_silence_s: float = option(
+        0.5, "time without messages of a side before another hand is published there [s]; 0: none", (0.0, 10.0), live=True
+    )
     publish_tf: bool = option(True, "publish the wrists as frames left_hand and right_hand on /tf")
     tf_prefix: str = option("", "prefix of the frames left_hand and right_hand; each camera needs its own prefix")
     output_frame: str = option("", "TF frame of the published hands; empty: the frame of the camera")

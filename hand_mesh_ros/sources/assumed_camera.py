@@ -7,10 +7,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class GivenCamera:
-    """What a user says of a camera: a calibration, a field of view, or nothing."""
+    """Known data of a camera: a calibration, a field of view, or nothing."""
 
     pinhole_px: tuple[float, float, float, float] | None = None  # fx, fy, cx, cy
-    fov_deg: float = 0.0  # horizontal; 0 for not known
+    fov_deg: float = 0.0  # horizontal; 0 if unknown
 
     def __post_init__(self) -> None:
         if self.pinhole_px and not (np.isfinite(self.pinhole_px).all() and min(self.pinhole_px[:2]) > 0):
@@ -25,7 +25,7 @@ class GivenCamera:
         return bool(self.pinhole_px or self.fov_deg)
 
     def matrix(self, width: int, height: int) -> np.ndarray:
-        """K, (3, 3), for images of this size; all zero if nothing is known."""
+        """Returns K, (3, 3), for images of this size; all zero if the camera is unknown."""
         if self.pinhole_px is None:
             return assumed_matrix(width, height, self.fov_deg)
         fx, fy, cx, cy = self.pinhole_px

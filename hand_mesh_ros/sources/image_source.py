@@ -1,5 +1,6 @@
 """Sources of images with one interface: a video file, a webcam, or the synthetic camera."""
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -11,6 +12,7 @@ from hand_mesh_ros.core.config import check, option
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.types import Side
+from hand_mesh_ros.sources import opencv_log
 from hand_mesh_ros.sources.assumed_camera import assumed_matrix
 
 if TYPE_CHECKING:
@@ -81,8 +83,7 @@ def open_source(config: SourceConfig, rate_hz: float) -> ImageSource:
     Raises:
         SourceError: if the source is missing or cannot be read.
     """
-    # OpenCV's own messages are many lines long. `SourceError` replaces these messages.
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    opencv_log.silence()
     if config.source == "synthetic":
         return SyntheticSource(config, rate_hz)
     if config.source.isdigit():
@@ -99,12 +100,16 @@ class SyntheticSource:
     """The synthetic camera at a constant rate, without an end."""
 
     def __init__(self, config: SourceConfig, rate_hz: float) -> None:
-        # Its ray caster is not needed for files and webcams, and may not be installed.
-        from hand_mesh_ros.synthetic.camera import SyntheticCamera
-
         size = (config.width or 640, config.height or 480)
         if not config.hfov_deg:
             raise SourceError("hfov_deg is 0: the synthetic camera needs a field of view")
+        try:
+            # Its ray caster is not needed for files and webcams, and may not be installed.
+            from hand_mesh_ros.synthetic.camera import SyntheticCamera
+        except ImportError as error:
+            if not (error.name or "").startswith("embreex"):
+                raise
+            raise SourceError(f"the synthetic camera needs embreex ({error}): {sys.executable} -m pip install embreex") from error
         model = HandModel.load(default_models_dir() / FILE_NAME)
         self._camera = SyntheticCamera(model, size, config.hfov_deg, config.side, config.seed)
         self.rate_hz, self.n_images = rate_hz, 0

@@ -1,4 +1,4 @@
-"""An image file, with its depth, as a frame."""
+"""Reads an image file and its depth as a frame."""
 
 from pathlib import Path
 
@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 
 from hand_mesh_ros.core.types import Frame
+from hand_mesh_ros.sources import opencv_log
 from hand_mesh_ros.sources.assumed_camera import GivenCamera
 
-# Names of image files in a folder. What a file really holds is seen when it is read.
+# Suffixes of image files in a folder.
 SUFFIXES = frozenset(
     (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".avif", ".jp2", ".gif"),
@@ -19,16 +20,16 @@ _MM_PER_M = 1000.0
 
 
 def load(path: Path, camera: GivenCamera, depth: Path | None = None, mirrored: bool = False) -> Frame:
-    """The image upright, as its EXIF orientation says, and turned back if it is a selfie view.
+    """Returns the image, rotated by its EXIF orientation. A mirrored image is mirrored back.
 
     Args:
-        path: of the image.
-        camera: what is known of the camera.
+        path: path of the image.
+        camera: known data of the camera.
         depth: file of the depth registered to the image, see `load_depth`.
-        mirrored: the image is a selfie view, mirrored left to right; so is its depth.
+        mirrored: True if image and depth are mirrored left to right, as in a selfie view.
 
     Raises:
-        ValueError: for a file that is missing, empty or no image, or depth that does not fit.
+        ValueError: if the file is missing, empty or not an image, or if the depth is invalid.
     """
     bgr = _decoded(path, cv2.IMREAD_COLOR)
     height, width = bgr.shape[:2]
@@ -38,14 +39,14 @@ def load(path: Path, camera: GivenCamera, depth: Path | None = None, mirrored: b
 
 
 def load_depth(path: Path, shape: tuple[int, int]) -> np.ndarray:
-    """Depth along z, (H, W) float32 metres; 0 and NaN mean "no measurement".
+    """Returns depth along z, (H, W) float32 metres; 0 and NaN mean "no measurement".
 
     Args:
         path: 16-bit PNG in millimetres, or .npy of floating-point numbers in metres.
-        shape: (H, W) of the image.
+        shape: height and width of the image.
 
     Raises:
-        ValueError: for another type of file, or another size than the image.
+        ValueError: if the type of the file or the size of the depth is wrong.
     """
     depth_m = _depth_of_array(path) if path.suffix.lower() == ".npy" else _depth_of_png(path)
     if depth_m.shape != shape:
@@ -74,16 +75,15 @@ def _depth_of_png(path: Path) -> np.ndarray:
 
 
 def _decoded(path: Path, flags: int) -> np.ndarray:
-    # OpenCV's own messages are many lines long. The error below says what went wrong.
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    opencv_log.silence()
     if not path.is_file():
-        raise ValueError(f"{path} is missing, or not a file")
+        raise ValueError(f"{path} is missing or is not a file")
     if not path.stat().st_size:
         raise ValueError(f"{path} is empty: it has 0 bytes")
     try:
         image = cv2.imread(str(path), flags)
-    except cv2.error as error:  # for example: more pixels than OpenCV reads
+    except cv2.error as error:  # for example if the image has too many pixels
         raise ValueError(f"{path} cannot be decoded: {error}") from error
     if image is None:
-        raise ValueError(f"{path} is no image that OpenCV can read, or is damaged")
+        raise ValueError(f"{path} is not an image that OpenCV can read, or is damaged")
     return image

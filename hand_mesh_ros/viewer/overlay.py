@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from hand_mesh_ros.core.geometry.camera import is_calibrated, project
+from hand_mesh_ros.core.geometry.lens import Distortion
 from hand_mesh_ros.core.topology import BONES
 from hand_mesh_ros.core.types import HandEstimate
 
@@ -36,7 +37,7 @@ def draw_overlay(
     rgb: np.ndarray,
     hands: Sequence[HandEstimate],
     camera_matrix: np.ndarray,
-    distortion: np.ndarray | None = None,
+    distortion: Distortion = None,
     layers: OverlayLayers = _ALL,
 ) -> np.ndarray:
     """Returns a copy of the image, (H, W, 3) uint8, with the hands.
@@ -45,7 +46,7 @@ def draw_overlay(
         rgb: (H, W, 3) uint8.
         hands: estimates in this image.
         camera_matrix: (3, 3); if all zero, the overlay omits the parts that need a calibrated camera.
-        distortion: OpenCV's coefficients, or None.
+        distortion: of the lens, as in `Frame`.
         layers: visible parts.
     """
     image = np.ascontiguousarray(rgb).copy()
@@ -64,9 +65,7 @@ def draw_overlay(
     return image
 
 
-def _draw_hypotheses(
-    image: np.ndarray, hand: HandEstimate, camera_matrix: np.ndarray, distortion: np.ndarray | None, unit: int
-) -> None:
+def _draw_hypotheses(image: np.ndarray, hand: HandEstimate, camera_matrix: np.ndarray, distortion: Distortion, unit: int) -> None:
     lines = image.copy()
     for joints in hand.hypotheses_m:
         if _is_in_front(joints):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from hand_mesh_ros.core.geometry.lens import Distortion
 from hand_mesh_ros.core.types import HandEstimate
 
 
@@ -14,7 +15,7 @@ class Snapshot:
 
     rgb: np.ndarray | None  # (H, W, 3) uint8
     camera_matrix: np.ndarray  # (3, 3), all zero if unknown
-    distortion: np.ndarray | None
+    distortion: Distortion
     hands: Sequence[HandEstimate]
     headline: str = ""  # state of the chain, one line
     facts: dict[str, str] = field(default_factory=dict)  # rate, age, times per stage

@@ -117,7 +117,9 @@ def depth_points(snapshot: Snapshot) -> tuple[np.ndarray, np.ndarray]:
     rays = rays_from_pixels(np.stack([columns, rows], -1), snapshot.camera_matrix, snapshot.distortion)
     along_z = depth_m[rows, columns][:, None]
     points = np.concatenate([rays * along_z, along_z], axis=1)
-    return points.astype(np.float32), np.ascontiguousarray(rgb[rows, columns])
+    # Some pixels of a lens with strong distortion have no ray.
+    has_ray = np.isfinite(points).all(axis=1)
+    return points[has_ray].astype(np.float32), np.ascontiguousarray(rgb[rows, columns][has_ray])
 
 
 def _at_most(rgb: np.ndarray, width: int) -> np.ndarray:

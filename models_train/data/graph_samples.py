@@ -20,7 +20,7 @@ RECIPE = "models_train.data.graph_samples: kinematic hands with modelled keypoin
 STORED_RECIPE = f"{RECIPE}; half of the hands rendered, with what the real detector says of them"
 # Share of exact skeletons and keypoints. A user may also give exact values for a specific hand.
 _SHARE_EXACT = 0.25
-_STEPS_PER_SHARD = 40
+STEPS_PER_SHARD = 40
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ class StoredHands:
 
     def sample(self, rng: np.random.Generator, n: int, step: int, hand: HandModel) -> GraphSamples:
         """Returns `n` random hands of the shard for `step`."""
-        shard = _load(self._paths[step // _STEPS_PER_SHARD % len(self._paths)])
+        shard = _load(self._paths[step // STEPS_PER_SHARD % len(self._paths)])
         rows = rng.integers(len(shard["rays"]), size=n)
         picked = {name: array[rows] for name, array in shard.items()}
         surfaces = picked["vertices_m"].astype(np.float64)
-        return _told(rng, hand, surfaces, picked["joints_m"], picked["rays"], picked["confidence"], picked["features"])
+        return with_errors(rng, hand, surfaces, picked["joints_m"], picked["rays"], picked["confidence"], picked["features"])
 
     def feature_scale(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns mean and standard deviation of each feature channel, (C, 1) each, over the first shard."""
@@ -73,10 +73,10 @@ def sample_kinematic(
     hands = sample_hands(rng, n, held_out, natural_share)
     placed = views.place(rng, hands.joints_m, natural_share > 0)
     cues = views.observe(rng, placed)
-    return _told(rng, hand, hands.vertices_m, placed, cues.rays, cues.confidence, None)
+    return with_errors(rng, hand, hands.vertices_m, placed, cues.rays, cues.confidence, None)
 
 
-def _told(
+def with_errors(
     rng: np.random.Generator,
     hand: HandModel,
     surfaces_m: np.ndarray,
@@ -85,7 +85,7 @@ def _told(
     confidence: np.ndarray,
     features: np.ndarray | None,
 ) -> GraphSamples:
-    """Makes samples from surfaces in any frame and skeletons (n, 21, 3) in the camera frame."""
+    """Adds errors to skeletons (n, 21, 3) in the camera frame and their rays. The surfaces may have any frame."""
     n = len(joints_m)
     true_joints = hand.joint_regressor @ surfaces_m
     exact = rng.uniform(size=(n, 1, 1)) < _SHARE_EXACT

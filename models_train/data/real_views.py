@@ -37,7 +37,7 @@ def write_shard(path: Path, rows: Sequence[RealView], title: str, licence: str) 
         title: name of the data set.
         licence: of weights that are trained on the views.
     """
-    arrays = {item.name: np.stack([getattr(row, item.name) for row in rows]) for item in fields(RealView)}
+    arrays = {item.name: np.stack([getattr(row, item.name) for row in rows]) for item in fields(rows[0])}
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
         np.savez(file, **arrays, title=np.array(title), licence=np.array(licence))

@@ -1,6 +1,6 @@
 """Training of the graph diffusion: meshes from noise, with any part of the conditions; HHMR (Li et al., CVPR 2024)."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,9 @@ from models_train.checkpoint import weights_digest
 from models_train.data import graph_samples
 from models_train.data.graph_samples import GraphSamples, StoredHands
 from models_train.data.masks import MaskRates, Masks, draw_masks
+from models_train.data.real_pictures import RealPictures
 from models_train.nets.graph_diffusion import GraphNet, GraphSize
+from models_train.nets.resnet import IMAGE_SHAPE, MAP_SHAPE, ResNet50
 from models_train.tasks.configs import GraphConfig
 from models_train.tasks.mesh import MeshLoss
 from models_train.tasks.task import Batch, Export, Task, TrainConfig
@@ -42,11 +44,20 @@ _CASES = {"all": (1, 1, 1), "skeleton": (1, 0, 0), "keypoints": (0, 1, 0), "imag
 def make_task(config: GraphConfig) -> Task:
     """Returns the task for the shipped hand model, with image features if `config.views` names stored views.
 
+    With `config.real_views` and a trunk, the images are pictures of data sets, as in the paper.
+
     Raises:
-        ValueError: if the folder has no views.
+        ValueError: if the folder has no views, or the settings exclude each other.
     """
     hand = HandModel.load(default_models_dir() / hand_model.FILE_NAME)
     size = GraphSize(only_self_attention=config.task == ABLATION)
+    if bool(config.real_views) != bool(config.trunk) or (config.real_views and config.views):
+        raise ValueError("real_views needs a trunk, and a trunk needs real_views; leave views empty then")
+    if config.real_views:
+        trunk = ResNet50(Path(config.trunk_weights) if config.trunk_weights else None)
+        size = replace(size, tokens=replace(size.tokens, map_shape=MAP_SHAPE, image_shape=IMAGE_SHAPE))
+        pictures = [RealPictures(Path(config.real_views), is_held_out) for is_held_out in (False, True)]
+        return GraphTask(config, hand, size, *pictures, trunk=trunk, natural_share=config.natural_share)
     if not config.views:
         return GraphTask(config, hand, size, natural_share=config.natural_share)
     folder = Path(config.views)
@@ -62,8 +73,8 @@ class GraphTask:
         config: TrainConfig,
         hand: HandModel,
         size: GraphSize | None = None,
-        stored: StoredHands | None = None,
-        held_out: StoredHands | None = None,
+        stored: StoredHands | RealPictures | None = None,
+        held_out: StoredHands | RealPictures | None = None,
         rates: MaskRates | None = None,
         trunk: nn.Module | None = None,
         natural_share: float = 0.0,
@@ -74,8 +85,8 @@ class GraphTask:
             config: configuration of the training.
             hand: the hand model.
             size: sizes of the networks; None for the shipped sizes.
-            stored: rendered hands for half of the training; None to train without images.
-            held_out: rendered hands for the validation; None for kinematic hands.
+            stored: hands with images for half of the training; None to train without images.
+            held_out: hands with images for the validation; None for kinematic hands.
             rates: probabilities for the removal of conditions.
             trunk: as in `ImageTokens`; the features of `stored` are then images.
             natural_share: share of recorded poses in the hands without images; above 0 their views are also natural.
@@ -92,6 +103,9 @@ class GraphTask:
             "masks": asdict(self._rates),
             "size": asdict(size),
         }
+        if isinstance(stored, RealPictures):
+            recipe = f"{graph_samples.RECIPE}; half of the hands {stored.recipe}"
+            self.facts |= {"data": recipe, "licence": stored.licence}
         self._stored, self._stored_held_out, self._natural_share = stored, held_out, natural_share
         tokens = size.tokens
         self._image_shape, self._n_patches = tokens.image_shape or tokens.map_shape, tokens.map_shape[1] * tokens.map_shape[2]
@@ -136,12 +150,15 @@ class GraphTask:
                 figures[f"{name}_mm"] = losses.mean_distance_mm(found_m, truth_m)
         # Diversity without conditions, relative to real hands: 1 if the model has learned all hands.
         free_m = self._sampled(net, self._given((0, 0, 0)), _GENERATION_STEPS)
-        figures["diversity"] = pairwise_distance_mm(free_m) / pairwise_distance_mm(truth_m)
+        if (true_diversity_mm := pairwise_distance_mm(truth_m)) > 0:
+            figures["diversity"] = pairwise_distance_mm(free_m) / true_diversity_mm
         return {"score": sum(value for name, value in figures.items() if name.endswith("_mm")), **figures}
 
     def exports(self, net: GraphNet) -> list[Export]:
         n, image_shape = 3, self._image_shape
         common = {"joint_order": joint_order_digest(), "topology": self.hand.digest, "token_space": weights_digest(net.condition)}
+        if "licence" in self.facts:
+            common["licence"] = self.facts["licence"]
         stated = {"image_shape": ",".join(map(str, image_shape)), "n_patches": str(self._n_patches)}
         condition = {
             "joints_m": torch.from_numpy(self.hand.joints_m) + 0.01 * torch.randn(n, N_JOINTS, 3),

@@ -19,7 +19,7 @@ from models_train.data import shards, views
 from models_train.data.real_views import RealViews
 from models_train.data.shards import StoredViews
 from models_train.data.views import Views
-from models_train.nets.from_onnx import ExportedStage, load_exported_joints
+from models_train.exported_weights import ExportedStage, load_exported_joints
 from models_train.nets.joint_denoiser import JointNet, JointSize
 from models_train.tasks.configs import JointConfig
 from models_train.tasks.task import Batch, Export, TrainConfig

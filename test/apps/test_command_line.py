@@ -79,7 +79,7 @@ def test_v_shows_where_an_error_came_from(tmp_path: Path, place: str) -> None:
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 1
     assert "Traceback" in result.output
-    assert f"Error: {text} is no image" in result.output
+    assert f"Error: {text} is not an image" in result.output
 
 
 def test_the_shell_can_complete_commands() -> None:

@@ -79,7 +79,7 @@ def test_what_cannot_be_used_is_named(run: Run, tmp_path: Path) -> None:
         (2, ["inpaint", foreign, "--missing", "toe"], "'toe' is unknown; choose from thumb, index, middle, ring, little"),
         (2, ["inpaint", tmp_path / "no.obj", "--missing", "thumb"], "does not exist"),
         (2, ["reconstruct", tmp_path / "no.png"], "does not exist"),
-        (1, ["fit", foreign], f"{foreign} is no image"),
+        (1, ["fit", foreign], f"{foreign} is not an image"),
         (1, ["generate", "--models-dir", tmp_path], "is missing"),
         (2, ["generate", "--steps", 0], "0 is not in the range 1<=x<=1000"),
         (0, ["reconstruct", empty], "no hand found"),

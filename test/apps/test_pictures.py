@@ -138,7 +138,7 @@ def test_unreadable_images_are_named_and_the_others_are_processed(run: Run, phot
     empty.write_bytes(b"")
     result = run("image", text, photo, empty, *CPU)
     assert result.exit_code == 1
-    assert f"Error: {text} is no image" in result.output
+    assert f"Error: {text} is not an image" in result.output
     assert f"Error: {empty} is empty" in result.output
     assert (tmp_path / "photo_right.obj").is_file()
 
@@ -153,7 +153,7 @@ def test_a_folder_is_processed_to_its_end(run: Run, photo: Path, tmp_path: Path)
     (folder / "notes.txt").write_text("not read")
     result = run("folder", folder, "--save", "json,obj", *CPU)
     assert result.exit_code == 1
-    assert f"Error: {folder / 'b.jpg'} is no image" in result.output
+    assert f"Error: {folder / 'b.jpg'} is not an image" in result.output
     assert "notes.txt" not in result.output
     assert "3 images, 1 hands" in result.output
     # Two images that differ in their format alone do not write the same file.
@@ -193,7 +193,7 @@ def test_ctrl_c_ends_a_folder_and_keeps_whole_files(photo: Path, tmp_path: Path)
         (["photo.png", "--camera-matrix", "0,500,10,10"], "a focal length that is not positive"),
         (["photo.png", "--camera-matrix", "500,500,nan,10"], "a number that is not finite"),
         (["photo.png", "--camera-matrix", "500,500,10"], "not four numbers"),
-        (["photo.png", "--camera-matrix", "500,500,10,10", "--fov", "60"], "exclude each other"),
+        (["photo.png", "--camera-matrix", "500,500,10,10", "--fov", "60"], "cannot be used together"),
         (["photo.png", "--fov", "180"], "180.0 is not in the range"),
         (["photo.png", "--save", "obj,stl"], "'stl' is unknown; choose from overlay,"),
         (["photo.png", "--depth", "photo.png"], "--depth needs --camera-matrix or --fov"),
@@ -230,4 +230,4 @@ def test_no_folder_is_written_into_itself_and_none_is_empty(run: Run, tmp_path: 
     assert run("folder", tmp_path, "--out", tmp_path).exit_code == 2
     result = run("folder", tmp_path)
     assert result.exit_code == 1
-    assert f"{tmp_path} holds no image" in result.output
+    assert f"{tmp_path} contains no image" in result.output

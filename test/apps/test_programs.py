@@ -27,7 +27,7 @@ def run_without(package: str, *arguments: str) -> subprocess.CompletedProcess:
     [
         ("torch", "train", "pip install torch, or pip install -r requirements/train.txt"),
         ("torch", "export", "pip install torch, or pip install -r requirements/train.txt"),
-        ("benchmarks", "evaluate", "it is in the repository only"),
+        ("benchmarks", "evaluate", "only the repository has this package"),
         ("sensor_msgs", "bag", "install and source ROS 2"),
     ],
 )

@@ -90,7 +90,7 @@ def test_a_run_stopped_by_ctrl_c_keeps_its_images_and_is_continued(run: Run, mak
 
     refused = run("video", video, *CPU, *ALL)
     assert refused.exit_code == 1
-    assert f"{left} is left from a stopped run: continue it with --resume, or delete it" in refused.output
+    assert f"{left} exists from a stopped run: continue the run with --resume, or delete the file" in refused.output
     other = run("video", video, "--device", "cpu", "--fov", 50, "--resume")
     assert other.exit_code == 1
     assert "has camera_matrix_px" in other.output
@@ -153,7 +153,7 @@ def test_a_damaged_video_fails_after_what_could_be_read(run: Run, make_video: Ma
     video.write_bytes(content[:middle] + bytes(len(content) - middle - 1200) + content[-1200:])
     result = run("video", video, *CPU)
     assert result.exit_code == 1, result.output
-    assert "breaks off" in result.output
+    assert "is cut off" in result.output
     assert 0 < len(records(tmp_path / "clip_hands.unfinished.jsonl")) < 20
 
 
@@ -169,7 +169,7 @@ def test_odd_sizes_get_an_overlay(run: Run, make_video: MakeVideo, tmp_path: Pat
 @pytest.mark.parametrize(
     ("arguments", "code", "reason"),
     [
-        (["missing.mp4"], 2, "'missing.mp4' is neither a file nor the number of a webcam"),
+        (["missing.mp4"], 2, "'missing.mp4' is not a file and not the number of a webcam"),
         (["97"], 1, "webcam 97 cannot be opened"),
         (["97", "--resume"], 2, "a webcam cannot repeat its images"),
         (["text.mp4"], 1, "video 'text.mp4' cannot be opened"),

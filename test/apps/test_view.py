@@ -56,7 +56,11 @@ def test_a_duration_ends_the_page(run: Run, make_video: Callable, tmp_path: Path
 
 @pytest.mark.parametrize(
     ("source", "code", "reason"),
-    [("missing.mp4", 2, "is no file, no number"), ("97", 1, "webcam 97 cannot be opened"), ("text.jpg", 1, "is no image")],
+    [
+        ("missing.mp4", 2, "is not a file, not the number of a webcam"),
+        ("97", 1, "webcam 97 cannot be opened"),
+        ("text.jpg", 1, "is not an image"),
+    ],
 )
 def test_bad_sources_are_named(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, code: int, reason: str

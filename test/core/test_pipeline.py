@@ -198,6 +198,26 @@ def test_another_image_size_starts_a_new_stream(pipeline, frame):
     assert hand.state == "new"
 
 
+def test_another_camera_starts_a_new_stream(pipeline, frame):
+    """A multiplexer switches between cameras of the same size."""
+    here = replace(frame, frame_id="front")
+    (front,) = pipeline.estimate(here)
+    assert pipeline.estimate(replace(here, stamp_s=10.1))[0].track_id == front.track_id
+    (rear,) = pipeline.estimate(replace(here, stamp_s=10.2, frame_id="rear"))
+    assert (rear.state, rear.track_id != front.track_id) == ("new", True)
+    pipeline.reset()
+    (alone,) = pipeline.estimate(replace(here, stamp_s=10.2, frame_id="rear"))
+    np.testing.assert_array_equal(rear.joints_m, alone.joints_m)
+
+
+@pytest.mark.parametrize(("factor", "state"), [(1.02, "tracked"), (1.2, "new"), (0.0, "tracked")])
+def test_another_camera_matrix_is_another_camera_unless_it_is_a_correction(pipeline, frame, factor, state):
+    pipeline.estimate(frame)
+    other = frame.camera_matrix * np.array([[factor, factor, 1], [factor, factor, 1], [1, 1, 1]])
+    (hand,) = pipeline.estimate(replace(frame, stamp_s=10.1, camera_matrix=other))
+    assert hand.state == state
+
+
 @pytest.mark.parametrize("shape", [(480, 640, 3), (1, 1, 3), (7, 2000, 3)])
 def test_an_image_without_hands_gives_none(pipeline, frame, shape):
     assert pipeline.estimate(Frame(np.full(shape, 90, np.uint8), frame.camera_matrix)) == []

@@ -27,7 +27,8 @@ class Camera:
 
     def __init__(self, graph: Graph, size: tuple[int, int], profile: QoSProfile = qos_profile_sensor_data) -> None:
         """Creates the publishers; `size` is the width and height that camera_info states."""
-        self._graph, self.size = graph, size
+        self._graph, self.size, self.frame_id = graph, size, FRAME_ID
+        self.info_frame_id: str | None = None  # None for the frame of the image
         node = graph.node
         self.image = node.create_publisher(Image, "image", profile)
         self.info = node.create_publisher(CameraInfo, "camera_info", profile)
@@ -54,9 +55,11 @@ class Camera:
 
     def send(self, image: Image, k: np.ndarray, depth: Image | None = None) -> Header:
         """Publishes an image with its calibration under a new stamp; its header."""
-        header = Header(stamp=self._graph.node.get_clock().now().to_msg(), frame_id=FRAME_ID)
+        header = Header(stamp=self._graph.node.get_clock().now().to_msg(), frame_id=self.frame_id)
         image.header = header
-        self.info.publish(CameraInfo(header=header, width=self.size[0], height=self.size[1], k=np.ravel(k)))
+        info_frame_id = self.frame_id if self.info_frame_id is None else self.info_frame_id
+        info_header = Header(stamp=header.stamp, frame_id=info_frame_id)
+        self.info.publish(CameraInfo(header=info_header, width=self.size[0], height=self.size[1], k=np.ravel(k)))
         if depth is not None:
             depth.header = header
             self.depth.publish(depth)

@@ -38,9 +38,10 @@ class Graph:
         self.received[topic] = []
         self.node.create_subscription(kind, topic, self.received[topic].append, profile)
 
-    def start(self, module: str, **parameters: object) -> subprocess.Popen:
-        """Runs a node of the package as a process in the test's namespace."""
+    def start(self, module: str, remaps: dict[str, str] | None = None, **parameters: object) -> subprocess.Popen:
+        """Runs a node of the package as a process in the test's namespace, with remapped names and parameters."""
         given = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
+        given += [word for name, value in (remaps or {}).items() for word in ("-r", f"{name}:={value}")]
         command = launcher.command(module, ["-r", f"__ns:={self.namespace}", *given])
         self._processes.append(subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True))
         return self._processes[-1]

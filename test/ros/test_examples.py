@@ -78,6 +78,26 @@ def test_a_gripper_opens_and_closes_with_the_pinch_and_ignores_what_is_uncertain
     assert stage.show(doubtful, "right/gripper_opening").data == closed
 
 
+def test_a_gripper_holds_its_opening_until_another_hand_has_reached_it(stage, make_hand):
+    stage.graph.collect("right/gripper_opening", Float64)
+    stage.start("pinch")
+    wide, closed = OPEN, np.deg2rad([[30, 15, 25, 30], *[[0, 55, 45, 30]] * 4])
+
+    def opening(angles: np.ndarray, track_id: str, stamp_s: float) -> float:
+        hand = make_hand(angles=angles, track_id=track_id)
+        return stage.show(hand, "right/gripper_opening", stamp_s).data
+
+    held = opening(closed, "1", 1.0)
+    assert opening(wide, "2", 1.1) == held, "the gripper jumps to another hand"
+    assert opening(closed, "2", 1.2) == pytest.approx(held, abs=0.05)
+    assert opening(wide, "2", 1.3) > held + 0.2
+    # The same hand after a silence.
+    held = opening(wide, "2", 1.4)
+    assert opening(closed, "2", 5.0) == held
+    opening(wide, "2", 5.1)
+    assert opening(closed, "2", 5.2) < held - 0.2
+
+
 def test_an_arm_follows_the_wrist_and_does_not_jump_when_the_hand_comes_back_elsewhere(stage, make_hand):
     stage.graph.collect("left/arm_shift", Vector3Stamped)
     stage.start("follow_wrist", "-p", "side:=left", "-p", "gain:=2.0")
@@ -170,3 +190,25 @@ def test_dex_retargeting_moves_a_robot_hand_like_ours(stage, make_hand, robot_ha
     for finger in ("index", "middle", "ring"):
         assert found["fist"][f"{finger}_proximal"] > found["open"][f"{finger}_proximal"] + 0.8
         assert found["fist"][f"{finger}_distal"] > 1.2
+
+
+def test_a_robot_hand_moves_slowly_to_the_pose_of_another_hand(stage, make_hand, robot_hand):
+    for needed in ("dex_retargeting", "torch", "pinocchio", "six"):
+        pytest.importorskip(needed, reason="pip install dex-retargeting six torch")
+    stage.graph.collect("right/robot_joint_states", JointState)
+    stage.start("retarget")
+
+    def flexion(angles: np.ndarray, stamp_s: float) -> float:
+        """The optimiser needs several messages to settle."""
+        for _ in range(15):
+            state = stage.show(make_hand(angles=angles), "right/robot_joint_states", stamp_s)
+        return dict(zip(state.name, state.position))["index_distal"]
+
+    held = flexion(OPEN, 1.0)
+    # After a silence the hand is a fist.
+    assert flexion(FIST, 5.0) == pytest.approx(held, abs=0.01)
+    half = [flexion(FIST, 5.0 + moment) for moment in (0.2, 0.4, 0.6, 0.8)]
+    fist = flexion(FIST, 6.1)
+    assert np.all(np.diff([held, *half, fist]) > 0.1)
+    assert fist > held + 1.0
+    assert flexion(OPEN, 6.2) == pytest.approx(held, abs=0.05)

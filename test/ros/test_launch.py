@@ -111,6 +111,39 @@ def test_topics_can_be_moved_and_parameters_given(start: Callable[..., Launched]
     assert prefix.string_value == "7"
 
 
+@pytest.mark.parametrize("use_sim_time", ["true", "false"])
+def test_simulated_time_is_an_argument_of_all_nodes(start: Callable[..., Launched], use_sim_time: str):
+    graph = start(f"sim_{use_sim_time}", camera="synthetic", autostart="false", use_sim_time=use_sim_time).graph
+    for node in ("hand_mesh_node", "camera_node"):
+        client = AsyncParameterClient(graph.node, node)
+        assert graph.wait_for(client.services_are_ready, START_S)
+        asked = client.get_parameters(["use_sim_time"])
+        assert graph.wait_for(asked.done, 15.0)
+        assert asked.result().values[0].bool_value == (use_sim_time == "true")
+
+
+def test_simulated_time_that_is_neither_true_nor_false_is_named(start: Callable[..., Launched]):
+    launched = start("sim_wrong", use_sim_time="ture")
+    log, _ = launched.process.communicate(timeout=START_S)
+    assert launched.process.returncode == 1
+    assert "use_sim_time is 'ture', expected true or false" in log
+
+
+def test_a_parameter_file_that_is_missing_is_named(start: Callable[..., Launched]):
+    launched = start("no_file", params_file="/nowhere/params.yaml")
+    log, _ = launched.process.communicate(timeout=START_S)
+    assert launched.process.returncode == 1
+    assert "params_file is '/nowhere/params.yaml', which is not a file" in log
+
+
+def test_an_unknown_argument_is_named_with_the_nearest_name(start: Callable[..., Launched]):
+    launched = start("typo", autostart="false", max_hand="1", robot_name="arm")
+    assert launched.graph.wait_for(launched.graph.statuses, START_S)
+    _, log = launched.interrupt()
+    assert "argument 'max_hand' is unknown and has no effect: did you mean 'max_hands'?" in log
+    assert "robot_name" not in log
+
+
 def test_without_autostart_the_node_waits_for_a_manager(start: Callable[..., Launched]):
     graph = start("waiting", autostart="false").graph
 

@@ -8,7 +8,7 @@ from graph import ROOT, Graph
 
 START_S = 60.0
 # Offered or used only in some settings or where another package is installed.
-OPTIONAL = {"/tf", "/tf_static", "/clock", "collision_objects", "image/compressed"}
+OPTIONAL = {"/tf", "/tf_static", "/clock", "collision_objects", "image/compressed", "depth/compressedDepth", "depth/compressed"}
 _ACTION = "/_action/"
 
 

@@ -194,7 +194,7 @@ def stored(tmp_path, hand) -> StoredHands:
 
 def test_half_of_the_hands_come_from_shards_that_take_turns(hand, stored):
     task = graph_task.GraphTask(CONFIG, hand, TINY, stored=stored, rates=MaskRates(0, 0, 0, 0, 0, 0))
-    batches = [task.train_batch(step) for step in (0, 0, graph_samples._STEPS_PER_SHARD)]
+    batches = [task.train_batch(step) for step in (0, 0, graph_samples.STEPS_PER_SHARD)]
     assert all(torch.equal(batches[0][name], batches[1][name]) for name in batches[0])
     assert batches[0]["patches_given"].mean(1).tolist() == [0, 0, 1, 1]
     assert [batch["image"][2:].mean().item() for batch in batches] == [0, 0, 1]

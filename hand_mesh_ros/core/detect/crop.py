@@ -108,6 +108,8 @@ def cut(rgb: np.ndarray, image_from_crop: np.ndarray) -> np.ndarray:
     low = np.clip(np.floor(corners.min(0)) - 1, 0, limit - 1).astype(int)
     high = np.clip(np.ceil(corners.max(0)) + 2, low + 1, limit).astype(int)
     part = rgb[low[1] : high[1], low[0] : high[0]]
+    if part.shape[:2] == (1, 1):
+        part = part.repeat(2, 0)  # OpenCV 4.5.4 (Ubuntu 22.04) refuses an image of one pixel
     part_from_crop = np.column_stack([image_from_crop[:, :2], image_from_crop[:, 2] - low])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(part, part_from_crop, (SIZE_PX, SIZE_PX), flags=flags, borderMode=cv2.BORDER_REPLICATE)

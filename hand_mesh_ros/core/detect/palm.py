@@ -77,6 +77,8 @@ def letterbox(rgb: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray
         (192, 192, 3) uint8, and (gain (2,), shift (2,)): image pixel = gain * input pixel + shift.
     """
     size = np.array([rgb.shape[1], rgb.shape[0]])
+    if rgb.shape[:2] == (1, 1):
+        rgb = rgb.repeat(2, 0)  # OpenCV 4.5.4 (Ubuntu 22.04) refuses an image of one pixel
     inner = np.maximum(1, np.rint(size * (INPUT_PX / size.max()))).astype(int)
     corner = (INPUT_PX - inner) // 2
     # The average of all pixels of a large image takes milliseconds. Sampling alone causes aliasing. So sample, then average 4x4.

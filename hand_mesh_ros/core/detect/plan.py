@@ -37,6 +37,11 @@ class Plan:
             self.doubtful.append(hand)
 
 
+def one_look(rgb: np.ndarray) -> Plan:
+    """For an image (H, W, 3) alone, in a short time: the whole image without its parts."""
+    return Plan([Tile(0, 0, rgb.shape[1], rgb.shape[0], is_whole=True)], most_looks=2)
+
+
 def whole_plan(rgb: np.ndarray, min_hand_px: float) -> Plan:
     """Plan for a single image (H, W, 3): the whole image, then all parts with content, from large to small."""
     tiles = layout(rgb.shape[1], rgb.shape[0], min_hand_px)

@@ -3,6 +3,9 @@
 import cv2
 import numpy as np
 
+from hand_mesh_ros.core.geometry import lens
+from hand_mesh_ros.core.geometry.lens import Distortion
+
 # Assumed field of view of an uncalibrated camera, over the longer side: a common value of webcams and phones. A wrong value
 # changes shapes little and positions a lot. So no positions are reported for an uncalibrated camera.
 ASSUMED_FOV_RAD = np.deg2rad(60.0)
@@ -19,34 +22,40 @@ def assumed_camera_matrix(width: int, height: int) -> np.ndarray:
     return np.array([[focal, 0, 0.5 * (width - 1)], [0, focal, 0.5 * (height - 1)], [0, 0, 1]])
 
 
-def rays_from_pixels(pixels: np.ndarray, camera_matrix: np.ndarray, distortion: np.ndarray | None = None) -> np.ndarray:
-    """Undistorted rays x/z, y/z of pixels, (N, 2).
+def rays_from_pixels(pixels: np.ndarray, camera_matrix: np.ndarray, distortion: Distortion = None) -> np.ndarray:
+    """Undistorted rays x/z, y/z of pixels, (N, 2), always finite. `sights` also gives which of them can be trusted.
 
     Args:
         pixels: (N, 2) in the image.
         camera_matrix: (3, 3).
-        distortion: OpenCV's plumb_bob or rational_polynomial coefficients, or None for a rectified image.
+        distortion: of the lens; None for a rectified image.
     """
+    return sights(pixels, camera_matrix, distortion)[0]
+
+
+def sights(pixels: np.ndarray, camera_matrix: np.ndarray, distortion: Distortion = None) -> tuple[np.ndarray, np.ndarray]:
+    """Rays as in `rays_from_pixels`, and (N,) bool: False if the lens model does not reach the pixel. Then the ray is a guess."""
     points = np.asarray(pixels, np.float64).reshape(-1, 1, 2)
-    coefficients = None if distortion is None or not np.any(distortion) else np.asarray(distortion, np.float64)
-    return cv2.undistortPoints(points, np.asarray(camera_matrix, np.float64), coefficients).reshape(-1, 2)
+    positions = cv2.undistortPoints(points, np.asarray(camera_matrix, np.float64), None).reshape(-1, 2)
+    if distortion is None or lens.is_plain(distortion):
+        return positions, np.ones(len(positions), bool)
+    return lens.undistort(positions, distortion)
 
 
-def project(points: np.ndarray, camera_matrix: np.ndarray, distortion: np.ndarray | None = None) -> np.ndarray:
-    """Pixels of points in front of the camera, (..., 2).
+def project(points: np.ndarray, camera_matrix: np.ndarray, distortion: Distortion = None) -> np.ndarray:
+    """Pixels of points in front of the camera, (..., 2). A point that the lens model does not reach is not inside the image.
 
     Args:
-        points: (..., 3) in the optical frame, z > 0.
+        points: (..., 3) in the optical frame, z > 0; any z for a fisheye.
         camera_matrix: (3, 3).
         distortion: as in `rays_from_pixels`.
     """
-    if distortion is None or not np.any(distortion):
-        pixels = points @ np.asarray(camera_matrix).T
+    matrix = np.asarray(camera_matrix)
+    if distortion is None or lens.is_plain(distortion):
+        pixels = points @ matrix.T
         return pixels[..., :2] / pixels[..., 2:]
-    flat = np.asarray(points, np.float64).reshape(-1, 1, 3)
-    zero = np.zeros(3)
-    pixels, _ = cv2.projectPoints(flat, zero, zero, np.asarray(camera_matrix, np.float64), np.asarray(distortion, np.float64))
-    return pixels.reshape(*points.shape[:-1], 2)
+    positions = lens.distort(np.reshape(points, (-1, 3)), distortion)
+    return (positions @ matrix[:2, :2].T + matrix[:2, 2]).reshape(*np.shape(points)[:-1], 2)
 
 
 def sight_from_camera(ray: np.ndarray) -> np.ndarray:

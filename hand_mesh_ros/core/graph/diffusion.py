@@ -60,6 +60,11 @@ class GraphDiffusion:
         self._image_shape = tuple(int(length) for length in self._condition.fact("image_shape").split(","))
         self._n_patches = int(self._condition.fact("n_patches"))
 
+    @property
+    def models(self) -> tuple[OnnxModel, ...]:
+        """The loaded model files."""
+        return self._condition, self._denoiser
+
     def sample(
         self,
         condition: GraphCondition,

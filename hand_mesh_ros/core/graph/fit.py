@@ -17,6 +17,7 @@ from hand_mesh_ros.core.config import FitConfig
 from hand_mesh_ros.core.geometry import rigid
 from hand_mesh_ros.core.graph.diffusion import GraphDiffusion
 from hand_mesh_ros.core.hand.model import bone_lengths
+from hand_mesh_ros.core.models.onnx_model import OnnxModel
 from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import SeenHand
 
@@ -68,6 +69,11 @@ class MeshFitter:
         self._graph = GraphDiffusion(models_dir, config)
         self._config = config
         self._budget = StepBudget()
+
+    @property
+    def models(self) -> tuple[OnnxModel, ...]:
+        """The loaded model files."""
+        return self._graph.models
 
     def reconfigure(self, config: FitConfig) -> None:
         """Uses other `live` settings from now on."""

@@ -101,9 +101,9 @@ class HandReconstructor:
         joints_m = self.graph.hand.joint_regressor @ vertices_m
         reprojection = np.array([frame.reprojection_px(skeleton_m, detection.keypoints_px) for skeleton_m in joints_m])
         size = given_size(self._config.user_hand_scale)
-        root_m = 0.0 if frame.is_calibrated else joints_m[:, [WRIST]]
+        root_m = 0.0 if seen.has_place else joints_m[:, [WRIST]]
         vertices_m, joints_m = (size.factor * (points_m - root_m).astype(np.float32) for points_m in (vertices_m, joints_m))
-        source = size.source if frame.is_calibrated else "none"
+        source = size.source if seen.has_place else "none"
         return Reconstruction(detection, vertices_m, joints_m, weights, reprojection, source)
 
     def _drawn(

@@ -29,7 +29,6 @@ from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
 from hand_mesh_ros.core.place.by_rays import Location
 from hand_mesh_ros.core.place.skin_depth import SkinDepth, measure, vertex_normals
-from hand_mesh_ros.core.place.user_size import Scale
 from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import Frame, SeenHand, Side
 
@@ -158,7 +157,7 @@ class _Fit:
             is_fitted=True,
         )
         place_m = state.translation_m + size * state.rotation @ wrist_m
-        scale = Scale(size, self._location.scale.rel_std, self._location.scale.source)
+        scale = replace(self._location.scale, factor=size)
         return hand, replace(self._location, translation_m=place_m, scale=scale, turn=state.rotation)
 
     def _size(self, state: HandState) -> float:

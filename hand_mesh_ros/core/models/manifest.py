@@ -1,4 +1,4 @@
-"""The list of the model files of a folder: what each is, where it comes from, and whether it is whole."""
+"""Reads the MANIFEST of a folder of model files: checksum, licence and origin of each file."""
 
 import hashlib
 import json
@@ -15,31 +15,31 @@ class ModelFile:
     """One entry of a MANIFEST."""
 
     path: Path
-    sha256: str  # of the file as it should be
+    sha256: str  # expected checksum of the file
     licence: str
-    command: str  # that made the file
-    origin: str  # project or data that the file comes from; empty if `command` says all
+    command: str  # command that made the file
+    origin: str  # project or data of the file; empty if there is only `command`
 
     @property
     def size_bytes(self) -> int:
-        """Size of the file; 0 if it is missing."""
+        """Size of the file; 0 if the file is missing."""
         return self.path.stat().st_size if self.path.is_file() else 0
 
     def fault(self) -> str:
-        """What is wrong with the file and what to do; empty if it is whole."""
+        """Returns the fault of the file and what to do. The text is empty if the file is correct."""
         if not self.path.is_file():
             return f"{self.path} is missing: restore it from the package"
         found = hashlib.sha256(self.path.read_bytes()).hexdigest()
         if found != self.sha256:
-            return f"{self.path} has sha256 {found}, {FILE_NAME} says {self.sha256}: restore it from the package"
+            return f"{self.path} has sha256 {found}, but {FILE_NAME} has {self.sha256}: restore it from the package"
         return ""
 
 
 def read(folder: Path) -> list[ModelFile]:
-    """The files that the MANIFEST of a folder lists.
+    """Returns the files in the MANIFEST of a folder.
 
     Raises:
-        ModelError: if there is no MANIFEST, or it cannot be read.
+        ModelError: if the MANIFEST is missing or cannot be read.
     """
     path = folder / FILE_NAME
     if not path.is_file():
@@ -53,6 +53,6 @@ def read(folder: Path) -> list[ModelFile]:
 
 def _entry(path: Path, entry: dict) -> ModelFile:
     origin = entry.get("origin") or entry.get("data", "")
-    while isinstance(origin, dict):  # exported models list their data first
+    while isinstance(origin, dict):  # the first entry names the data
         origin = next(iter(origin.values()), "")
     return ModelFile(path, entry["sha256"], entry["licence"], entry["command"], origin)

@@ -1,5 +1,6 @@
 """ONNX Runtime session of a model file. Loading fails if the metadata of the file are different from the expected values."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ import onnxruntime
 METADATA_PREFIX = "hand_mesh_ros."
 # Start of the licence of weights that were trained on a data set for research only.
 NON_COMMERCIAL = "non-commercial"
+# TensorRT takes minutes to build the engine of a model. The cache keeps engines for the next start.
+_TENSORRT_OPTIONS = {"trt_engine_cache_enable": "1", "trt_timing_cache_enable": "1"}
+_LOG = logging.getLogger(__name__)
 _PROVIDERS = {
     "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
     "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
@@ -79,8 +83,11 @@ class OnnxModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        providers = _providers(device)
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=_providers(device))
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=providers, provider_options=[_options(name) for name in providers]
+            )
         except Exception as error:  # ONNX Runtime's own exception types are not public
             raise ModelError(f"model file {path} cannot be loaded ({path.stat().st_size} bytes): {error}") from error
         stored = self._session.get_modelmeta().custom_metadata_map
@@ -90,6 +97,13 @@ class OnnxModel:
         for key, value in expected.items():
             if self.metadata.get(key) != value:
                 raise ModelError(f"model file {path} has {key} '{self.metadata.get(key)}', expected '{value}'; export it again")
+        if device != "auto" and self.provider != providers[0]:
+            raise ModelError(
+                f"device '{device}' needs ONNX Runtime's {providers[0]}, but the model runs on {self.provider}: the driver or a "
+                "library of the GPU is missing (see the log of ONNX Runtime); install it, or set device to cpu"
+            )
+        if self.is_non_commercial:
+            _LOG.warning("model file %s is %s", path, self.metadata["licence"])
         self.path = path
         self.input_names = [item.name for item in self._session.get_inputs()]
         self.output_names = [item.name for item in self._session.get_outputs()]
@@ -121,6 +135,18 @@ class OnnxModel:
     def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Runs the model. Inputs and outputs have the names in the model file."""
         return dict(zip(self.output_names, self._session.run(None, inputs)))
+
+
+def has_lost_gpu(provider: str) -> bool:
+    """True if ONNX Runtime was built for CUDA, but a model runs on the CPU provider, for example because a library is missing."""
+    return provider == "CPUExecutionProvider" and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+
+
+def _options(provider: str) -> dict[str, str]:
+    if provider != "TensorrtExecutionProvider":
+        return {}
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hand_mesh_ros" / "tensorrt"
+    return {**_TENSORRT_OPTIONS, "trt_engine_cache_path": str(cache), "trt_timing_cache_path": str(cache)}
 
 
 def _providers(device: str) -> list[str]:

@@ -20,7 +20,7 @@ from hand_mesh_ros.core.geometry import rotations
 from hand_mesh_ros.core.geometry.rays import KEYPOINT_NOISE, ray_extent
 from hand_mesh_ros.core.place.by_rays import INDEPENDENT_JOINTS, Location
 from hand_mesh_ros.core.place.skin_depth import SkinDepth, measure, vertex_normals
-from hand_mesh_ros.core.place.user_size import Scale, SizeMeasure
+from hand_mesh_ros.core.place.user_size import Scale, SizeMeasure, depth_doubt
 from hand_mesh_ros.core.topology import N_JOINTS
 from hand_mesh_ros.core.types import Frame
 
@@ -99,7 +99,13 @@ def anchor(evidence: Evidence, location: Location, frame: Frame) -> Location:
         return location
     state, covariance, anchored = solved
     wrist_m = state.centre_m - state.shaped(evidence.joints_m.mean(0, keepdims=True))[0]
-    scale = Scale(float(np.exp(state.log_size)), float(np.sqrt(covariance[3, 3])), "depth")
+    size_seen, depth_std = problem.size_alone(state, covariance), location.scale.depth_std
+    if size_seen:
+        depth_std = max(depth_std, depth_doubt(size_seen, location.scale))
+    # A wrong unit of depth changes distance and size by the same factor.
+    along = np.append(state.centre_m, 1.0)
+    covariance[:4, :4] += depth_std**2 * np.outer(along, along)
+    scale = Scale(float(np.exp(state.log_size)), float(np.sqrt(covariance[3, 3])), "depth", depth_std)
     return replace(
         location,
         translation_m=wrist_m,
@@ -107,7 +113,7 @@ def anchor(evidence: Evidence, location: Location, frame: Frame) -> Location:
         scale=scale,
         turn=state.turn,
         anchored=anchored,
-        size_seen=problem.size_alone(state, covariance),
+        size_seen=size_seen,
     )
 
 
@@ -119,7 +125,8 @@ class _Problem:
         centre = evidence.joints_m.mean(0)
         self._joints, self._vertices = evidence.joints_m - centre, evidence.vertices_m - centre
         self._normals = vertex_normals(evidence.vertices_m, evidence.faces)
-        self._log_size, self._log_size_std = float(np.log(location.scale.factor)), location.scale.rel_std
+        self._log_size = float(np.log(location.scale.factor))
+        self._log_size_std = float(np.sqrt(location.scale.rel_std**2 - location.scale.depth_std**2))
         self._turn_information = np.linalg.inv(evidence.turn_covariance)
         # Normals (42, 3) of the planes of the rays, two planes per ray.
         one, none = np.ones(N_JOINTS), np.zeros(N_JOINTS)

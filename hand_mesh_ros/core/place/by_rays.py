@@ -32,6 +32,11 @@ class Location:
     size_seen: SizeMeasure | None = None  # size from the depth of this image only; None without a size from depth
 
     @property
+    def is_known(self) -> bool:
+        """False without calibration: then the hand is relative to the wrist."""
+        return self.scale.source != "none"
+
+    @property
     def is_anchored(self) -> bool:
         """True if the position of the hand is from depth."""
         return bool(self.anchored.any())

@@ -65,8 +65,7 @@ def measure(vertices_m: np.ndarray, normals: np.ndarray, frame: Frame) -> SkinDe
     if frame.depth_m is None:
         raise ValueError("the frame has no depth image")
     pixels = camera.project(vertices_m, frame.camera_matrix, frame.distortion)
-    rays = camera.rays_from_pixels(pixels, frame.camera_matrix, frame.distortion)
-    rays = np.concatenate([rays, np.ones((len(rays), 1))], -1)
+    rays = vertices_m / vertices_m[:, 2:]
     facing = np.abs((normals * rays).sum(-1)) > _FACING * np.linalg.norm(rays, axis=-1)
     height, width = frame.depth_m.shape
     # Pixels at the border are excluded, because the 3 x 3 pixels around a vertex must be in the image.

@@ -23,6 +23,8 @@ _ALIKE_S = 0.5
 # A size with a larger difference [standard deviations] is from another user or not from a hand. After this number of successive
 # images with such sizes, the size is reset for a new user.
 _GATE, _IMAGES_TO_START_AGAIN = 3.0, 30
+# Differences of a size from depth [standard deviations]: a smaller one raises no doubt about depth, a larger one the full doubt.
+_LIKELY, _UNLIKELY = 1.4, 2.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Scale:
     factor: float
     rel_std: float
     source: ScaleSource
+    # Part of `rel_std`: relative standard deviation of the unit of depth. More than 0 if the size from depth is unlikely.
+    depth_std: float = 0.0
 
     def __post_init__(self) -> None:
         if not (SIZE_LIMITS[0] <= self.factor <= SIZE_LIMITS[1] and 0 < self.rel_std < 1):
@@ -57,6 +61,18 @@ class SizeMeasure:
     std: float
 
 
+def depth_doubt(seen: SizeMeasure, expected: Scale) -> float:
+    """Relative standard deviation of the unit of depth, after depth gave the size `seen` instead of the size `expected`.
+
+    Depth times 0.8 before an adult cannot be distinguished from correct depth before a child. So for an unlikely size, the
+    standard deviation contains half of the difference: each of the two explanations is then within two standard deviations.
+    """
+    difference = abs(seen.log_size - math.log(expected.factor))
+    stds = difference / math.hypot(expected.rel_std, FLOOR_REL_STD, seen.std)
+    share = min(max((stds - _LIKELY) / (_UNLIKELY - _LIKELY), 0.0), 1.0)
+    return float(0.5 * share * difference)
+
+
 class UserScale:
     """Size of the hands of one user over a stream of images since the last `reset`. Left and right hands are used.
 
@@ -76,7 +92,7 @@ class UserScale:
     @property
     def known(self) -> Scale:
         """The current size. Its source is the source with the smaller variance."""
-        given = _Gaussian(math.log(self._given.factor), self._given.rel_std**2)
+        given = _Gaussian(math.log(self._given.factor), self._given.rel_std**2 - self._given.depth_std**2)
         state = self._state  # read only once, because another thread may reset the state
         if not state.images:
             return self._given
@@ -85,8 +101,14 @@ class UserScale:
         factor = min(max(math.exp(both.mean), SIZE_LIMITS[0]), SIZE_LIMITS[1])
         # A given size from depth has the same constant error.
         least = FLOOR_REL_STD if self._given.source == "depth" else 0.0
-        rel_std = max(math.sqrt(both.variance), least)
-        return Scale(factor, rel_std, "depth" if seen.variance < given.variance else self._given.source)
+        doubt = depth_doubt(SizeMeasure(state.seen.mean, math.sqrt(state.seen.variance)), self.without_depth)
+        rel_std = math.hypot(max(math.sqrt(both.variance), least), doubt)
+        return Scale(factor, rel_std, "depth" if seen.variance < given.variance else self._given.source, doubt)
+
+    @property
+    def without_depth(self) -> Scale:
+        """What is known of the size without depth: a size from the user, or the prior."""
+        return PRIOR if self._given.source == "depth" else self._given
 
     def reset(self) -> None:
         """Forgets all images."""
@@ -119,7 +141,7 @@ class UserScale:
         if not self.images:
             return True
         known = self.known
-        expected = math.sqrt(known.rel_std**2 + measure.std**2 + FLOOR_REL_STD**2)
+        expected = math.sqrt(known.rel_std**2 - known.depth_std**2 + measure.std**2 + FLOOR_REL_STD**2)
         return abs(measure.log_size - math.log(known.factor)) < _GATE * expected
 
 

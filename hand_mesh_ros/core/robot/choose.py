@@ -1,5 +1,6 @@
 """Selects the hands that a robot follows. A robot holds its last command, so predicted or non-finite hands are never sent."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,19 +23,39 @@ def is_placed(estimate: HandEstimate) -> bool:
 
 
 class RobotHands:
-    """Selects one hand per side. A selected hand stays selected until it is lost. Until then no other hand is selected."""
+    """Selects one hand per side. A selected hand stays selected until it is lost.
 
-    def __init__(self) -> None:
+    The topics of a side have no id. Their consumers notice another hand only by a silence. So another hand is selected only if no
+    hand of its side was selected for `silence_s`, by the stamps of the images. The hand may be that of another person.
+    """
+
+    def __init__(self, silence_s: float) -> None:
+        """Starts without a selected hand."""
+        self.silence_s = silence_s
+        self._stamp_s = -math.inf  # of the last image
         self._followed: dict[Side, str] = {}  # id by side
+        self._sent_s: dict[Side, float] = {}  # stamp of the last image with a selected hand, by side
 
-    def choose(self, estimates: Sequence[HandEstimate]) -> list[HandEstimate]:
-        """The selected hands that were detected in the next image: at most one hand per side."""
+    def choose(self, estimates: Sequence[HandEstimate], stamp_s: float) -> list[HandEstimate]:
+        """The selected hands that were detected in the next image: at most one hand per side.
+
+        No hand is selected if the stamp is the stamp of the image before: consumers, and TF, take a stamp once.
+        """
+        if stamp_s == self._stamp_s:
+            return []
+        self._stamp_s = stamp_s
         chosen = []
         for side in SIDES:
             hands = {estimate.track_id: estimate for estimate in estimates if estimate.handedness == side}
-            if self._followed.get(side) not in hands:
+            if self._followed.get(side) not in hands and self._is_noticed(side, stamp_s):
                 self._followed[side] = next(iter(hands), "")
-            followed = hands.get(self._followed[side])
+            followed = hands.get(self._followed.get(side, ""))
             if followed is not None and is_seen(followed):
+                self._sent_s[side] = stamp_s
                 chosen.append(followed)
         return chosen
+
+    def _is_noticed(self, side: Side, stamp_s: float) -> bool:
+        """True if the side is silent for long enough. After stamps that jumped back, the silence begins at the first of them."""
+        sent_s = self._sent_s[side] = min(self._sent_s.get(side, -math.inf), stamp_s)
+        return stamp_s - sent_s >= self.silence_s

@@ -12,10 +12,13 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from hand_mesh_ros.core.stream.depth_pairs import DepthPairs, PairFigures
+
 Item = TypeVar("Item")
 
-# Number of images that wait for their depth, and number of depth images that wait for later images.
-_HISTORY = 4
+# Smallest number of images that wait for their depth, and of depth images that wait for later images. More messages are kept if
+# they arrived within the waiting time, up to the largest number.
+_HISTORY, _MOST = 4, 64
 # Depth is active until this time after the last depth message [s].
 _DEPTH_ALIVE_S = 1.0
 # A stamp that is this much older than the newest stamp is from a restarted source, not from a late message [ns].
@@ -38,7 +41,8 @@ class Intake(Generic[Item]):
         self.tune(depth_slop_s, depth_wait_s)
         self._condition = threading.Condition()
         self._images: deque[Pending[Item]] = deque()
-        self._depths: deque[Pending[Item]] = deque(maxlen=_HISTORY)
+        self._depths: deque[Pending[Item]] = deque()
+        self._pairs = DepthPairs()
         self._newest_ns = 0
         self._closed = False
         self._restarted = False
@@ -68,16 +72,19 @@ class Intake(Generic[Item]):
                 self.late += 1
                 return
             self._newest_ns = stamp_ns
-            self._images.append(Pending(item, stamp_ns, time.monotonic()))
-            while len(self._images) > (_HISTORY if self._depth_arrives() else 1):
-                self._images.popleft()
-                self.superseded += 1
+            now_s = time.monotonic()
+            self._images.append(Pending(item, stamp_ns, now_s))
+            self._pairs.image_came(stamp_ns, now_s)
+            self.superseded += self._shorten(self._images, _HISTORY if self._depth_arrives() else 1)
             self._condition.notify()
 
     def put_depth(self, item: Item, stamp_ns: int) -> None:
         """Stores a depth image. Only an image with the same stamp, within the slop, can use the depth image."""
         with self._condition:
-            self._depths.append(Pending(item, stamp_ns, time.monotonic()))
+            now_s = time.monotonic()
+            self._depths.append(Pending(item, stamp_ns, now_s))
+            self._pairs.depth_came(stamp_ns, now_s)
+            self._shorten(self._depths, _HISTORY)
             self._condition.notify()
 
     def take(self, timeout_s: float) -> tuple[Item, Item | None, bool] | None:
@@ -100,11 +107,24 @@ class Intake(Generic[Item]):
                 self._condition.wait(max(min(patience_s, deadline - now), 0.0))
             return None
 
+    def pair_figures(self) -> PairFigures | None:
+        """Figures about images and depth of the last seconds; None while there are too few images."""
+        with self._condition:
+            return self._pairs.figures(self._slop_ns, time.monotonic())
+
     def close(self) -> None:
         """Wakes the worker. After this call, `take` returns None."""
         with self._condition:
             self._closed = True
             self._condition.notify_all()
+
+    def _shorten(self, queue: deque[Pending[Item]], length: int) -> int:
+        """Removes the oldest messages of a queue. Returns their number."""
+        removed, oldest_s = 0, time.monotonic() - self._wait_s
+        while len(queue) > length and (length == 1 or queue[0].arrival_s < oldest_s or len(queue) > _MOST):
+            queue.popleft()
+            removed += 1
+        return removed
 
     def _depth_arrives(self) -> bool:
         return bool(self._depths) and time.monotonic() - self._depths[-1].arrival_s < _DEPTH_ALIVE_S
@@ -119,6 +139,7 @@ class Intake(Generic[Item]):
             stamp_ns = self._images[index].stamp_ns
             nearest = min(self._depths, key=lambda depth: abs(depth.stamp_ns - stamp_ns))
             if abs(nearest.stamp_ns - stamp_ns) <= self._slop_ns:
+                self._pairs.image_answered(True, time.monotonic())
                 return self._pop(index), nearest.item
             # Depth arrives in the order of its stamps. After a depth with a later stamp, the depth of this image will not arrive.
             if newest_depth_ns > stamp_ns + self._slop_ns:
@@ -130,6 +151,7 @@ class Intake(Generic[Item]):
     def _pop_unpaired(self, index: int) -> tuple[Item, None]:
         stamp_ns = self._images[index].stamp_ns
         self.unpaired += 1
+        self._pairs.image_answered(False, time.monotonic())
         self.nearest_depth_s = min(abs(depth.stamp_ns - stamp_ns) for depth in self._depths) * 1e-9
         return self._pop(index), None
 
@@ -142,3 +164,4 @@ class Intake(Generic[Item]):
     def _clear(self) -> None:
         self._images.clear()
         self._depths.clear()
+        self._pairs.clear()

@@ -1,9 +1,11 @@
 """State of the hands in a stream of images: ids and filters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from hand_mesh_ros.core.config import TrackConfig
 from hand_mesh_ros.core.track.association import duplicates
+from hand_mesh_ros.core.track.shape import Shape
 from hand_mesh_ros.core.track.smooth import HandSmoother
 from hand_mesh_ros.core.track.tracker import Tracker
 from hand_mesh_ros.core.types import Frame, HandDetection, HandEstimate, TrackState
@@ -43,13 +45,20 @@ class HandTracks:
         """The hands of the next image with their ids and states, like `Tracker.update`."""
         return self._tracker.update(detections, stamp_s)
 
-    def smoothed(self, hands: Sequence[HandDetection], seen: Sequence[HandEstimate], frame: Frame) -> list[HandEstimate]:
+    def smoothed(
+        self,
+        hands: Sequence[HandDetection],
+        seen: Sequence[HandEstimate],
+        frame: Frame,
+        by_rays: Mapping[str, Shape] = MappingProxyType({}),
+    ) -> list[HandEstimate]:
         """Estimates in the order of `hands`. Detected hands are smoothed, other hands are predicted, and duplicates are removed.
 
         Args:
             hands: result of `update`.
             seen: estimates of the detected hands.
             frame: the image of the hands.
+            by_rays: hands without the depth of the image, by id, for the estimates that depth had an influence on.
         """
         for track_id in duplicates(seen):
             self._tracker.drop(track_id)
@@ -60,5 +69,8 @@ class HandTracks:
         answer = []
         for hand in hands:
             smoother, estimate = self._smoothers[hand.track_id], estimates.get(hand.track_id)
-            answer.append(smoother.predict(hand, frame) if estimate is None else smoother.step(estimate, frame))
+            if estimate is None:
+                answer.append(smoother.predict(hand, frame))
+            else:
+                answer.append(smoother.step(estimate, frame, by_rays.get(hand.track_id)))
         return answer

@@ -4,13 +4,15 @@ Wrist position, wrist rotation (in SO(3)) and articulation (in the wrist frame) 
 so the processing time of an image has no influence.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from hand_mesh_ros.core.config import TrackConfig
 from hand_mesh_ros.core.topology import WRIST
+from hand_mesh_ros.core.track.depth_bridge import DepthBridge
 from hand_mesh_ros.core.track.one_euro import OneEuro, turn_between, turned
+from hand_mesh_ros.core.track.shape import Shape
 from hand_mesh_ros.core.types import DEPTH_ANCHORED, OBSERVED, Frame, HandDetection, HandEstimate
 
 # After a longer gap the filters restart, because the old state has no information about the current state [s].
@@ -41,7 +43,7 @@ class HandSmoother:
         self._rotation.tune(cutoff_hz, beta * _LEVER_M)
         self._articulation.tune(cutoff_hz, beta)
 
-    def step(self, estimate: HandEstimate, frame: Frame) -> HandEstimate:
+    def step(self, estimate: HandEstimate, frame: Frame, by_rays: Shape | None = None) -> HandEstimate:
         """The smoothed estimate of the next image. With a cutoff of 0 the record is returned unchanged.
 
         The hypotheses get the same rotation, translation and change of shape, so their spread does not change. The covariances
@@ -52,6 +54,7 @@ class HandSmoother:
             estimate: estimate of a detected hand.
             frame: image of the hand. The filters restart if the stamp is equal to or before the previous stamp, or if the gap is
                 longer than 0.5 s.
+            by_rays: the hand of the same image without its depth; None if depth had no influence on the estimate.
         """
         last, dt_s = self._last, frame.stamp_s - self._seen_s
         is_same = last is not None and (last.handedness, last.scale_source == "none") == (
@@ -60,8 +63,8 @@ class HandSmoother:
         )
         if not is_same or not 0 < dt_s <= _LONGEST_GAP_S:
             self._restart()
-        shape = _Shape.of(estimate)
-        smoothed = _Shape(
+        shape = self._bridge.step(Shape.of(estimate), by_rays, frame.stamp_s)
+        smoothed = Shape(
             self._position.step(shape.position_m, dt_s),
             self._rotation.step(shape.rotation, dt_s),
             self._articulation.step(shape.points_m, dt_s),
@@ -86,8 +89,8 @@ class HandSmoother:
         if self._last is None:
             raise ValueError(f"hand {detection.track_id} was never detected and cannot be predicted")
         gap_s = frame.stamp_s - self._seen_s
-        now = _Shape.of(self._last)
-        moved = _Shape(
+        now = Shape.of(self._last)
+        moved = Shape(
             now.position_m + gap_s * self._position.velocity, turned(now.rotation, gap_s * self._rotation.velocity), now.points_m
         ).applied_to(self._last)
         nothing = np.zeros_like(moved.joint_confidence)
@@ -106,41 +109,9 @@ class HandSmoother:
         self._position = OneEuro(cutoff_hz, beta)
         self._rotation = OneEuro(cutoff_hz, beta * _LEVER_M, turn_between, turned)
         self._articulation = OneEuro(cutoff_hz, beta)
+        self._bridge = DepthBridge()
         self._last = None
         self._seen_s = -np.inf
-
-
-@dataclass(frozen=True)
-class _Shape:
-    """The filtered values."""
-
-    position_m: np.ndarray  # (3,) of the wrist in the camera; 0 without calibration
-    rotation: np.ndarray  # (3, 3) camera_from_wrist
-    points_m: np.ndarray  # (21 + V, 3) joints and vertices in the wrist frame; all points get the same filter weight
-
-    @classmethod
-    def of(cls, estimate: HandEstimate) -> "_Shape":
-        position, rotation = estimate.joints_m[WRIST], estimate.wrist_pose[:3, :3]
-        points = np.concatenate([estimate.joints_m, estimate.vertices_m])
-        return cls(position, rotation, (points - position) @ rotation)
-
-    def applied_to(self, estimate: HandEstimate) -> HandEstimate:
-        """`estimate` with this position, rotation and articulation. The hypotheses get the same change."""
-        was, n_joints = _Shape.of(estimate), len(estimate.joints_m)
-        points = self.points_m @ self.rotation.T + self.position_m
-        change = (self.points_m - was.points_m)[:n_joints]
-        hypotheses = (estimate.hypotheses_m - was.position_m) @ was.rotation + change
-        pose = estimate.wrist_pose.copy()
-        pose[:3, :3] = self.rotation
-        if np.isfinite(pose[:3, 3]).all():
-            pose[:3, 3] = self.position_m
-        return replace(
-            estimate,
-            joints_m=points[:n_joints],
-            vertices_m=points[n_joints:],
-            hypotheses_m=hypotheses @ self.rotation.T + self.position_m,
-            wrist_pose=pose,
-        )
 
 
 def _with_reprojection(estimate: HandEstimate, frame: Frame) -> HandEstimate:

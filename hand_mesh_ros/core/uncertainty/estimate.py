@@ -39,30 +39,29 @@ def to_estimate(
 
     Args:
         detection: detection of the hand.
-        frame: the camera; if the camera is not calibrated, the result is relative to the wrist.
+        frame: the camera.
         hand: shape at average size.
         covariances: covariances of the errors of the hand.
-        location: position and size.
+        location: position and size; if the position is not known, the result is relative to the wrist.
         state: state of the track.
     """
     scale = location.scale
-    joints, vertices, hypotheses = _placed(hand, location, frame)
-    covariance = _joint_covariance(joints, covariances, location, frame)
+    joints, vertices, hypotheses = _placed(hand, location)
+    covariance = _joint_covariance(joints, covariances, location)
     return HandEstimate(
         **_as_detected(detection),
         state=state,
         joints_m=joints,
         joint_covariance_m2=covariance,
         articulation_covariance_m2=scale.factor**2 * covariances.articulation_m2,
-        joint_flags=joint_flags(detection, frame, location.anchored, hand.is_fitted)
-        | _occluded(joints, vertices, location, frame),
+        joint_flags=joint_flags(detection, frame, location.anchored, hand.is_fitted) | _occluded(joints, vertices, location),
         hypotheses_m=hypotheses,
         weights=hand.weights,
         mode=hand.mode,
         vertices_m=vertices,
         vertex_std_m=scale.factor * np.sqrt(covariances.vertices_m2),
-        wrist_pose=_wrist_pose(joints[WRIST], location.turn @ hand.wrist_rotation, frame),
-        wrist_covariance=_wrist_covariance(covariance[WRIST], covariances, location, frame),
+        wrist_pose=_wrist_pose(joints[WRIST], location.turn @ hand.wrist_rotation, location),
+        wrist_covariance=_wrist_covariance(covariance[WRIST], covariances, location),
         scale_source=scale.source,
         scale_rel_std=scale.rel_std,
         reprojection_px=frame.reprojection_px(joints - joints[WRIST] + location.translation_m, detection.keypoints_px),
@@ -93,27 +92,27 @@ def joint_flags(detection: HandDetection, frame: Frame, anchored: np.ndarray, is
     return flags.astype(np.uint8)
 
 
-def _occluded(joints: np.ndarray, vertices: np.ndarray, location: Location, frame: Frame) -> np.ndarray:
+def _occluded(joints: np.ndarray, vertices: np.ndarray, location: Location) -> np.ndarray:
     """Bits per joint, (21,) uint8: OCCLUDED if the skin of the same hand hides the joint."""
     # Without calibration the hand is relative to the wrist. The position from the assumed camera is accurate enough here.
-    place = np.zeros(3) if frame.is_calibrated else location.translation_m - joints[WRIST]
+    place = np.zeros(3) if location.is_known else location.translation_m - joints[WRIST]
     return np.where(hidden_joints(joints + place, vertices + place), OCCLUDED, 0).astype(np.uint8)
 
 
-def _placed(hand: Aggregate, location: Location, frame: Frame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _placed(hand: Aggregate, location: Location) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Joints (21, 3), vertices (V, 3) and hypotheses (K, 21, 3), metric; without calibration relative to the wrist."""
     # The hypotheses keep their positions relative to the hand.
     parts = (hand.joints_m, hand.vertices_m, hand.hypotheses_m - location.from_rays_m)
     joints, vertices, hypotheses = (location.scale.factor * points @ location.turn.T for points in parts)
-    if not frame.is_calibrated:
+    if not location.is_known:
         return joints, vertices, hypotheses - hypotheses[:, [WRIST]]
     return tuple(points + location.translation_m for points in (joints, vertices, hypotheses))
 
 
-def _joint_covariance(joints: np.ndarray, covariances: HandCovariances, location: Location, frame: Frame) -> np.ndarray:
+def _joint_covariance(joints: np.ndarray, covariances: HandCovariances, location: Location) -> np.ndarray:
     """Covariances (21, 3, 3) of metric joints: the part within the hand plus the part from the position of the hand."""
     factor2 = location.scale.factor**2
-    if not frame.is_calibrated:
+    if not location.is_known:
         # Relative to the wrist, only the size adds uncertainty. A size error moves a joint along the line from wrist to joint.
         return factor2 * covariances.relative_m2 + scale_covariances(joints, location.scale.rel_std)
     # With depth, the covariance of the location contains the rotation. Only the covariance within the hand must be added.
@@ -121,16 +120,16 @@ def _joint_covariance(joints: np.ndarray, covariances: HandCovariances, location
     return factor2 * within + place_covariances(joints - joints.mean(0), location.covariance)
 
 
-def _wrist_pose(position_m: np.ndarray, rotation: np.ndarray, frame: Frame) -> np.ndarray:
+def _wrist_pose(position_m: np.ndarray, rotation: np.ndarray, location: Location) -> np.ndarray:
     pose = np.eye(4)
     pose[:3, :3] = rotation
-    pose[:3, 3] = position_m if frame.is_calibrated else np.nan
+    pose[:3, 3] = position_m if location.is_known else np.nan
     return pose
 
 
-def _wrist_covariance(position: np.ndarray, covariances: HandCovariances, location: Location, frame: Frame) -> np.ndarray:
+def _wrist_covariance(position: np.ndarray, covariances: HandCovariances, location: Location) -> np.ndarray:
     rotation = location.covariance[4:, 4:] + _WITHIN_HAND * covariances.rotation if location.is_anchored else covariances.rotation
     covariance = np.zeros((6, 6))
-    covariance[:3, :3] = position if frame.is_calibrated else np.nan
+    covariance[:3, :3] = position if location.is_known else np.nan
     covariance[3:, 3:] = rotation
     return covariance

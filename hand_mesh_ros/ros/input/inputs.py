@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from functools import partial
+from itertools import combinations
 
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -10,6 +11,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from hand_mesh_ros.core.stream.intake import Intake
 from hand_mesh_ros.ros import qos
 from hand_mesh_ros.ros.endpoints import Endpoints
+from hand_mesh_ros.ros.input import diagnosis
+from hand_mesh_ros.ros.input.diagnosis import Wire
+from hand_mesh_ros.ros.input.latched_info import LatchedInfo
+from hand_mesh_ros.ros.input.stamp_watch import NO_CLOCK
 from hand_mesh_ros.ros.stamp import stamp_ns
 
 
@@ -22,6 +27,7 @@ class Inputs:
         intake: Intake[Image | CompressedImage],
         image_qos: str,
         image_transport: str,
+        depth_transport: str,
         on_image: Callable[[], None],
         refuse: Callable[[str, str], None],
     ) -> None:
@@ -32,27 +38,46 @@ class Inputs:
             intake: receives images and depth.
             image_qos: as in `qos.image_intake`. Parameters `qos_overrides...` have priority.
             image_transport: "raw" or "compressed". "compressed" uses the subtopic of the (remapped) raw image topic.
+            depth_transport: "raw", "compressedDepth" or "compressed"; the last two use the subtopic of the depth topic.
             on_image: called for each message on the image topic, valid or invalid.
             refuse: called with the input's name and the reason for each rejected message.
+
+        Raises:
+            ValueError: if two inputs are remapped to one topic.
+            QosOverrideError: if a QoS override is invalid.
         """
         self.camera_info: CameraInfo | None = None  # newest message
         self._camera_info_came = threading.Event()
         self._node, self._intake, self._on_image, self._refuse = endpoints.node, intake, on_image, refuse
         self._conflicts: dict[str, str] = {}
         self._subscriptions: dict[str, Subscription] = {}
+        self._wires: dict[str, Wire] = {}
         base = self._node.resolve_topic_name("image")
         kinds = {"raw": (Image, base), "compressed": (CompressedImage, f"{base}/compressed")}
         image_kind, image_topic = kinds.pop(image_transport)
-        self._other_transport, (_, self._other_topic) = kinds.popitem()
+        self._other_transport, (other_kind, other_topic) = kinds.popitem()
+        self._other_wire = Wire("image", other_topic, other_kind)
+        base = self._node.resolve_topic_name("depth")
+        self._other_depths = diagnosis.depth_topics(base)
+        depth_topic = self._other_depths.pop(depth_transport)
+        depth_kind = Image if depth_transport == "raw" else CompressedImage
+        self._require_distinct_topics(image_topic, depth_topic)
         # The image subscription is last. Calibration and depth then connect first, and the executor takes their messages first.
         for name, topic, kind, callback, profile in (
             ("camera_info", "camera_info", CameraInfo, self._info_came, "sensor_data"),
-            ("depth", "depth", Image, self._depth_came, image_qos),
+            ("depth", depth_topic, depth_kind, self._depth_came, image_qos),
             ("image", image_topic, image_kind, self._image_came, image_qos),
         ):
             events = qos.SubscriptionEventCallbacks(incompatible_qos=partial(self._offered_another_qos, name))
             subscription = endpoints.subscription(kind, topic, callback, qos.image_intake(profile), events)
             self._subscriptions[name] = subscription
+            self._wires[name] = Wire(name, subscription.topic_name, kind)
+        self._latched_info = LatchedInfo(self._node, self.topic("camera_info"), self._info_came)
+        endpoints.on_destroy(self._latched_info.destroy)
+
+    def look_around(self) -> None:
+        """Adapts to publishers that have appeared since the last call. Call this in the thread of the executor."""
+        self._latched_info.look()
 
     def topic(self, name: str) -> str:
         """Returns the full topic name of an input, after remapping."""
@@ -70,36 +95,56 @@ class Inputs:
         """Returns the number of publishers of each input."""
         return {name: self._node.count_publishers(self.topic(name)) for name in self._subscriptions}
 
+    def rivals(self) -> str:
+        """Returns a hint if several publishers send images on the same topic; else an empty text."""
+        topic = self.topic("image")
+        count = self._node.count_publishers(topic)
+        return f"; {topic} has {count} publishers: let one camera at a time send there" if count > 1 else ""
+
     def why_no_image(self) -> str:
         """Returns the most likely reason why no image arrives."""
-        topic = self.topic("image")
-        if not self._node.count_publishers(topic):
-            hint = f", but {self._other_topic} has: set the parameter image_transport to {self._other_transport}"
-            return f"no image: {topic} has no publisher{hint if self._node.count_publishers(self._other_topic) else ''}"
-        if "image" in self._conflicts:
-            return f"no image: the publisher of {topic} offers another {self._conflicts['image']}; set the parameter image_qos"
-        return (
-            f"no image arrives on {topic} although it has a publisher; with best effort, images larger than the publisher's "
-            "shared memory segment are lost: start the driver with FASTDDS_DEFAULT_PROFILES_FILE=config/fastdds_images.xml "
-            "or set image_qos to reliable"
-        )
+        image, other = self._wires["image"], self._other_wire
+        return diagnosis.why_no_image(self._node, image, other, self._other_transport, self._conflicts.get("image", ""))
+
+    def why_no_camera_info(self) -> str:
+        """Returns the most likely reason why no calibration arrives."""
+        return diagnosis.why_no_camera_info(self._node, self._wires["camera_info"])
+
+    def why_no_depth(self) -> str:
+        """Returns why depth that is sent does not arrive; empty if there is no reason."""
+        return diagnosis.why_no_depth(self._node, self._wires["depth"], self._other_depths, self._conflicts.get("depth", ""))
+
+    def _require_distinct_topics(self, image_topic: str, depth_topic: str) -> None:
+        """Raises ValueError if two inputs have the same topic. DDS would refuse, or depth would be an image of colours."""
+        topics = {"image": image_topic, "camera_info": self._node.resolve_topic_name("camera_info"), "depth": depth_topic}
+        for (name, topic), (other, other_topic) in combinations(topics.items(), 2):
+            if topic == other_topic:
+                raise ValueError(
+                    f"{name} and {other} are remapped to the same topic {topic}: give each its own topic ({other}:=..)"
+                )
 
     def _image_came(self, image: Image | CompressedImage) -> None:
         self._on_image()
         if stamp := stamp_ns(image.header):
             self._intake.put_image(image, stamp)
         else:
-            self._refuse("image", "the stamp is zero; the driver must stamp its images")
+            self._refuse("image", f"the stamp is zero; the driver must stamp its images{self._hint_at_clock()}")
 
     def _info_came(self, info: CameraInfo) -> None:
         self.camera_info = info
         self._camera_info_came.set()
 
-    def _depth_came(self, depth: Image) -> None:
+    def _depth_came(self, depth: Image | CompressedImage) -> None:
         if stamp := stamp_ns(depth.header):
             self._intake.put_depth(depth, stamp)
         else:
-            self._refuse("depth", "the stamp is zero; depth without a stamp cannot be paired with an image")
+            self._refuse(
+                "depth", f"the stamp is zero; depth without a stamp cannot be paired with an image{self._hint_at_clock()}"
+            )
+
+    def _hint_at_clock(self) -> str:
+        """A hint for stamps of zero: with simulated time, every clock is zero until a message on /clock arrives."""
+        return "" if self._node.get_clock().now().nanoseconds else f" ({NO_CLOCK})"
 
     def _offered_another_qos(self, name: str, event: qos.QoSRequestedIncompatibleQoSInfo) -> None:
         self._conflicts[name] = qos.policy_name(event.last_policy_kind)

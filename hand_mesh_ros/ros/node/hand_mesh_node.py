@@ -11,10 +11,11 @@ from rclpy.parameter import Parameter
 
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.hand.joint_angles import JointLimits
-from hand_mesh_ros.core.models.onnx_model import ModelError
+from hand_mesh_ros.core.models.onnx_model import ModelError, has_lost_gpu
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.stream import memory
-from hand_mesh_ros.ros import diagnostics, parameters, process, qos
+from hand_mesh_ros.ros import diagnostics, parameter_check, parameters, process, qos
+from hand_mesh_ros.ros.node import neighbours
 from hand_mesh_ros.ros.node.perception import Perception
 from hand_mesh_ros.ros.output import robot_outputs
 from hand_mesh_ros.ros.services.graph_services import GraphServices
@@ -46,6 +47,7 @@ class HandMeshNode(LifecycleNode):
         self._scale_service = ScaleService(self)
         self._graph_services = GraphServices(self, self._config.rectified)
         self._health = diagnostics.Health()
+        self._health.advice = parameter_check.check(self, has_endpoints=False)
         self._reach("unconfigured")
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         # The timer uses a steady clock, so that missing images are reported even while simulated time is paused.
@@ -110,12 +112,17 @@ class HandMeshNode(LifecycleNode):
 
     def _reach(self, state: str) -> None:
         self._state = state
-        self._health.rest = "" if state == "active" else f"the node is {state}"
+        self._look_at_neighbours()
 
     def _configure(self) -> None:
         pipeline, limits = HandMeshPipeline(self._pipeline_config), robot_outputs.load_joint_limits()
         self._pipeline, self._limits = pipeline, limits
         self.get_logger().info(f"models {pipeline.model_id} loaded; licence: {pipeline.hand_model.licence}")
+        if has_lost_gpu(pipeline.provider):
+            self.get_logger().warning(
+                f"the models run on {pipeline.provider} although ONNX Runtime supports CUDA: the driver or a library of the GPU "
+                "is missing; see the log of ONNX Runtime, or set device to cpu"
+            )
         if pipeline.restrictions:
             self.get_logger().warning(f"no commercial use of these models: {'; '.join(pipeline.restrictions)}")
 
@@ -135,13 +142,14 @@ class HandMeshNode(LifecycleNode):
         except Exception:
             self._release()
             raise
+        self._health.advice = parameter_check.check(self)
         self._scale_service.serve(pipeline)
         self._graph_services.activate(self._pipeline_config, pipeline.hand_model)
         self._health.facts = {
             "tf": self._perception.tf_state,
             "model": pipeline.model_id,
             "licence": pipeline.hand_model.licence,
-            "device": pipeline.config.device,
+            "device": f"{pipeline.config.device}: {pipeline.provider}",
         }
 
     def _release(self) -> None:
@@ -175,10 +183,19 @@ class HandMeshNode(LifecycleNode):
         self._graph_services.reconfigure(pipeline_config)
         return SetParametersResult(successful=True)
 
+    def _look_at_neighbours(self) -> None:
+        self._health.rest = "" if self._state == "active" else f"the node is {self._state}{neighbours.no_bond(self)}"
+        if warning := neighbours.namesakes(self):
+            self._health.warn(warning, "name")
+
     def _diagnose(self) -> None:
         silence, counters = "", {}
+        self._look_at_neighbours()
         if self._perception is not None:
-            silence, counters = self._perception.why_no_image(), self._perception.counters()
+            self._perception.look_around()
+            # The reason takes a look at the graph and at the shared memory: only while no image arrives.
+            silence = self._perception.why_no_image() if self._health.is_silent else ""
+            counters = self._perception.counters()
         level, message, values = self._health.summary(silence, {"lifecycle": self._state, **counters})
         name = f"{self.get_fully_qualified_name().lstrip('/')}: hands"
         stamp = self.get_clock().now().to_msg()

@@ -1,5 +1,6 @@
 """Processes images in the active node. Subscriptions store images, a worker thread processes them, publishers send results."""
 
+import math
 import threading
 import time
 import traceback
@@ -10,6 +11,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
 from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.detect.plan import one_look
 from hand_mesh_ros.core.hand.joint_angles import JointLimits
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.stream.intake import Intake
@@ -17,10 +19,16 @@ from hand_mesh_ros.core.stream.transform_buffer import TransformError
 from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.ros import diagnostics
 from hand_mesh_ros.ros.endpoints import Endpoints
+from hand_mesh_ros.ros.input import diagnosis
+from hand_mesh_ros.ros.input.convert_camera import why_uncalibrated
 from hand_mesh_ros.ros.input.convert_compressed import decompress
 from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError
 from hand_mesh_ros.ros.input.inputs import Inputs
+from hand_mesh_ros.ros.input.stamp_watch import StampWatch
+from hand_mesh_ros.ros.input.watch import depth_warnings
+from hand_mesh_ros.ros.input.watch.brightness import Stretch, shows_nothing
+from hand_mesh_ros.ros.input.watch.swapped_colours import SwappedColours
 from hand_mesh_ros.ros.output.images import OverlayImage
 from hand_mesh_ros.ros.output.output_frame import OutputFrame
 from hand_mesh_ros.ros.output.outputs import Outputs
@@ -30,6 +38,12 @@ from hand_mesh_ros.ros.stamp import stamp_ns
 
 # Maximum time that the first image waits for CameraInfo. Later images without CameraInfo count as not calibrated [s].
 _CAMERA_INFO_PATIENCE_S = 1.0
+# Interval between two looks at the pairs of images and depth [s].
+_PAIRS_PERIOD_S = 0.5
+# Without a hand, the brightness of the images is looked at in this interval [s].
+_LOOK_PERIOD_S = 0.5
+# A warning of the same kind is logged once in this time [s].
+_LOG_PERIOD_S = 10.0
 
 
 class Perception:
@@ -59,16 +73,22 @@ class Perception:
         """
         self._node, self._pipeline, self._health, self._on_answer = node, pipeline, health, on_answer
         self._camera_state = "no image yet"
-        self._sequence = self._unpaired = 0
+        self._frame_id: str | None = None  # of the last image
+        self._sequence, self._paired_s = 0, 0.0
+        self._stamps = StampWatch()
+        self._logged_s: dict[str, float] = {}  # subject of a warning: monotonic time
+        self._stretch, self._hand_s = Stretch(), time.monotonic()  # the last time that an image showed a hand
+        self._looked_s, self._nothing = 0.0, ""
+        self._swapped = SwappedColours(lambda frame: pipeline.detector.detect(frame, plan=one_look(frame.rgb)))
         self._stopping = threading.Event()
         self._intake: Intake[Image | CompressedImage] = Intake(config.depth_slop_ms * 1e-3, config.depth_wait_ms * 1e-3)
         self._endpoints = Endpoints(node)
         try:
-            frames = WristFrames(self._endpoints, config.tf_prefix) if config.publish_tf else None
+            self._frames = frames = WristFrames(self._endpoints, config.tf_prefix) if config.publish_tf else None
             self._outputs = Outputs(self._endpoints, pipeline.hand_model, pipeline.model_id, limits, frames)
             self._overlay = OverlayImage(self._endpoints)
             self._output_frame = OutputFrame(self._endpoints, config.output_frame, config.tf_wait_ms * 1e-3)
-            asked = config.image_qos, config.image_transport
+            asked = config.image_qos, config.image_transport, config.depth_transport
             self._inputs = Inputs(self._endpoints, self._intake, *asked, health.image_received, self._refuse)
         except Exception:
             self._endpoints.destroy()
@@ -92,6 +112,12 @@ class Perception:
         self._worker.join()
         self._endpoints.destroy()
 
+    def look_around(self) -> None:
+        """Adapts to the other nodes that have appeared. Called about once a second in the thread of the executor."""
+        self._inputs.look_around()
+        if reason := self._inputs.why_no_depth():
+            self._warn("depth", reason)
+
     def why_no_image(self) -> str:
         """Returns the most likely reason why no image arrives."""
         return self._inputs.why_no_image()
@@ -99,19 +125,23 @@ class Perception:
     def counters(self) -> dict[str, object]:
         """Returns values for the diagnostics."""
         intake, size = self._intake, self._pipeline.user_scale.known
+        ratio = self._pipeline.depth_agreement.ratio
         return {
             "superseded by newer": intake.superseded,
             "came late": intake.late,
             "stamp jumps back": intake.restarts,
+            "stamps repeated": self._stamps.repeated,
             "images without their depth": intake.unpaired,
             "images without transform": self._output_frame.missed,
             "nearest depth [s]": f"{intake.nearest_depth_s:.4f}",
             "camera": self._camera_state,
+            "depth by hand size": "" if ratio is None else f"{ratio:.2f}",
+            "effort": self._pipeline.effort,
             "hand size": f"{size.factor:.3f} +- {100 * size.rel_std:.1f} % ({size.source})",
             **{f"publishers of {name}": count for name, count in self._inputs.publishers().items()},
         }
 
-    # The following methods run in the worker thread, except `_refuse`.
+    # The following methods run in the worker thread, except `_refuse` and `_warn`.
 
     def _work(self) -> None:
         while not self._stopping.is_set():
@@ -131,37 +161,62 @@ class Perception:
         settings = self._settings
         if settings is self._applied:
             return
+        if self._applied and self._applied[0].depth_scale != settings[0].depth_scale:
+            self._pipeline.forget_depth()
         self._applied = settings
         self._config, pipeline_config = settings
         self._pipeline.reconfigure(pipeline_config)
         self._intake.tune(self._config.depth_slop_ms * 1e-3, self._config.depth_wait_ms * 1e-3)
         self._outputs.markers_hz = self._config.markers_hz
+        self._outputs.robot_hands.silence_s = self._config.new_hand_silence_s
 
-    def _answer(self, image: Image | CompressedImage, depth: Image | None, is_restarted: bool) -> None:
+    def _answer(self, image: Image | CompressedImage, depth: Image | CompressedImage | None, is_restarted: bool) -> None:
         if is_restarted:
             self._pipeline.reset()
             self._output_frame.clear()
-            self._warn("image stamps jumped back: all tracks are dropped")
-        age_s = diagnostics.age_s(self._node.get_clock().now().nanoseconds, stamp_ns(image.header))
-        if 0 < self._config.max_age_ms < 1e3 * age_s:
-            self._health.drop_stale(f"image was {1e3 * age_s:.0f} ms old, max_age_ms is {self._config.max_age_ms:.0f}")
+            self._warn("restart", f"image stamps jumped back: all tracks are dropped{self._inputs.rivals()}")
+        now_ns, max_age_s = self._node.get_clock().now().nanoseconds, 1e-3 * self._config.max_age_ms
+        stamp = self._stamps.judge(stamp_ns(image.header), now_ns, is_restarted, max_age_s)
+        if stamp.error:
+            self._refuse("image", stamp.error)
+            return
+        if stamp.warning:
+            self._warn("clock", stamp.warning)
+        if stamp.is_too_old:
+            self._health.drop_stale()
             return
         if not self._sequence:
             self._inputs.wait_for_camera_info(_CAMERA_INFO_PATIENCE_S)
         started_s = time.perf_counter()
-        frame = self._to_frame(decompress(image) if isinstance(image, CompressedImage) else image, depth)
+        raw = decompress(image) if isinstance(image, CompressedImage) else image
+        frame = self._to_frame(raw, depth)
         converted_s = time.perf_counter()
+        if self._frame_id not in (None, frame.frame_id):
+            change = f"from '{self._frame_id}' to '{frame.frame_id}'"
+            self._warn("camera", f"frame_id of image changed {change}: all tracks are dropped{self._inputs.rivals()}")
+        self._frame_id = frame.frame_id
         found = self._pipeline.estimate(frame)
+        if ratio := self._pipeline.depth_fault:
+            self._warn("unit of depth", depth_warnings.wrong_unit(self._inputs.topic("depth"), ratio, self._config.depth_scale))
+        self._watch_brightness(frame, bool(found))
+        if text := self._swapped.step(raw, frame, bool(found), time.monotonic()):
+            self._warn("encoding", f"{self._inputs.topic('image')} {text}")
+        if frame.is_calibrated and any(hand.scale_source == "none" for hand in found):
+            topic = self._inputs.topic("camera_info")
+            self._warn("lens", f"the lens model of {topic} does not reach a hand: this hand has no position")
         self._on_answer()
         estimated_s = time.perf_counter()
         self._sequence += 1
         try:
             estimates, header = self._output_frame.of(found, image.header)
         except TransformError as error:
-            self._warn(str(error))
+            self._warn("transform", str(error))
             return
-        latency_s = self._outputs.publish(estimates, header, self._sequence, self._intake.superseded)
+        age_is_known = not math.isnan(stamp.age_s)
+        latency_s = self._outputs.publish(estimates, header, self._sequence, self._intake.superseded, age_is_known)
         self._overlay.publish(frame, found, image.header, self._pipeline.config.mirrored_input)
+        if self._frames is not None and self._frames.trouble:
+            self._warn("tf", self._frames.trouble)
         stages_ms = {
             "convert": 1e3 * (converted_s - started_s),
             **self._pipeline.timings_ms,
@@ -169,41 +224,66 @@ class Perception:
         }
         self._health.image_answered(latency_s, stages_ms)
 
-    def _to_frame(self, image: Image, depth: Image | None) -> Frame:
+    def _to_frame(self, image: Image, depth: Image | CompressedImage | None) -> Frame:
         info = self._inputs.camera_info
-        frame = to_frame(image, info, self._depth_m(depth, image), self._config.rectified)
+        frame = to_frame(image, info, self._depth_m(depth, image), self._config.rectified, self._stretch)
+        if info is not None and (reason := diagnosis.foreign_info(image.header.frame_id, info.header.frame_id)):
+            self._warn("frame_id", reason)
         if frame.is_calibrated:
             self._camera_state = f"calibrated, focal length {frame.camera_matrix[0, 0]:.1f} px"
         else:
-            reason = "no camera_info received" if info is None else "camera_info has an all-zero K"
+            topic, rectified = self._inputs.topic("camera_info"), self._config.rectified
+            reason = self._inputs.why_no_camera_info() if info is None else why_uncalibrated(info, rectified, topic)
             self._camera_state = f"not calibrated: {reason}"
-            self._warn(f"{reason}: joints are relative to the wrist, the hand has no position")
+            self._warn("camera_info", f"{reason}: joints are relative to the wrist, the hand has no position")
         return frame
 
-    def _depth_m(self, depth: Image | None, image: Image) -> np.ndarray | None:
+    def _depth_m(self, depth: Image | CompressedImage | None, image: Image) -> np.ndarray | None:
         """Returns depth in metres, or None if depth is missing or unusable. The image is then processed without depth."""
+        self._watch_pairs()
         if depth is None:
-            self._warn_of_unpaired()
             return None
+        if frames := depth_warnings.other_frames(depth, image):
+            self._warn(
+                "frame of depth", depth_warnings.other_frame(frames, self._inputs.topic("depth"), self._inputs.topic("image"))
+            )
         try:
-            return depth_of_image(depth, image)
+            return depth_of_image(depth, image, self._config.depth_scale)
         except ConversionError as error:
             self._refuse("depth", str(error))
             return None
 
-    def _warn_of_unpaired(self) -> None:
-        unpaired, self._unpaired = self._intake.unpaired - self._unpaired, self._intake.unpaired
-        if unpaired:
-            nearest_ms, slop_ms = 1e3 * self._intake.nearest_depth_s, self._config.depth_slop_ms
-            self._warn(
-                f"no depth matches this image: the nearest stamp differs by {nearest_ms:.1f} ms, depth_slop_ms is {slop_ms:g}"
-            )
+    def _watch_brightness(self, frame: Frame, is_found: bool) -> None:
+        """Warns of images that are too dark or too bright to show a hand. An image with a hand is good enough."""
+        now_s = time.monotonic()
+        if is_found:
+            self._hand_s, self._nothing = now_s, ""
+        elif now_s - max(self._hand_s, self._looked_s) > _LOOK_PERIOD_S:
+            self._looked_s, self._nothing = now_s, shows_nothing(frame.rgb)
+        if self._nothing:
+            self._warn("brightness", f"{self._inputs.topic('image')} {self._nothing}")
+
+    def _watch_pairs(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._paired_s < _PAIRS_PERIOD_S:
+            return
+        self._paired_s, figures = now_s, self._intake.pair_figures()
+        if figures is None:
+            return
+        config, nearest_s = self._config, self._intake.nearest_depth_s
+        asked = config.depth_slop_ms, config.depth_wait_ms, config.max_age_ms
+        if text := depth_warnings.missing_depth(figures, self._inputs.topic("depth"), nearest_s, *asked):
+            self._warn("pairs", text)
 
     def _refuse(self, name: str, reason: str) -> None:
         text = f"{self._inputs.topic(name)} refused: {reason}"
-        self._health.refuse(text)
+        self._health.refuse(text, name)
         self._node.get_logger().error(text, throttle_duration_sec=5.0)
 
-    def _warn(self, text: str) -> None:
-        self._health.warn(text)
-        self._node.get_logger().warning(text, throttle_duration_sec=10.0)
+    def _warn(self, subject: str, text: str) -> None:
+        self._health.warn(text, subject)
+        # The throttle of rclpy counts all warnings of this line as one, so one subject would hide the others.
+        now_s = time.monotonic()
+        if now_s - self._logged_s.get(subject, -_LOG_PERIOD_S) >= _LOG_PERIOD_S:
+            self._logged_s[subject] = now_s
+            self._node.get_logger().warning(text)

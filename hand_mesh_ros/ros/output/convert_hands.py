@@ -80,8 +80,18 @@ def to_hands(estimates: Sequence[HandEstimate], header: Header, model_id: str) -
     return HandArray(header=header, hands=[to_hand(estimate) for estimate in estimates], model_id=model_id)
 
 
+def header_of_points(estimates: Sequence[HandEstimate], header: Header) -> Header:
+    """Returns the header for the points of these hands, given the header of their image.
+
+    Points relative to the wrist are not points in the frame of the camera: there, the hand would touch the lens. They get an
+    empty `frame_id`.
+    """
+    is_root_relative = any(estimate.scale_source == "none" for estimate in estimates)
+    return Header(stamp=header.stamp) if is_root_relative else header
+
+
 def to_meshes(estimates: Sequence[HandEstimate], header: Header, topology_id: str) -> HandMeshArray:
-    """Returns the surfaces of all hands of one image."""
+    """Returns the surfaces of all hands of one image. `frame_id` is empty if the vertices are relative to the wrists."""
     meshes = [
         HandMesh(
             id=estimate.track_id,
@@ -92,7 +102,7 @@ def to_meshes(estimates: Sequence[HandEstimate], header: Header, topology_id: st
         )
         for estimate in estimates
     ]
-    return HandMeshArray(header=header, meshes=meshes)
+    return HandMeshArray(header=header_of_points(estimates, header), meshes=meshes)
 
 
 def to_topology(model: HandModel) -> MeshTopology:
@@ -109,9 +119,9 @@ def to_topology(model: HandModel) -> MeshTopology:
 
 
 def to_hypotheses(estimate: HandEstimate, header: Header) -> HandHypotheses:
-    """Returns the joint samples of one hand."""
+    """Returns the joint samples of one hand. `frame_id` is empty if they are relative to the wrist."""
     return HandHypotheses(
-        header=header,
+        header=header_of_points([estimate], header),
         id=estimate.track_id,
         side=SIDES[estimate.handedness],
         n=len(estimate.weights),
@@ -123,9 +133,11 @@ def to_hypotheses(estimate: HandEstimate, header: Header) -> HandHypotheses:
 
 
 def to_joint_cloud(estimates: Sequence[HandEstimate], header: Header) -> PointCloud2:
-    """Returns the joints of all hypotheses of all hands. The field `hand` is the index in HandArray.hands."""
+    """Returns the hypotheses of all hands with a known position. The field `hand` is the index in HandArray.hands."""
     clouds = [np.zeros(0, CLOUD_POINT)]
     for index, estimate in enumerate(estimates):
+        if estimate.scale_source == "none":
+            continue
         cloud = np.zeros((len(estimate.weights), N_JOINTS), CLOUD_POINT)
         for axis, name in enumerate("xyz"):
             cloud[name] = estimate.hypotheses_m[..., axis]

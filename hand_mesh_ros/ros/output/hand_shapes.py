@@ -34,14 +34,14 @@ class HandShapes:
         self._last: tuple[float, Sequence[HandEstimate], Header] = (-np.inf, (), Header())
         endpoints.service(GetHandShape, "~/get_hand_shape", self._answer)
 
-    def update(self, chosen: Sequence[HandEstimate], header: Header) -> None:
-        """Stores the hands that `RobotHands` selected from the newest image."""
-        self._last = (time.monotonic(), chosen, header)
+    def update(self, hands: Sequence[HandEstimate], header: Header) -> None:
+        """Stores the hands that were detected in the newest image. The first hand of a side is the answer for this side."""
+        self._last = (time.monotonic(), hands, header)
 
     def _answer(self, request: GetHandShape.Request, response: GetHandShape.Response) -> GetHandShape.Response:
-        came_s, chosen, header = self._last
+        came_s, hands, header = self._last
         age_s = time.monotonic() - came_s
-        hand = next((hand for hand in chosen if convert_hands.SIDES[hand.handedness] == request.side), None)
+        hand = next((hand for hand in hands if convert_hands.SIDES[hand.handedness] == request.side), None)
         if age_s > _LONGEST_AGE_S:
             response.message = f"the last image is {age_s:.1f} s old" if age_s < np.inf else "no image was processed yet"
         elif hand is None:

@@ -37,14 +37,10 @@ class HandMarkers:
     def build(self, estimates: Sequence[HandEstimate], header: Header) -> MarkerArray | None:
         """Returns the markers of one image and deletions of outdated markers, or None if there are no markers or deletions.
 
-        One marker deletes all others after the last hand is lost. Skips hands with non-finite positions.
+        One marker deletes all others after the last hand is lost. Skips hands with non-finite positions, and hands relative to
+        the wrist: RViz would show them at the lens of the camera.
         """
-        markers = [
-            marker
-            for estimate in estimates
-            if np.isfinite(estimate.joints_m).all() and np.isfinite(estimate.vertices_m).all()
-            for marker in self._of_hand(estimate, header)
-        ]
+        markers = [marker for estimate in estimates if _has_place(estimate) for marker in self._of_hand(estimate, header)]
         now_shown = {(marker.ns, marker.id) for marker in markers}
         if self._shown and not now_shown:
             self._shown = now_shown
@@ -70,6 +66,12 @@ class HandMarkers:
             yield from _ellipsoid(header, f"{name}/articulation", joint, estimate.joints_m[joint], covariance, _rgb(side))
         wrist_covariance = estimate.joint_covariance_m2[WRIST]
         yield from _ellipsoid(header, f"{name}/position", 0, estimate.joints_m[WRIST], wrist_covariance, _rgb(side))
+
+
+def _has_place(estimate: HandEstimate) -> bool:
+    return estimate.scale_source != "none" and all(
+        np.isfinite(points).all() for points in (estimate.joints_m, estimate.vertices_m)
+    )
 
 
 def _ellipsoid(

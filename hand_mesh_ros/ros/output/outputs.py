@@ -11,11 +11,10 @@ from visualization_msgs.msg import MarkerArray
 
 from hand_mesh_ros.core.hand.joint_angles import JointLimits
 from hand_mesh_ros.core.hand.model import HandModel
-from hand_mesh_ros.core.robot.choose import RobotHands
+from hand_mesh_ros.core.robot.choose import RobotHands, is_seen
 from hand_mesh_ros.core.types import HandEstimate
 from hand_mesh_ros.msg import HandArray, HandHypotheses, HandMeshArray, MeshTopology
 from hand_mesh_ros.ros import qos
-from hand_mesh_ros.ros.diagnostics import age_s
 from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.output import convert_hands
 from hand_mesh_ros.ros.output.collision_objects import CollisionObjects
@@ -40,24 +39,27 @@ class Outputs:
         self._cloud = endpoints.publisher(PointCloud2, "joint_cloud", qos.RESULT)
         self._markers = endpoints.publisher(MarkerArray, "markers", qos.RESULT)
         endpoints.publisher(MeshTopology, "topology", qos.LATCHED).publish(convert_hands.to_topology(model))
-        self._robot_hands, self._robot_outputs = RobotHands(), RobotOutputs(endpoints, model, limits)
+        self.robot_hands, self._robot_outputs = RobotHands(silence_s=0.0), RobotOutputs(endpoints, model, limits)
         self._frames = frames
         self._shapes, self._collisions = HandShapes(endpoints, model), CollisionObjects(endpoints, model)
         self._build_markers = HandMarkers(model.faces)
         self.markers_hz = 0.0  # maximum rate; 0 disables markers
         self._markers_sent_s = -math.inf
 
-    def publish(self, estimates: Sequence[HandEstimate], header: Header, sequence: int, dropped: int) -> float:
-        """Publishes all results of one image. Returns the image age at that time [s], or NaN if the stamp uses another clock."""
+    def publish(
+        self, estimates: Sequence[HandEstimate], header: Header, sequence: int, dropped: int, age_is_known: bool
+    ) -> float:
+        """Publishes all results of one image. Returns the image age at that time [s], or NaN if the age is not known."""
         hands = convert_hands.to_hands(estimates, header, self._model_id)
         hands.sequence, hands.dropped = sequence, dropped
-        hands.latency = age_s(self._clock.now().nanoseconds, stamp_ns(header))
+        hands.latency = 1e-9 * (self._clock.now().nanoseconds - stamp_ns(header)) if age_is_known else math.nan
         self._hands.publish(hands)
-        chosen = self._robot_hands.choose(estimates)
+        chosen = self.robot_hands.choose(estimates, 1e-9 * stamp_ns(header))
         self._robot_outputs.publish(chosen, header)
         if self._frames is not None:
             self._frames.publish(chosen, header)
-        self._shapes.update(chosen, header)
+        # A planner asks for what is there now. The answer has an id, so it needs no silence before another hand.
+        self._shapes.update([*chosen, *filter(is_seen, estimates)], header)
         self._collisions.publish(estimates, header)
         if _is_wanted(self._meshes):
             self._meshes.publish(convert_hands.to_meshes(estimates, header, self._topology_id))

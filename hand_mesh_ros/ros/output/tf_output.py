@@ -19,6 +19,7 @@ class WristFrames:
     def __init__(self, endpoints: Endpoints, prefix: str) -> None:
         """Creates the publisher. `prefix` is the first part of each frame name."""
         self._node, self._prefix, self._publisher = endpoints.node, prefix, None
+        self.trouble = ""  # why the frames of the last image are missing although they are known
         if TFMessage is None:
             self._node.get_logger().warning(f"no wrist frames on /tf: {NO_TF}")
         else:
@@ -31,12 +32,12 @@ class WristFrames:
 
     def publish(self, chosen: Sequence[HandEstimate], header: Header) -> None:
         """Publishes the hands that `RobotHands` selected from one image, if /tf has subscribers and the positions are known."""
+        self.trouble = ""
         placed = [hand for hand in chosen if is_placed(hand)]
         if self._publisher is None or not placed or not self._publisher.get_subscription_count():
             return
         if not header.frame_id:
-            reason = "no wrist frames on /tf: the images have no frame_id; the driver must name its optical frame"
-            self._node.get_logger().warning(reason, throttle_duration_sec=10.0)
+            self.trouble = "no wrist frames on /tf: the images have no frame_id; the driver must name its optical frame"
             return
         self._publisher.publish(TFMessage(transforms=[to_transform(hand, header, self._prefix) for hand in placed]))
 

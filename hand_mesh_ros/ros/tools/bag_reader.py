@@ -15,7 +15,7 @@ from hand_mesh_ros.ros.stamp import stamp_ns
 # Maximum number of images that wait for depth. Also the maximum number of depth images stored for later images.
 _LONGEST_QUEUE = 30
 _CLASSES = {f"sensor_msgs/msg/{kind.__name__}": kind for kind in (Image, CompressedImage, CameraInfo)}
-_KINDS = {"image": (Image, CompressedImage), "camera_info": (CameraInfo,), "depth": (Image,)}
+_KINDS = {"image": (Image, CompressedImage), "camera_info": (CameraInfo,), "depth": (Image, CompressedImage)}
 
 
 class BagError(ValueError):
@@ -29,7 +29,7 @@ class Recorded:
     recorded_ns: int  # recording time of the image
     image: Image | CompressedImage
     info: CameraInfo | None  # newest at recording time; the first one for earlier images
-    depth: Image | None
+    depth: Image | CompressedImage | None
 
 
 class BagReader:
@@ -65,7 +65,7 @@ class BagReader:
 
     def __iter__(self) -> Iterator[Recorded]:
         waiting: deque[Recorded] = deque()
-        depths: deque[Image] = deque(maxlen=_LONGEST_QUEUE)
+        depths: deque[Image | CompressedImage] = deque(maxlen=_LONGEST_QUEUE)
         info = next((info for _, _, info in self._messages("camera_info")), None)
         for recorded_ns, name, message in self._messages("image", "camera_info", "depth"):
             if name == "camera_info":
@@ -96,11 +96,11 @@ class BagReader:
             name = wanted[connection.topic]
             yield recorded_ns, name, deserialize_message(bytes(raw), _CLASSES[connection.msgtype])
 
-    def _is_settled(self, recorded: Recorded, depths: deque[Image]) -> bool:
+    def _is_settled(self, recorded: Recorded, depths: deque[Image | CompressedImage]) -> bool:
         """Returns whether no later depth image can be closer in time."""
         return any(stamp_ns(depth.header) >= stamp_ns(recorded.image.header) for depth in depths)
 
-    def _with_depth(self, recorded: Recorded, depths: deque[Image]) -> Recorded:
+    def _with_depth(self, recorded: Recorded, depths: deque[Image | CompressedImage]) -> Recorded:
         own_ns = stamp_ns(recorded.image.header)
         nearest = min(depths, key=lambda depth: abs(stamp_ns(depth.header) - own_ns), default=None)
         if nearest is None or abs(stamp_ns(nearest.header) - own_ns) > self._slop_ns:

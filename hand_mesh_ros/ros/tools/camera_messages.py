@@ -1,5 +1,7 @@
 """Creates the messages of a camera: calibration, and the ground truth of the synthetic camera."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CameraInfo
@@ -10,7 +12,9 @@ from hand_mesh_ros.core.topology import N_JOINTS
 from hand_mesh_ros.core.types import OBSERVED, OUT_OF_IMAGE, HandEstimate, Side
 from hand_mesh_ros.msg import HandArray
 from hand_mesh_ros.ros.output import convert_hands
-from hand_mesh_ros.synthetic.camera import SyntheticView
+
+if TYPE_CHECKING:  # at run time this module would need the ray caster, which only the synthetic camera needs
+    from hand_mesh_ros.synthetic.camera import SyntheticView
 
 
 def to_stamp(seconds: float) -> Time:
@@ -34,7 +38,7 @@ def to_info(camera_matrix: np.ndarray, width: int, height: int, header: Header) 
     )
 
 
-def to_truth(view: SyntheticView, camera_matrix: np.ndarray, side: Side, header: Header) -> HandArray:
+def to_truth(view: "SyntheticView", camera_matrix: np.ndarray, side: Side, header: Header) -> HandArray:
     """Converts the true synthetic hand to an estimate without errors."""
     none = np.zeros((N_JOINTS, 3, 3))
     keypoints_px = project(view.joints_m, camera_matrix)

@@ -14,7 +14,7 @@ from std_msgs.msg import Header
 from hand_mesh_ros.core.config import check, option
 from hand_mesh_ros.core.models.onnx_model import ModelError
 from hand_mesh_ros.msg import HandArray
-from hand_mesh_ros.ros import package_files, parameters, process, qos
+from hand_mesh_ros.ros import package_files, parameter_check, parameters, process, qos
 from hand_mesh_ros.ros.output.images import to_image
 from hand_mesh_ros.ros.tools.camera_messages import to_info, to_stamp, to_truth
 from hand_mesh_ros.sources.image_source import Shot, SourceConfig, SourceError, open_source
@@ -63,6 +63,7 @@ class CameraNode(Node):
         super().__init__("camera_node")
         self._config = parameters.declare(self, CameraConfig)
         source_config = parameters.declare(self, SourceConfig)
+        parameter_check.check(self)
         try:
             self._source = open_source(source_config, self._config.rate_hz or 30.0)
         except ModelError as error:

@@ -1,5 +1,6 @@
 """Shows images and results of the topics in a browser. Draws the newest complete result at a low rate, drops the others."""
 
+import sys
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -13,15 +14,22 @@ from sensor_msgs.msg import CameraInfo, Image
 from hand_mesh_ros.core.config import check, option
 from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.msg import HandArray, HandHypotheses, HandMeshArray, MeshTopology
-from hand_mesh_ros.ros import parameters, process, qos
+from hand_mesh_ros.ros import parameter_check, parameters, process, qos
 from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError
+from hand_mesh_ros.ros.input.latched_info import LatchedInfo
 from hand_mesh_ros.ros.stamp import stamp_ns
 from hand_mesh_ros.ros.tools.node_settings import NodeSettings
 from hand_mesh_ros.ros.tools.viewer_messages import to_estimate
-from hand_mesh_ros.viewer.live_settings import LABELS
-from hand_mesh_ros.viewer.page import Viewer
-from hand_mesh_ros.viewer.snapshot import Snapshot
+
+try:
+    from hand_mesh_ros.viewer.live_settings import LABELS
+    from hand_mesh_ros.viewer.page import Viewer
+    from hand_mesh_ros.viewer.snapshot import Snapshot
+except ModuleNotFoundError as error:
+    if error.name not in ("viser", "trimesh"):
+        raise
+    raise SystemExit(f"the viewer needs viser and trimesh: {sys.executable} -m pip install viser trimesh") from error
 
 # Results arrive later than images because of inference. The viewer stores this number of images.
 _HISTORY = 30
@@ -66,6 +74,7 @@ class ViewerNode(Node):
         """
         super().__init__("viewer")
         self._config = parameters.declare(self, ViewerConfig)
+        parameter_check.check(self)
         self._images: dict[int, Image] = {}
         self._depths: dict[int, Image] = {}
         self._hypotheses: dict[tuple[int, str], HandHypotheses] = {}
@@ -89,7 +98,10 @@ class ViewerNode(Node):
             (DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS),
         ):
             self.create_subscription(kind, name, callback, profile)
-        self.create_timer(1.0 / self._config.max_hz, self._draw, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        latched_info = LatchedInfo(self, self.resolve_topic_name("camera_info"), self._on_info)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1.0, latched_info.look, clock=steady)
+        self.create_timer(1.0 / self._config.max_hz, self._draw, clock=steady)
         self.get_logger().info(f"open {self._viewer.address} in a browser")
 
     def close(self) -> None:

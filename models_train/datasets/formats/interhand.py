@@ -63,7 +63,8 @@ def _folder(root: Path, fps: int, kind: str, split: str) -> Path:
 def _hands(
     pictures: Path, image: dict[str, Any], annotation: dict[str, Any], cameras: dict[str, Any], joints: dict[str, Any]
 ) -> Iterator[DatasetSample]:
-    camera = {name: np.array(of_all[str(image["camera"])], np.float64) for name, of_all in cameras[str(image["capture"])].items()}
+    of_capture, name = cameras[str(image["capture"])], str(image["camera"])
+    camera = {part: np.array(of_capture[part][name], np.float64) for part in ("campos", "camrot", "focal", "princpt")}
     world_mm = np.array(joints[str(image["capture"])][str(image["frame_idx"])]["world_coord"], np.float64).reshape(2, N_JOINTS, 3)
     valid = np.array(annotation["joint_valid"], bool).reshape(2, N_JOINTS)
     in_camera_m = (world_mm - camera["campos"].reshape(3)) @ camera["camrot"].reshape(3, 3).T / 1000

@@ -13,7 +13,7 @@ def rng() -> np.random.Generator:
 
 
 def random_rotations(rng: np.random.Generator, n: int) -> np.ndarray:
-    q = np.linalg.qr(rng.normal(size=(n, 3, 3)))[0]
+    q = np.stack([np.linalg.qr(matrix)[0] for matrix in rng.normal(size=(n, 3, 3))])
     return q * np.sign(np.linalg.det(q))[:, None, None]
 
 

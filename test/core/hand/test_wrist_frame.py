@@ -30,7 +30,7 @@ def test_the_wrong_side_turns_the_palm_away():
 
 def test_it_turns_with_the_hand_and_ignores_place_and_size():
     rng = np.random.default_rng(4)
-    turn = np.linalg.qr(rng.normal(size=(6, 3, 3)))[0]
+    turn = np.stack([np.linalg.qr(matrix)[0] for matrix in rng.normal(size=(6, 3, 3))])
     turn *= np.sign(np.linalg.det(turn))[:, None, None]
     joints = 1.3 * raised_right_hand() @ turn.transpose(0, 2, 1) + rng.normal(size=(6, 1, 3))
     np.testing.assert_allclose(wrist_rotation(joints, "right"), turn, atol=1e-12)

@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from hand_mesh_ros.core.models import onnx_model
 from hand_mesh_ros.core.models.onnx_model import METADATA_PREFIX, ModelError, OnnxModel, default_models_dir
 
 
@@ -50,6 +51,21 @@ def test_a_damaged_file_is_named_with_its_size(tmp_path):
 def test_a_stranger_is_refused(model_file, expected, found):
     with pytest.raises(ModelError, match=rf"has {next(iter(expected))} '{found}', expected '{next(iter(expected.values()))}'"):
         OnnxModel(model_file, expected, device="cpu")
+
+
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="CUDA is there")
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_a_gpu_that_is_a_processor_is_noticed(model_file, monkeypatch):
+    # ONNX Runtime claims CUDA, as its GPU build does without a driver, and runs the model on the processor.
+    monkeypatch.setattr(
+        onnx_model.onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    with pytest.raises(ModelError, match=r"device 'cuda' needs .* but the model runs on CPUExecutionProvider"):
+        OnnxModel(model_file, {}, device="cuda")
+    model = OnnxModel(model_file, {}, device="auto")
+    assert onnx_model.has_lost_gpu(model.provider)
+    monkeypatch.undo()
+    assert not onnx_model.has_lost_gpu(model.provider)
 
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="CUDA is there")

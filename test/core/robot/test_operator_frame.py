@@ -24,7 +24,7 @@ def right_hands() -> np.ndarray:
     rng = np.random.default_rng(5)
     model = HandModel.load(default_models_dir() / FILE_NAME)
     joints = pose(model, poses.sample_angles(rng, 50))[0].astype(np.float64)
-    turns = np.linalg.qr(rng.normal(size=(50, 3, 3)))[0]
+    turns = np.stack([np.linalg.qr(matrix)[0] for matrix in rng.normal(size=(50, 3, 3))])
     turns *= np.linalg.det(turns)[:, None, None]
     return joints @ turns + rng.normal(size=(50, 1, 3))
 

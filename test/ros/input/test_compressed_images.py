@@ -68,6 +68,12 @@ def test_a_jpeg_gives_the_hand_of_the_picture(graph, view):
     assert np.linalg.norm(offsets_px, axis=-1).mean() < 3
 
 
+def test_a_jpeg_without_its_end_marker_gives_the_hand_too(graph, view):
+    answer = graph.camera.ask(message(view.jpeg[:-2]), view.k)
+    assert answer is not None
+    assert len(answer.hands) == 1
+
+
 def test_depth_belongs_to_compressed_images_too(graph, view, model):
     depth = image_of(SyntheticCamera(model, SIZE).at(0.0).depth_m, "32FC1")
 
@@ -124,7 +130,9 @@ def test_the_topic_is_the_one_that_image_is_remapped_to(transport: str, topic: s
     rclpy.init(context=context)
     node = Node("remapped", context=context, cli_args=["--ros-args", "-r", "image:=/eye/picture"])
     try:
-        inputs = Inputs(Endpoints(node), Intake(0.01, 0.05), "sensor_data", transport, lambda: None, lambda name, reason: None)
+        inputs = Inputs(
+            Endpoints(node), Intake(0.01, 0.05), "sensor_data", transport, "raw", lambda: None, lambda name, reason: None
+        )
         assert inputs.topic("image") == topic
         assert inputs.topic("camera_info") == "/camera_info"
     finally:

@@ -86,6 +86,47 @@ def test_a_thumbnail_in_the_file_does_not_hide_that_it_is_cut_off(rgb):
         decompress(message(with_small[:-2000]))
 
 
+KINDS = {
+    "colours": (),
+    "without subsampling": (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
+    "with restart markers": (cv2.IMWRITE_JPEG_RST_INTERVAL, 20),
+    "grey": (),
+}
+
+
+def jpeg_of_kind(rgb: np.ndarray, kind: str) -> bytes:
+    pixels = rgb[..., 1] if kind == "grey" else rgb[..., ::-1]
+    return cv2.imencode(".jpg", pixels, KINDS[kind])[1].tobytes()
+
+
+@pytest.mark.parametrize("end", [b"", b"\xff", bytes(100), b"\xff\xd9"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_complete_jpeg_without_its_end_marker_is_decoded(rgb, kind, end):
+    data = jpeg_of_kind(rgb, kind)
+    expected = decode_rgb(decompress(message(data)))
+    assert np.array_equal(decode_rgb(decompress(message(data[:-2] + end))), expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_truncated_jpeg_without_its_end_marker_is_refused_wherever_it_is_cut(rgb, kind):
+    data = jpeg_of_kind(rgb, kind)
+    begin = data.index(b"\xff\xda") + 14
+    places = np.linspace(begin, len(data) - 20, 60).astype(int).tolist()
+    # Just before and after restart markers, too.
+    marks = [place for place in range(begin, len(data)) if data[place] == 0xFF and 0xD0 <= data[place + 1] <= 0xD7]
+    assert bool(marks) == (kind == "with restart markers")
+    for place in [*places, *marks, *(mark + 1 for mark in marks), *(mark + 2 for mark in marks)]:
+        with pytest.raises(ConversionError, match="cut off"):
+            decompress(message(data[:place]))
+
+
+def test_a_progressive_jpeg_without_its_end_marker_is_refused(rgb):
+    data = cv2.imencode(".jpg", rgb, (cv2.IMWRITE_JPEG_PROGRESSIVE, 1))[1].tobytes()
+    assert decompress(message(data)).width == 320
+    with pytest.raises(ConversionError, match="cut off"):
+        decompress(message(data[:-2]))
+
+
 @pytest.mark.parametrize("share", [0.0005, 0.01, 0.1, 0.5, 0.99])
 @pytest.mark.parametrize("extension", [".jpg", ".png"])
 def test_a_file_that_breaks_off_is_refused_and_not_half_decoded(rgb, extension, share):

@@ -84,6 +84,57 @@ def test_bayer_puts_red_where_the_encoding_says(encoding, red_at):
     assert inner[1:].max() < 60
 
 
+def semi_planar(luma: np.ndarray, u: int, v: int, encoding: str, padding: int = 0) -> Image:
+    """A picture of one colour difference whose rows end with `padding` bytes of rubbish."""
+    colours = np.empty((HEIGHT // 2, WIDTH), np.uint8)
+    colours[:, 0::2], colours[:, 1::2] = (u, v) if encoding == "nv12" else (v, u)
+    image = message(np.concatenate([luma, colours]), encoding, padding)
+    image.height = HEIGHT
+    return image
+
+
+@pytest.mark.parametrize("encoding", ["nv12", "nv21"])
+@pytest.mark.parametrize("padding", [0, 8])
+def test_semi_planar_yuv_has_luma_and_colours_where_the_encoding_says(encoding, padding):
+    luma = np.arange(16, 16 + 4 * HEIGHT * WIDTH, 4, np.int64).reshape(HEIGHT, WIDTH).clip(16, 235).astype(np.uint8)
+    grey = decode_rgb(semi_planar(luma, 128, 128, encoding, padding)).astype(float)
+    np.testing.assert_allclose(grey, np.repeat((luma[..., None] - 16.0) * 255 / 219, 3, -1), atol=1.5)
+    red, _, blue = decode_rgb(semi_planar(luma, 90, 240, encoding, padding))[2, 2].astype(int)
+    assert red > blue + 100
+
+
+def test_semi_planar_yuv_of_other_layouts_is_decoded_too():
+    luma = np.full((HEIGHT, WIDTH), 120, np.uint8)
+    image = semi_planar(luma, 90, 240, "nv12", 8)
+    expected = decode_rgb(image)
+    # Without the padding of the last row.
+    image.data = image.data[:-8]
+    np.testing.assert_array_equal(decode_rgb(image), expected)
+    image = semi_planar(luma, 90, 240, "nv12")
+    image.step = 3 * WIDTH // 2
+    np.testing.assert_array_equal(decode_rgb(image), expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "needle"),
+    [
+        ({"height": 0}, "8x0"),
+        ({"width": 7}, "odd size of 7x6"),
+        ({"height": 5}, "odd size of 8x5"),
+        ({"step": 7}, "step is 7 bytes, 8 px"),
+        # The height of the buffer instead of the height of the picture.
+        ({"height": 8}, "set height to 6"),
+        ({"height": 700}, "contains 72 bytes, 700 px need 1050 rows of 8"),
+    ],
+)
+def test_semi_planar_yuv_of_wrong_sizes_is_refused_with_its_numbers(change, needle):
+    image = semi_planar(np.full((HEIGHT, WIDTH), 120, np.uint8), 128, 128, "nv12")
+    for name, value in change.items():
+        setattr(image, name, value)
+    with pytest.raises(ConversionError, match=needle):
+        decode_rgb(image)
+
+
 @pytest.mark.parametrize("big_endian", [False, True])
 def test_depth_is_metres_and_nothing_where_nothing_was_measured(big_endian):
     millimetres = np.array([[0, 1, 250], [1000, 65535, 7]], np.uint16)
@@ -120,8 +171,8 @@ def test_sizes_that_do_not_fit_are_refused_with_their_numbers(rgb, change, needl
 
 def test_an_unknown_encoding_names_itself_and_the_way_out(monkeypatch, rgb):
     monkeypatch.setattr(convert_image, "CvBridge", None)
-    with pytest.raises(ConversionError, match=r"'nv21'.*cv_bridge.*rgb8"):
-        decode_rgb(message(rgb, "nv21"))
+    with pytest.raises(ConversionError, match=r"'nv24'.*cv_bridge.*rgb8"):
+        decode_rgb(message(rgb, "nv24"))
     with pytest.raises(ConversionError, match=r"'rgb8'.*16UC1"):
         decode_depth(message(rgb, "rgb8"))
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from camera import FRAME_ID, Camera, image_of
+from diagnostic_msgs.msg import DiagnosticStatus
 from graph import Graph
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
@@ -112,6 +113,42 @@ def test_black_white_and_noise_show_no_hand(graph, view):
         assert answer is not None
         assert not answer.hands
     assert hands_in(graph, view)
+
+
+def ask_with_lens(graph: Graph, view: SimpleNamespace, lens: str, d: list[float], has_place: bool) -> Hand | None:
+    """The hand of a good image whose camera_info has this lens; sent until the hand has a position, or has none."""
+    sent: list[Header] = []
+
+    def answered() -> Hand | None:
+        image = image_of(view.rgb)
+        image.header = Header(stamp=graph.node.get_clock().now().to_msg(), frame_id=FRAME_ID)
+        info = CameraInfo(header=image.header, width=SIZE[0], height=SIZE[1], k=np.ravel(view.k), distortion_model=lens, d=d)
+        graph.camera.info.publish(info)
+        graph.camera.image.publish(image)
+        sent.append(image.header)
+        graph.wait_for(lambda: False, 0.1)
+        hands = [hand for answer in graph.received["hands"] if answer.header in sent for hand in answer.hands]
+        return next((hand for hand in hands if (hand.scale_source != Hand.SCALE_NONE) == has_place), None)
+
+    return graph.wait_for(answered, 15.0)
+
+
+@pytest.mark.parametrize(("lens", "d"), [("brown_conrady", [0.1] * 5), ("plumb_bob", [0.1] * 6), ("fisheye", [0.0] * 4)])
+def test_an_unknown_lens_gives_hands_without_position_and_a_warning_with_the_cure(graph, view, lens, d):
+    seen = len(graph.statuses())
+    assert ask_with_lens(graph, view, lens, d, has_place=False), "the image is not answered, or answered with a position"
+    warned = graph.wait_for(lambda: [s for s in graph.statuses()[seen:] if f"'{lens}'" in s.message], 5.0)
+    assert warned
+    assert warned[-1].level == DiagnosticStatus.WARN
+    for needle in (f"{graph.namespace}/camera_info", f"{len(d)} coefficients", "parameter rectified"):
+        assert needle in warned[-1].message
+    assert ask_with_lens(graph, view, "plumb_bob", [], has_place=True), "a usable calibration is not used again"
+
+
+@pytest.mark.parametrize("d", [[0.05, -0.02, 0.004, 0.0], [0.0] * 4])
+def test_images_of_a_fisheye_are_answered_with_positions(graph, view, d):
+    assert ask_with_lens(graph, view, "fisheye", [], has_place=False), "the earlier calibration is still in use"
+    assert ask_with_lens(graph, view, "equidistant", d, has_place=True)
 
 
 def test_random_numbers_in_every_field_of_camera_info_leave_the_node_alive(graph, view):

@@ -11,6 +11,7 @@ from camera import Camera, image_of
 from diagnostic_msgs.msg import DiagnosticStatus
 from graph import Graph, end
 from sensor_msgs.msg import Image, PointCloud2
+from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
@@ -93,6 +94,7 @@ def test_an_all_zero_k_gives_hands_without_position_and_a_warning(graph, view):
     assert hands.hands[0].scale_source == Hand.SCALE_NONE
     assert np.isnan(hands.hands[0].wrist.pose.position.x)
     assert np.isfinite(hands.hands[0].joints).all()
+    assert_no_hand_is_in_the_lens(graph, hands.header)
     seen = len(graph.statuses())
 
     def warnings() -> list[DiagnosticStatus]:
@@ -103,6 +105,19 @@ def test_an_all_zero_k_gives_hands_without_position_and_a_warning(graph, view):
     warning = graph.wait_for(warnings, 30.0)
     assert warning
     assert warning[0].level == DiagnosticStatus.WARN
+
+
+def assert_no_hand_is_in_the_lens(graph: Graph, header: Header) -> None:
+    """Points relative to the wrist are not sent as points in the frame of the camera."""
+
+    def same(topic: str) -> list:
+        return [message for message in graph.received[topic] if message.header.stamp == header.stamp]
+
+    assert graph.wait_for(lambda: all(map(same, ("meshes", "hypotheses", "joint_cloud"))))
+    assert same("joint_cloud")[0].width == 0
+    assert same("meshes")[0].header.frame_id == same("hypotheses")[0].header.frame_id == ""
+    drawn = [marker for array in graph.received["markers"] for marker in array.markers if marker.header.stamp == header.stamp]
+    assert all(marker.action == Marker.DELETE for marker in drawn)
 
 
 def damaged(make: Callable[[], Image], **changes: object) -> Image:

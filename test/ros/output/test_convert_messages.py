@@ -161,6 +161,15 @@ def test_the_cloud_holds_every_joint_of_every_sample_of_every_hand(header, make_
     assert len({(point["hand"], point["sample"], point["joint"]) for point in points}) == len(points)
 
 
+def test_points_relative_to_the_wrist_are_not_in_the_frame_of_the_camera(header, make_estimate, surface):
+    estimates = [make_estimate(scale_source="none"), make_estimate(scale_source="none", track_id="6")]
+    assert convert_hands.to_joint_cloud(estimates, header).width == 0
+    meshes = convert_hands.to_meshes(estimates, header, surface.digest)
+    for message in (meshes, convert_hands.to_hypotheses(estimates[0], header)):
+        assert (message.header.stamp, message.header.frame_id) == (header.stamp, "")
+    assert header.frame_id
+
+
 def test_sensor_msgs_py_reads_the_cloud(header, make_estimate):
     reason = "sensor_msgs_py comes with a full ROS installation only"
     point_cloud2 = pytest.importorskip("sensor_msgs_py.point_cloud2", reason=reason)

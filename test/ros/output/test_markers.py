@@ -86,6 +86,15 @@ def test_a_hand_keeps_its_markers_when_another_comes_and_goes(header, make_estim
     assert all(marker.ns.startswith("hand_9/") for marker in array.markers if marker.action == Marker.DELETE)
 
 
+def test_a_hand_without_a_place_is_left_out_and_deleted(header, make_estimate, surface):
+    """Relative to the wrist, it would be shown at the lens of the camera."""
+    markers = HandMarkers(surface.faces)
+    assert markers.build([make_estimate(scale_source="none")], header) is None
+    assert markers.build([make_estimate()], header) is not None
+    array = markers.build([make_estimate(scale_source="none")], header)
+    assert {marker.action for marker in array.markers} == {Marker.DELETEALL}
+
+
 def test_what_is_not_finite_is_left_out(header, make_estimate, surface):
     markers = HandMarkers(surface.faces)
     broken = np.full((N_JOINTS, 3), np.nan)

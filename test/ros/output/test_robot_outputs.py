@@ -1,5 +1,6 @@
 """What robots get, over real DDS: exact hands in, the right numbers out, and silence wherever a robot must not move."""
 
+import itertools
 import time
 from array import array
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from hand_mesh_ros.ros.output.robot_outputs import TOPICS, RobotOutputs, load_jo
 from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
 ANGLES = np.deg2rad([[20, 15, 10, 25], [6, 30, 60, 40], [2, 35, 65, 45], [-4, 40, 70, 50], [-8, 45, 75, 50]])
+SILENCE_S = 0.5
 KINDS = {"wrist": PoseWithCovarianceStamped, "joints_operator": PoseArray, "joint_states": JointState, "grasp": GraspCues}
 
 
@@ -45,14 +47,16 @@ def graph() -> Iterator[Graph]:
 def publish(graph: Graph, model: HandModel, header: Header) -> Iterator[Callable[..., dict[str, list]]]:
     """Publishes the hands of one image after another; answers what has arrived since then, by topic."""
     endpoints = Endpoints(graph.node)
-    hands, outputs = RobotHands(), RobotOutputs(endpoints, model, load_joint_limits())
+    hands, outputs = RobotHands(SILENCE_S), RobotOutputs(endpoints, model, load_joint_limits())
     publishers = outputs._publishers.values()
     assert graph.wait_for(lambda: all(publisher.get_subscription_count() for publisher in publishers))
 
-    def send(*estimates: HandEstimate) -> dict[str, list]:
+    stamps = itertools.count(1.0)
+
+    def send(*estimates: HandEstimate, stamp_s: float | None = None) -> dict[str, list]:
         for messages in graph.received.values():
             messages.clear()
-        outputs.publish(hands.choose(estimates), header)
+        outputs.publish(hands.choose(estimates, next(stamps) if stamp_s is None else stamp_s), header)
         graph.wait_for(lambda: False, 0.15)
         return {topic: list(messages) for topic, messages in graph.received.items() if messages and topic != "/diagnostics"}
 
@@ -116,16 +120,17 @@ def test_numbers_that_are_not_finite_never_leave(publish, make_hand):
 
 
 def test_of_several_hands_of_one_side_one_is_followed_until_it_is_lost(publish, make_hand):
-    def ids(*hands: HandEstimate) -> list[str]:
-        return [message.id for message in publish(*hands).get("right/grasp", [])]
+    def ids(stamp_s: float, *hands: HandEstimate) -> list[str]:
+        return [message.id for message in publish(*hands, stamp_s=stamp_s).get("right/grasp", [])]
 
     first, second = make_hand(track_id="1"), make_hand(track_id="2")
-    assert ids(first, second) == ["1"]
-    assert ids(second, first) == ["1"]
-    assert ids(replace(first, state="predicted"), second) == [], "another hand must not jump in"
-    assert ids(second, first) == ["1"]
-    assert ids(second) == ["2"]
-    assert ids(first, second) == ["2"]
+    assert ids(1.0, first, second) == ["1"]
+    assert ids(1.1, second, first) == ["1"]
+    assert ids(1.2, replace(first, state="predicted"), second) == [], "another hand must not jump in"
+    assert ids(1.3, second, first) == ["1"]
+    assert ids(1.4, second) == [], "nobody can tell the second hand from the first one"
+    assert ids(1.9, second) == ["2"]
+    assert ids(2.0, first, second) == ["2"]
 
 
 def test_angles_never_leave_their_limits(publish, make_hand):

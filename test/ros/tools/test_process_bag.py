@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from depth_files import compressed_depth
 from graph import Graph
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message, serialize_message
@@ -209,6 +210,16 @@ def test_an_image_that_cannot_be_read_is_counted_and_late_ones_are_left_out(reco
     assert "holographic" in told.err
 
 
+def test_an_unknown_lens_costs_the_positions_alone_and_is_said(recording, tmp_path, capsys):
+    info = recording.info()
+    info.distortion_model, info.d = "brown_conrady", [0.1] * 5
+    bag = write_bag(tmp_path / "drive", [("camera_info", info), *(("image", recording.image(number)) for number in range(2))])
+    assert main([str(bag), str(tmp_path / "results"), *ARGUMENTS]) == 0
+    hands = read_bag(tmp_path / "results")["hands"]
+    assert [message.hands[0].scale_source for message in hands] == [Hand.SCALE_NONE] * 2
+    assert "2 images without positions: camera_info has the distortion model 'brown_conrady'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -237,6 +248,12 @@ def test_what_is_no_bag_and_a_folder_that_exists_are_refused(recording, tmp_path
     assert "exists" in capsys.readouterr().err
 
 
+def test_a_folder_that_cannot_be_written_is_named(recording, tmp_path, capsys):
+    bag = write_bag(tmp_path / "drive", [("camera_info", recording.info())])
+    assert main([str(bag), "/proc/results", *ARGUMENTS]) == 2
+    assert "/proc/results cannot be written" in capsys.readouterr().err
+
+
 def test_a_bad_depth_costs_the_depth_and_not_the_hand(recording, tmp_path, capsys):
     strange, small = recording.depth(1), recording.depth(2)
     strange.encoding = "furlongs"
@@ -255,6 +272,18 @@ def test_a_bad_depth_costs_the_depth_and_not_the_hand(recording, tmp_path, capsy
     assert "register" in told.err
 
 
+def test_stamps_that_repeat_and_a_calibration_of_another_frame_are_said(recording, tmp_path, capsys):
+    again = recording.image(1)
+    again.header = recording.image(0).header
+    info = recording.info()
+    info.header = Header(frame_id="other_camera")
+    bag = write_bag(tmp_path / "drive", [("camera_info", info), ("image", recording.image(0)), ("image", again)])
+    assert main([str(bag), str(tmp_path / "results"), *ARGUMENTS]) == 0
+    told = capsys.readouterr().err
+    assert "1 images have the stamp of the image before" in told
+    assert "camera_info 'other_camera'" in told
+
+
 def test_an_image_that_breaks_a_model_does_not_end_the_bag(recording, tmp_path, capsys, monkeypatch):
     estimate = HandMeshPipeline.estimate
 
@@ -271,3 +300,52 @@ def test_an_image_that_breaks_a_model_does_not_end_the_bag(recording, tmp_path, 
     assert "2 images answered" in told.out
     assert "ValueError" in told.err
     assert "not finite" in told.err
+
+
+def test_depth_of_a_bag_that_is_wrong_or_missing_is_named(recording, tmp_path, capsys):
+    messages = [("camera_info", recording.info())]
+    for number in range(20):
+        image, depth = recording.image(number % N_IMAGES), recording.depth(number % N_IMAGES)
+        image.header = header_at(START_S + PERIOD_S * number)
+        depth.header.stamp, depth.header.frame_id = image.header.stamp, "depth_optical"
+        # Tenths of a millimetre.
+        depth.data = array("B", (10 * np.frombuffer(depth.data, np.uint16)).tobytes())
+        messages += [("depth", depth), ("image", image)] if number % 5 else [("image", image)]
+    bag = write_bag(tmp_path / "drive", messages)
+    arguments = [str(bag), *ARGUMENTS, "--depth", TOPICS["depth"]]
+    assert main([*arguments[:1], str(tmp_path / "results"), *arguments[1:]]) == 0
+    told = capsys.readouterr().err
+    assert "4 of 20 images have no depth" in told
+    assert f"{TOPICS['depth']} is in the frame 'depth_optical', {TOPICS['image']} in the frame 'cam_optical'" in told
+    assert "ratio 9" in told or "ratio 10" in told
+    assert main([*arguments[:1], str(tmp_path / "scaled"), *arguments[1:], "--depth-scale", "0.1"]) == 0
+    assert "ratio" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["16UC1", "32FC1"])
+def test_compressed_depth_of_a_bag_measures_the_scale(recording, tmp_path, encoding):
+    messages = [("camera_info", recording.info())]
+    for number in range(N_IMAGES):
+        depth = compressed_depth(recording.depth_m[number], encoding)
+        depth.header = recording.headers[number]
+        messages += [("depth", depth), ("image", recording.image(number))]
+    bag = write_bag(tmp_path / "drive", messages)
+    assert main([str(bag), str(tmp_path / "results"), *ARGUMENTS, "--depth", TOPICS["depth"]]) == 0
+    for hands in read_bag(tmp_path / "results")["hands"]:
+        assert np.any(hands.hands[0].joint_flags & Hand.FLAG_DEPTH_ANCHORED)
+
+
+def test_images_of_a_bag_that_are_black_or_have_a_wrong_encoding_are_named(recording, tmp_path, capsys):
+    dark, swapped = recording.image(0), recording.image(0)
+    dark.data = array("B", bytes(len(dark.data)))
+    swapped.encoding = "bgr8"
+    for name, image, needle in (("dark", dark, "is nearly black"), ("swapped", swapped, "'bgr8' is read as 'rgb8'")):
+        messages = [("camera_info", recording.info())]
+        for number in range(30):
+            copied = Image(**{field: getattr(image, field) for field in ("height", "width", "encoding", "step", "data")})
+            copied.header = header_at(START_S + PERIOD_S * number)
+            messages.append(("image", copied))
+        bag = write_bag(tmp_path / name, messages)
+        assert main([str(bag), str(tmp_path / f"{name}_results"), *ARGUMENTS]) == 0
+        assert f"an image of {TOPICS['image']} " in (told := capsys.readouterr().err)
+        assert needle in told

@@ -21,7 +21,7 @@ from models_train.datasets import evaluate
 from models_train.datasets import views as dataset_views
 from models_train.datasets.formats.sources import NON_COMMERCIAL
 from models_train.datasets.predict import load_pipeline
-from models_train.nets.from_onnx import load_exported_joints
+from models_train.exported_weights import load_exported_joints
 from models_train.tasks import joints as joint_task
 from models_train.tasks.configs import JointConfig
 from models_train.tasks.skeleton_pairs import MixedPairs, StageOnePairs
@@ -83,9 +83,9 @@ def test_views_of_left_hands_are_right_hands(rendered, tmp_path):
         joints_m = rendered[row].joints_m
         scaled = joints_m * bone_lengths(shard["joints_m"][row]).sum() / bone_lengths(joints_m).sum()
         np.testing.assert_allclose(shard["joints_m"][row], scaled, atol=1e-5)
-        if shard["is_detected"][row]:
-            truth = joints_m[:, :2] / joints_m[:, 2:]
-            assert np.linalg.norm(shard["rays"][row] - truth, axis=-1).mean() < 0.5 * np.ptp(truth)
+        truth = joints_m[:, :2] / joints_m[:, 2:]
+        assert np.linalg.norm(shard["rays"][row] - truth, axis=-1).mean() < 0.2 * np.ptp(truth)
+    assert shard["is_detected"].any()
 
 
 def test_hands_without_all_joints_make_no_views(tmp_path):

@@ -99,12 +99,14 @@ def write_interhand(root: Path, split: str, shown: Sequence[Hand], missing: Sequ
     """One picture per hand: left, right and interacting in turn. `missing` names joints (picture, joint of 42)."""
     kinds = ("left", "right", "interacting")
     images, annotations, joints = [], [], {}
+    camera: dict[str, dict[str, list]] = {"campos": {}, "camrot": {}, "focal": {}, "princpt": {}}
     rotation = cv2.Rodrigues(np.array([0.3, -0.2, 0.5]))[0]
     position_mm = np.array([100.0, -50.0, 900.0])
     for index, hand in enumerate(shown):
         kind = kinds[index % 3]
-        file_name = f"Capture0/ROM01/cam400262/image{1000 + index}.jpg"
-        width = hand.rgb.shape[1]
+        name = f"{400262 + index}"  # every picture has its own camera
+        file_name = f"Capture0/ROM01/cam{name}/image{1000 + index}.jpg"
+        width, (cx, cy) = hand.rgb.shape[1], hand.camera_matrix[:2, 2]
         # A picture of a left hand is the mirrored picture of a right hand, and so is its truth.
         left_m = mirror_points(hand.joints_m)
         rgb, right_m = (hand.rgb[:, ::-1], left_m) if kind == "left" else (hand.rgb, hand.joints_m)
@@ -112,6 +114,9 @@ def write_interhand(root: Path, split: str, shown: Sequence[Hand], missing: Sequ
         valid = np.repeat([kind != "left", kind != "right"], 21)
         valid[[joint for picture, joint in missing if picture == index]] = False
         world_mm = (1000 * both_m) @ rotation + position_mm
+        camera["campos"][name], camera["camrot"][name] = position_mm.tolist(), rotation.tolist()
+        camera["focal"][name] = np.diag(hand.camera_matrix)[:2].tolist()
+        camera["princpt"][name] = [width - 1 - cx if kind == "left" else cx, cy]
         images.append(
             {
                 "id": index,
@@ -121,7 +126,7 @@ def write_interhand(root: Path, split: str, shown: Sequence[Hand], missing: Sequ
                 "capture": 0,
                 "subject": 0,
                 "seq_name": "ROM01",
-                "camera": "400262",
+                "camera": name,
                 "frame_idx": 1000 + index,
             }
         )
@@ -135,13 +140,6 @@ def write_interhand(root: Path, split: str, shown: Sequence[Hand], missing: Sequ
             "hand_type_valid": True,
         }
         _write_image(root / "images" / split / file_name, rgb)
-    camera_matrix = shown[0].camera_matrix
-    camera = {
-        "campos": {"400262": position_mm.tolist()},
-        "camrot": {"400262": rotation.tolist()},
-        "focal": {"400262": np.diag(camera_matrix)[:2].tolist()},
-        "princpt": {"400262": camera_matrix[:2, 2].tolist()},
-    }
     stem = root / "annotations" / split / f"InterHand2.6M_{split}"
     _write_json(Path(f"{stem}_data.json"), {"images": images, "annotations": annotations})
     _write_json(Path(f"{stem}_camera.json"), {"0": camera})

@@ -1,0 +1,1 @@
+"""Warnings about images and depth that are wrong in a way that no single message shows."""

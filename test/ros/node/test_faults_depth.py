@@ -1,0 +1,248 @@
+"""Depth that is wrong in a way that no single image shows: the node names cause and cure, and correct depth raises no warning."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from camera import FRAME_ID, Camera, image_of
+from depth_files import compressed_depth
+from diagnostic_msgs.msg import DiagnosticStatus
+from graph import Graph
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.synthetic.camera import SyntheticCamera
+
+SIZE = (320, 240)
+RELIABLE = QoSProfile(depth=1)
+WALL_M = 1.5
+
+
+@pytest.fixture(scope="module")
+def view(model: HandModel) -> SimpleNamespace:
+    """A rendered hand before a wall, with its depth, and the camera that saw them."""
+    camera = SyntheticCamera(model, SIZE)
+    moment = camera.at(0.0)
+    depth_m = np.where(moment.depth_m > 0, moment.depth_m, WALL_M).astype(np.float32)
+    return SimpleNamespace(rgb=moment.rgb, depth_m=depth_m, k=camera.camera_matrix, z_m=moment.joints_m[0, 2])
+
+
+@pytest.fixture(scope="module")
+def graph(view: SimpleNamespace) -> Iterator[Graph]:
+    """A node that gets depth of all kinds."""
+    graph = Graph("faults_depth")
+    graph.camera = Camera(graph, SIZE, RELIABLE)
+    graph.process = graph.start("hand_mesh_node", threads=1, image_qos="reliable", max_age_ms=0.0)
+    try:
+        graph.camera.connect(image_of(view.rgb), view.k)
+        yield graph
+    finally:
+        graph.close()
+
+
+def set_parameter(graph: Graph, name: str, value: float) -> None:
+    client = graph.node.create_client(SetParameters, "hand_mesh_node/set_parameters")
+    assert graph.wait_for(client.service_is_ready, 15.0)
+    answer = client.call_async(SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()]))
+    assert graph.wait_for(answer.done, 15.0)
+    assert all(result.successful for result in answer.result().results)
+    graph.node.destroy_client(client)
+
+
+def play(graph: Graph, send: Callable[[int], None], seconds: float, rate_hz: float = 10.0) -> list[DiagnosticStatus]:
+    """Sends images for so long. Returns the statuses of that time, except those that may be about the time before."""
+    seen, number, started = len(graph.statuses()), 0, time.monotonic()
+    while (due := started + number / rate_hz) < started + seconds:
+        graph.wait_for(lambda due=due: time.monotonic() >= due, 1.0)
+        send(number)
+        number += 1
+    return graph.statuses()[seen:]
+
+
+def forget_warnings(graph: Graph, view: SimpleNamespace) -> None:
+    """Waits until warnings of the test before are over: images without depth raise none. Forgets the size of the hand."""
+    image, statuses = image_of(view.rgb), graph.statuses()[-1:]
+    deadline = time.monotonic() + 15.0
+    while not statuses or statuses[-1].message != "working":
+        assert time.monotonic() < deadline, statuses
+        statuses = play(graph, lambda _: graph.camera.send(image, view.k), 1.1)
+    for factor in (1.001, 1.0):
+        set_parameter(graph, "depth_scale", factor)
+        play(graph, lambda _: graph.camera.send(image, view.k), 0.3)
+
+
+def scaled(view: SimpleNamespace, factor: float) -> Image:
+    return image_of(view.depth_m * np.float32(factor), "32FC1")
+
+
+@pytest.mark.parametrize("factor", [10.0, 0.1, 1000.0, 0.25, 1.25])
+def test_depth_in_a_wrong_unit_is_named_with_the_ratio_and_the_parameter(graph, view, factor):
+    forget_warnings(graph, view)
+    depth = scaled(view, factor)
+    statuses = play(graph, lambda _: graph.camera.send(image_of(view.rgb), view.k, depth), 4.0)
+    warned = [status for status in statuses if "does not agree with the hand" in status.message]
+    assert warned, [status.message for status in statuses]
+    assert warned[-1].level == DiagnosticStatus.WARN
+    assert "set depth_scale to" in warned[-1].message
+    advised = float(warned[-1].message.split("set depth_scale to ")[1].split(";")[0])
+    assert advised == pytest.approx(1 / factor, rel=0.15)
+    # The position is never far outside of what its covariance says.
+    hand = graph.camera.hands[-1].hands[0].wrist
+    assert abs(hand.pose.position.z - view.z_m) < 3 * np.sqrt(hand.covariance[14])
+
+
+def test_depth_scale_corrects_the_unit_while_the_node_runs(graph, view):
+    forget_warnings(graph, view)
+    set_parameter(graph, "depth_scale", 0.1)
+    try:
+        depth = scaled(view, 10.0)
+        statuses = play(graph, lambda _: graph.camera.send(image_of(view.rgb), view.k, depth), 4.0)
+    finally:
+        set_parameter(graph, "depth_scale", 1.0)
+    assert not warnings_of(statuses[1:])
+    hand = graph.camera.hands[-1].hands[0]
+    assert hand.scale_source == hand.SCALE_DEPTH
+    assert hand.wrist.pose.position.z == pytest.approx(view.z_m, abs=0.02)
+
+
+def test_correct_depth_raises_no_warning_and_depth_of_a_possible_child_widens_the_covariance(graph, view):
+    for factor in (1.0, 0.8):
+        forget_warnings(graph, view)
+        depth = scaled(view, factor)
+        statuses = play(graph, lambda _, depth=depth: graph.camera.send(image_of(view.rgb), view.k, depth), 4.0)
+        assert not warnings_of(statuses[1:])
+        hand = graph.camera.hands[-1].hands[0].wrist
+        assert abs(hand.pose.position.z - view.z_m) < 3 * np.sqrt(hand.covariance[14])
+
+
+def test_a_hand_of_known_size_shows_that_depth_is_a_fifth_too_short(graph, view):
+    forget_warnings(graph, view)
+    set_parameter(graph, "user_hand_scale", 1.0)
+    try:
+        depth = scaled(view, 0.8)
+        statuses = play(graph, lambda _: graph.camera.send(image_of(view.rgb), view.k, depth), 4.0)
+    finally:
+        set_parameter(graph, "user_hand_scale", 0.0)
+    assert any("set depth_scale to 1.2" in status.message or "set depth_scale to 1.3" in status.message for status in statuses)
+
+
+class Delayed:
+    """Sends images with depth of equal stamps; the depth is sent later or earlier than its image."""
+
+    def __init__(self, graph: Graph, view: SimpleNamespace, late_s: float, every: int = 1, frame_id: str = FRAME_ID) -> None:
+        self._graph, self._view, self._late_s, self._every, self._frame_id = graph, view, late_s, every, frame_id
+        self._waiting: list[tuple[float, object, Image]] = []
+
+    def __call__(self, number: int) -> None:
+        camera, now_s = self._graph.camera, time.monotonic()
+        header = Header(stamp=self._graph.node.get_clock().now().to_msg(), frame_id=FRAME_ID)
+        image, depth = image_of(self._view.rgb), scaled(self._view, 1.0)
+        image.header, depth.header = header, Header(stamp=header.stamp, frame_id=self._frame_id)
+        camera.info.publish(CameraInfo(header=header, width=SIZE[0], height=SIZE[1], k=np.ravel(self._view.k)))
+        self._waiting.append((now_s + max(-self._late_s, 0.0), camera.image, image))
+        if number % self._every == 0:
+            self._waiting.append((now_s + max(self._late_s, 0.0), camera.depth, depth))
+        for due in [due for due in self._waiting if due[0] <= now_s]:
+            due[1].publish(due[2])
+        self._waiting = [due for due in self._waiting if due[0] > now_s]
+
+
+def warnings_of(statuses: list[DiagnosticStatus]) -> set[str]:
+    return {status.message for status in statuses} - {"working"}
+
+
+def test_depth_in_another_frame_is_named_with_topics_and_frames_and_is_used(graph, view):
+    forget_warnings(graph, view)
+    statuses = play(graph, Delayed(graph, view, 0.0, frame_id="camera_depth_optical_frame"), 3.0)
+    (text,) = warnings_of(statuses)
+    for part in (f"{graph.namespace}/depth", f"{graph.namespace}/image", "'camera_depth_optical_frame'", f"'{FRAME_ID}'"):
+        assert part in text
+    hand = graph.camera.hands[-1].hands[0]
+    assert hand.scale_source == hand.SCALE_DEPTH
+
+
+@pytest.mark.parametrize("frame_id", ["", FRAME_ID, f"/{FRAME_ID}"])
+def test_depth_without_frame_or_in_the_frame_of_the_image_raises_no_warning(graph, view, frame_id):
+    forget_warnings(graph, view)
+    assert not warnings_of(play(graph, Delayed(graph, view, 0.0, frame_id=frame_id), 3.0))
+
+
+def test_correct_depth_at_the_rate_of_a_camera_raises_no_warning(graph, view):
+    forget_warnings(graph, view)
+    assert not warnings_of(play(graph, Delayed(graph, view, 0.0), 6.0, rate_hz=30.0))
+
+
+def test_depth_at_half_of_the_rate_is_named_with_both_rates(graph, view):
+    forget_warnings(graph, view)
+    statuses = play(graph, Delayed(graph, view, 0.0, every=2), 6.0)
+    texts = [status.message for status in statuses if "images come at" in status.message]
+    assert texts
+    image_hz, depth_hz = (int(rate) for rate in re.search(r"images come at (\d+) Hz, \S+ at (\d+) Hz", texts[-1]).groups())
+    # The figures are of the last seconds only.
+    assert 0.35 < depth_hz / image_hz < 0.65
+
+
+@pytest.mark.parametrize("late_s", [0.12, 0.3, -0.2])
+def test_depth_that_comes_late_or_early_is_named_with_the_time_to_wait_and_that_time_is_enough(graph, view, late_s):
+    forget_warnings(graph, view)
+    # At this rate more images wait for their depth than before a short delay.
+    texts = warnings_of(play(graph, Delayed(graph, view, late_s), 4.0, rate_hz=25.0))
+    assert texts
+    assert not [text for text in texts if "slop" in text]
+    advised_ms = max(float(re.search(r"set depth_wait_ms to (\d+)", text).group(1)) for text in texts)
+    assert 1e3 * abs(late_s) < advised_ms
+    set_parameter(graph, "depth_wait_ms", advised_ms)
+    try:
+        statuses = play(graph, Delayed(graph, view, late_s), 6.0, rate_hz=25.0)
+    finally:
+        set_parameter(graph, "depth_wait_ms", 60.0)
+    assert statuses[-1].message == "working"
+    hand = graph.camera.hands[-1].hands[0]
+    assert any(flags & hand.FLAG_DEPTH_ANCHORED for flags in hand.joint_flags)
+
+
+@pytest.mark.parametrize(("encoding", "codec"), [("16UC1", "png"), ("32FC1", "png"), ("16UC1", "rvl")])
+def test_compressed_depth_measures_the_hand_and_a_damaged_one_costs_the_depth_alone(view, encoding, codec):
+    graph = Graph("compressed_depth")
+    try:
+        graph.camera = Camera(graph, SIZE, RELIABLE)
+        graph.node.destroy_publisher(graph.camera.depth)
+        graph.camera.depth = graph.node.create_publisher(CompressedImage, "depth/compressedDepth", RELIABLE)
+        settings = {"image_qos": "reliable", "max_age_ms": 0.0, "depth_transport": "compressedDepth"}
+        graph.start("hand_mesh_node", threads=1, **settings)
+        graph.camera.connect(image_of(view.rgb), view.k)
+        good = compressed_depth(view.depth_m, encoding, codec)
+        statuses = play(graph, lambda _: graph.camera.send(image_of(view.rgb), view.k, good), 3.0)
+        assert statuses[-1].message == "working"
+        hand = graph.camera.hands[-1].hands[0]
+        assert hand.scale_source == hand.SCALE_DEPTH
+        assert hand.wrist.pose.position.z == pytest.approx(view.z_m, abs=0.02)
+        damaged = CompressedImage(format=good.format, data=bytes(good.data)[:500])
+        statuses = play(graph, lambda _: graph.camera.send(image_of(view.rgb), view.k, damaged), 3.0)
+        assert f"{graph.namespace}/depth/compressedDepth refused" in statuses[-1].message
+        assert graph.camera.hands[-1].hands
+    finally:
+        graph.close()
+
+
+def test_depth_in_another_transport_is_named_with_the_parameter(view):
+    graph = Graph("depth_transport")
+    try:
+        graph.camera = Camera(graph, SIZE, RELIABLE)
+        graph.start("hand_mesh_node", threads=1, image_qos="reliable", max_age_ms=0.0)
+        graph.camera.connect(image_of(view.rgb), view.k)
+        graph.node.destroy_publisher(graph.camera.depth)
+        graph.node.create_publisher(CompressedImage, "depth/compressedDepth", RELIABLE)
+        statuses = play(graph, lambda _: graph.camera.send(image_of(view.rgb), view.k), 4.0)
+        expected = f"{graph.namespace}/depth/compressedDepth has: set the parameter depth_transport to compressedDepth"
+        assert expected in statuses[-1].message
+        assert statuses[-1].level == DiagnosticStatus.WARN
+    finally:
+        graph.close()

@@ -1,0 +1,144 @@
+"""Stamps that lie: the node names the offset and the cure within seconds, and robots get nothing that is old or repeated."""
+
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+
+import pytest
+from camera import FRAME_ID, Camera, image_of
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from graph import Graph
+from rclpy.duration import Duration
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
+
+from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.msg import HandArray
+from hand_mesh_ros.ros import qos
+from hand_mesh_ros.ros.input.transforms import TFMessage
+from hand_mesh_ros.synthetic.camera import SyntheticCamera
+
+SIZE = (320, 240)
+RELIABLE = QoSProfile(depth=1)
+PERIOD_S = 0.2
+
+
+@pytest.fixture(scope="module")
+def view(model: HandModel) -> SimpleNamespace:
+    """A rendered hand and the camera that saw it."""
+    camera = SyntheticCamera(model, SIZE)
+    return SimpleNamespace(rgb=camera.at(0.0).rgb, k=camera.camera_matrix)
+
+
+@pytest.fixture(scope="module")
+def graph(view: SimpleNamespace) -> Iterator[Graph]:
+    """A node with the deployed largest age."""
+    graph = Graph("stamps")
+    graph.collect("right/wrist", PoseWithCovarianceStamped)
+    graph.collect("/tf", TFMessage, qos.TF)
+    graph.camera = Camera(graph, SIZE, RELIABLE)
+    graph.process = graph.start("hand_mesh_node", threads=1, image_qos="reliable")
+    try:
+        graph.camera.connect(image_of(view.rgb), view.k)
+        yield graph
+    finally:
+        graph.close()
+
+
+def now_header(graph: Graph, age_s: float = 0.0) -> Header:
+    stamp = graph.node.get_clock().now() - Duration(seconds=age_s)
+    return Header(stamp=stamp.to_msg(), frame_id=FRAME_ID)
+
+
+def play(graph: Graph, view: SimpleNamespace, duration_s: float, header_at: Callable[[float], Header]) -> list[DiagnosticStatus]:
+    """Sends images for some time; the statuses of this time."""
+    seen, began_s = len(graph.statuses()), time.monotonic()
+    while (elapsed_s := time.monotonic() - began_s) < duration_s:
+        image = image_of(view.rgb)
+        image.header = header_at(elapsed_s)
+        graph.camera.info.publish(CameraInfo(header=image.header, width=SIZE[0], height=SIZE[1], k=view.k.ravel()))
+        graph.camera.image.publish(image)
+        graph.wait_for(lambda: False, PERIOD_S)
+    return graph.statuses()[seen:]
+
+
+def is_settled(graph: Graph, view: SimpleNamespace) -> bool:
+    """Whether right stamps lead to a node that is satisfied."""
+    deadline = time.monotonic() + 10.0
+    while time.monotonic() < deadline:
+        statuses = play(graph, view, 1.1, lambda _: now_header(graph))
+        if statuses and statuses[-1].level == DiagnosticStatus.OK:
+            return True
+    return False
+
+
+def test_right_stamps_never_warn(graph, view):
+    assert is_settled(graph, view)
+    statuses = play(graph, view, 5.0, lambda _: now_header(graph, 0.05))
+    assert {(status.level, status.message) for status in statuses} == {(DiagnosticStatus.OK, "working")}
+
+
+@pytest.mark.parametrize(
+    ("age_s", "needle", "is_answered"),
+    [(9.0, "ms old", False), (11.0, "s behind the clock", True), (-37.0, "s ahead of the clock", True)],
+)
+def test_stamps_of_another_clock_are_a_warning_with_the_offset(graph, view, age_s, needle, is_answered):
+    assert is_settled(graph, view)
+    graph.received["hands"].clear()
+    statuses = play(graph, view, 6.0, lambda _: now_header(graph, age_s))
+    named = [needle in status.message and status.level == DiagnosticStatus.WARN for status in statuses]
+    assert any(named[:3]), [status.message for status in statuses]
+    assert all(named[named.index(True) :])
+    value = next(float(word) for word in reversed(statuses[-1].message.split(needle)[0].split()) if word[0].isdigit())
+    assert value == pytest.approx(1e3 * age_s if needle == "ms old" else abs(age_s), rel=0.03)
+    answers = [hands for hands in graph.received["hands"] if stamp_s(hands) < time.time() - 5 or stamp_s(hands) > time.time() + 5]
+    assert bool(answers) == is_answered
+    assert all(hands.latency != hands.latency for hands in answers)
+
+
+def test_a_delay_that_grows_is_never_answered_again(graph, view):
+    assert is_settled(graph, view)
+    graph.received["hands"].clear()
+    # Stamps advance ten times slower than time.
+    statuses = play(graph, view, 14.0, lambda elapsed_s: now_header(graph, 0.9 * elapsed_s))
+    assert "ms old" in statuses[-1].message
+    assert statuses[-1].level == DiagnosticStatus.WARN
+    assert all(hands.latency < 2.0 for hands in graph.received["hands"])
+
+
+def test_stamps_that_do_not_advance_are_an_error_and_robots_get_each_stamp_once(graph, view):
+    assert is_settled(graph, view)
+    for topic in ("right/wrist", "/tf"):
+        graph.received[topic].clear()
+    stuck = now_header(graph)
+    statuses = play(graph, view, 8.0, lambda _: stuck)
+    named = ["stamps do not advance" in status.message and status.level == DiagnosticStatus.ERROR for status in statuses]
+    assert any(named[:4])
+    assert named[-1]
+    assert len([wrist for wrist in graph.received["right/wrist"] if wrist.header == stuck]) == 1
+    frames = [frame for message in graph.received["/tf"] for frame in message.transforms]
+    assert len([frame for frame in frames if frame.header == stuck and frame.child_frame_id == "right_hand"]) == 1
+    assert is_settled(graph, view)
+
+
+def test_simulated_time_without_a_clock_is_a_warning_and_images_are_answered(view):
+    graph = Graph("no_clock")
+    graph.camera = Camera(graph, SIZE, RELIABLE)
+    try:
+        graph.start("hand_mesh_node", threads=1, image_qos="reliable", use_sim_time=True)
+        graph.camera.connect(image_of(view.rgb), view.k)
+        statuses = play(graph, view, 3.5, lambda _: now_header(graph))
+        assert statuses[-1].level == DiagnosticStatus.WARN
+        assert "use_sim_time is true and nothing has arrived on /clock" in statuses[-1].message
+        # A driver that takes the time from /clock stamps its images with zero.
+        unstamped = play(graph, view, 3.5, lambda _: Header(frame_id=FRAME_ID))[-1]
+        assert unstamped.level == DiagnosticStatus.ERROR
+        assert "nothing has arrived on /clock" in unstamped.message
+    finally:
+        graph.close()
+
+
+def stamp_s(hands: HandArray) -> float:
+    return hands.header.stamp.sec + 1e-9 * hands.header.stamp.nanosec

@@ -96,7 +96,7 @@ def _clock(use_sim_time: str) -> dict[str, bool]:
 
 def _rviz(given: dict[str, str], clock: dict[str, bool]) -> Node:
     """Starts RViz. Remaps the topics in its configuration from the default namespace to the topics of this launch."""
-    renamed = {"image": given["image"], "markers": "markers", "joint_cloud": "joint_cloud"}
+    renamed = {"image": given["image"], **{name: name for name in ("markers", "joint_cloud", "overlay")}}
     return Node(
         package="rviz2",
         executable="rviz2",

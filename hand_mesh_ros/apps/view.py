@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 _SYNTHETIC = "synthetic"
 _RATE_HZ = 30.0  # of the synthetic camera
+_MOST_LATE_S = 0.5  # images that are later do not catch up
 
 
 @click.command(
@@ -28,6 +31,7 @@ _RATE_HZ = 30.0  # of the synthetic camera
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address of the page; 0.0.0.0 lets other machines look.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Port; the next free one if taken.")
 @click.option("--duration", type=click.FloatRange(0, min_open=True), metavar="S", help="End after this time [seconds].")
+@click.option("--depth", is_flag=True, help="Use and show the depth of the synthetic camera.")
 @camera_options
 @chain_options
 def view(
@@ -35,6 +39,7 @@ def view(
     host: str,
     port: int,
     duration: float | None,
+    depth: bool,
     camera_matrix: tuple[float, float, float, float] | None,
     fov_deg: float | None,
     mirrored: bool,
@@ -49,26 +54,35 @@ def view(
         raise click.BadParameter(
             f"'{source}' is not a file, not the number of a webcam and not '{_SYNTHETIC}'", param_hint="SOURCE"
         )
+    if depth and source != _SYNTHETIC:
+        raise click.BadParameter(f"only the source '{_SYNTHETIC}' has depth, not '{source}'", param_hint="--depth")
     from hand_mesh_ros.core.pipeline import HandMeshPipeline
     from hand_mesh_ros.viewer.page import Viewer
 
-    frames = _frames(source, camera, mirrored)
+    frames = _frames(source, camera, mirrored, depth)
     first = next(frames)
     pipeline = HandMeshPipeline.default(**chain_settings(**chain))
+    changes: SimpleQueue[tuple[str, Any]] = SimpleQueue()
     # Before the page opens: Ctrl-C then always closes the page.
     with stop_on_signals() as is_stopped:
-        viewer = Viewer(host, port)
+        viewer = Viewer(host, port, lambda name, value: changes.put((name, value)))
         try:
             viewer.set_faces(pipeline.hand_model.faces)
+            viewer.show_settings(asdict(pipeline.config))
             click.echo(f"Open {viewer.address} in a browser. Ctrl-C ends.")
-            n_images, n_hands = _show(first, frames, pipeline, viewer, _is_over(duration, is_stopped))
+            n_images, n_hands = _show(first, frames, pipeline, viewer, changes, _is_over(duration, is_stopped))
         finally:
             viewer.close()
     click.echo(f"{n_images} images, {n_hands} hands")
 
 
 def _show(
-    first: "Frame", frames: "Iterator[Frame]", pipeline: "HandMeshPipeline", viewer: "Viewer", is_over: Callable[[], bool]
+    first: "Frame",
+    frames: "Iterator[Frame]",
+    pipeline: "HandMeshPipeline",
+    viewer: "Viewer",
+    changes: "SimpleQueue[tuple[str, Any]]",
+    is_over: Callable[[], bool],
 ) -> tuple[int, int]:
     """Draws the frames until `is_over`. Returns the numbers of images and hands."""
     n_images = n_hands = 0
@@ -78,23 +92,49 @@ def _show(
         hands = pipeline.estimate(frame, alone=is_alone or n_images == 0)
         viewer.show(_snapshot(frame, hands, pipeline.timings_ms))
         n_images, n_hands = n_images + 1, n_hands + len(hands)
+        while not (is_over() or viewer.takes_next()):
+            time.sleep(0.02)
         if is_over():
-            break
-        frame = next(frames, None)
-    while not is_over():  # one image: the page stays open
-        time.sleep(0.05)
+            return n_images, n_hands
+        is_changed = _apply(changes, pipeline, viewer)
+        following = next(frames, None)
+        # A single image is estimated again only with new settings.
+        while following is None and not is_changed:
+            if is_over():
+                return n_images, n_hands
+            time.sleep(0.05)
+            is_changed = _apply(changes, pipeline, viewer)
+        is_alone = following is None
+        frame = following or frame
     return n_images, n_hands
 
 
+def _apply(changes: "SimpleQueue[tuple[str, Any]]", pipeline: "HandMeshPipeline", viewer: "Viewer") -> bool:
+    """Applies settings that the user changed on the page. Returns whether there was a change."""
+    wanted: dict[str, Any] = {}
+    while not changes.empty():
+        name, value = changes.get()
+        wanted[name] = value
+    if not wanted:
+        return False
+    try:
+        pipeline.reconfigure(replace(pipeline.config, **wanted))
+    except ValueError as error:
+        viewer.warn(str(error))
+    viewer.show_settings(asdict(pipeline.config))
+    return True
+
+
 def _snapshot(frame: "Frame", hands: "list[HandEstimate]", timings_ms: dict[str, float]) -> Any:
-    from hand_mesh_ros.viewer.page import Snapshot
+    from hand_mesh_ros.viewer.snapshot import Snapshot
 
     facts = {f"{stage} [ms]": f"{value:.1f}" for stage, value in timings_ms.items()}
     headline = f"{len(hands)} hand(s)" if hands else "no hand found"
-    return Snapshot(frame.rgb, frame.camera_matrix, frame.distortion, hands, headline, facts)
+    view = frame.rgb, frame.camera_matrix, frame.distortion
+    return Snapshot(*view, hands, headline, facts, frame.depth_m, frame.stamp_s, timings_ms["total"])
 
 
-def _frames(source: str, camera: "GivenCamera", mirrored: bool) -> "Iterator[Frame]":
+def _frames(source: str, camera: "GivenCamera", mirrored: bool, depth: bool) -> "Iterator[Frame]":
     """Yields the frames of a source at the rate of the source. An image file gives one frame."""
     from hand_mesh_ros.sources import photograph
     from hand_mesh_ros.sources.image_source import SourceConfig, open_source
@@ -105,12 +145,12 @@ def _frames(source: str, camera: "GivenCamera", mirrored: bool) -> "Iterator[Fra
     fov_deg = camera.fov_deg or SourceConfig.hfov_deg
     images = open_source(SourceConfig(source, hfov_deg=fov_deg if source == _SYNTHETIC else 0.0), _RATE_HZ)
     try:
-        yield from _paced(images, source, camera, mirrored)
+        yield from _paced(images, source, camera, mirrored, depth)
     finally:
         images.close()
 
 
-def _paced(images: "ImageSource", source: str, camera: "GivenCamera", mirrored: bool) -> "Iterator[Frame]":
+def _paced(images: "ImageSource", source: str, camera: "GivenCamera", mirrored: bool, depth: bool) -> "Iterator[Frame]":
     from hand_mesh_ros.core.types import Frame
 
     started_s, now_s = time.monotonic(), time.monotonic
@@ -121,10 +161,13 @@ def _paced(images: "ImageSource", source: str, camera: "GivenCamera", mirrored: 
             started_s = now_s()
             continue
         if not source.isdigit():
-            time.sleep(max(0.0, started_s + shot.time_s - now_s()))
+            early_s = started_s + shot.time_s - now_s()
+            # After a pause the source goes on at its own rate.
+            started_s -= min(0.0, early_s + _MOST_LATE_S)
+            time.sleep(max(0.0, early_s))
         height, width = shot.rgb.shape[:2]
         matrix = shot.camera_matrix if source == _SYNTHETIC else camera.matrix(width, height)
-        frame = Frame(shot.rgb, matrix, stamp_s=shot.time_s)
+        frame = Frame(shot.rgb, matrix, shot.truth.depth_m if depth and shot.truth else None, stamp_s=shot.time_s)
         yield frame.mirrored() if mirrored else frame
 
 

@@ -14,7 +14,7 @@ from hand_mesh_ros.viewer.overlay import FINGER_COLOURS, SIDE_COLOURS
 
 # Without a calibrated camera a hand has no position. The viewer then shows the hand here [m].
 PLACE_WITHOUT_CAMERA_M = np.array([0.0, 0.05, 0.5])
-_BACKGROUND = np.array([30.0, 32.0, 36.0])
+_BACKGROUNDS = {True: np.array([30.0, 32.0, 36.0]), False: np.array([255.0, 255.0, 255.0])}
 # Standard deviation that gets the last colour [m].
 _FULL_SPREAD_M = 0.010
 
@@ -24,11 +24,12 @@ class SceneLayers:
     """Visible parts of the scene."""
 
     surface: bool = True
-    opacity: float = 0.55
+    opacity: float = 1.0
     skeleton: bool = True
     hypotheses: bool = True
     ellipsoids: str = "hand's shape"  # or "position in space", or "none"
     spread: bool = False
+    is_dark: bool = True  # theme of the page
 
 
 class HandDrawing:
@@ -53,7 +54,7 @@ class HandDrawing:
 
     def show(self, hand: HandEstimate, layers: SceneLayers) -> None:
         """Draws the current state of the hand."""
-        origin = PLACE_WITHOUT_CAMERA_M if hand.scale_source == "none" else np.zeros(3)
+        origin = place_of(hand)
         joints = (hand.joints_m + origin).astype(np.float32)
         faces = self._faces
         has_surface = faces is not None and len(hand.vertices_m) > faces.max()
@@ -64,7 +65,7 @@ class HandDrawing:
         if self._is_on("skeleton", layers.skeleton):
             self._show_lines("skeleton", joints[BONES], np.repeat(FINGER_COLOURS, 4, axis=0), 4.0)
         if self._is_on("hypotheses", layers.hypotheses and len(hand.weights) > 0):
-            self._show_hypotheses((hand.hypotheses_m + origin).astype(np.float32), hand.weights)
+            self._show_hypotheses((hand.hypotheses_m + origin).astype(np.float32), hand.weights, _BACKGROUNDS[layers.is_dark])
         covariances = hand.joint_covariance_m2 if layers.ellipsoids == "position in space" else hand.articulation_covariance_m2
         if self._is_on("ellipsoids", layers.ellipsoids != "none" and bool(np.isfinite(covariances).all())):
             self._show_ellipsoids(joints, covariances)
@@ -78,12 +79,18 @@ class HandDrawing:
     def _show_surface(self, vertices: np.ndarray, faces: np.ndarray, opacity: float) -> None:
         handle = self._handles.get("surface")
         if not isinstance(handle, viser.MeshHandle):
+            # Transparent surfaces of the browser hide what lies behind them in some views, so a solid hand has no opacity.
             self._handles["surface"] = self._scene.add_mesh_simple(
-                f"{self._name}/surface", vertices, faces, color=SIDE_COLOURS[self._side], opacity=opacity, side="double"
+                f"{self._name}/surface",
+                vertices,
+                faces,
+                color=SIDE_COLOURS[self._side],
+                opacity=None if opacity >= 1.0 else opacity,
+                side="double",
             )
             return
         handle.vertices = vertices
-        _set(handle, opacity=opacity)
+        _set(handle, opacity=None if opacity >= 1.0 else opacity)
 
     def _show_spread(self, vertices: np.ndarray, std_m: np.ndarray) -> None:
         colours = _heat(std_m / _FULL_SPREAD_M)
@@ -95,10 +102,10 @@ class HandDrawing:
             return
         handle.points, handle.colors = vertices, colours
 
-    def _show_hypotheses(self, joints: np.ndarray, weights: np.ndarray) -> None:
+    def _show_hypotheses(self, joints: np.ndarray, weights: np.ndarray, background: np.ndarray) -> None:
         share = weights / weights.max()
         # Lines have no opacity, so unlikely hypotheses get a colour near the background.
-        colours = _BACKGROUND + (0.15 + 0.6 * share[:, None]) * (np.array(SIDE_COLOURS[self._side]) - _BACKGROUND)
+        colours = background + (0.35 + 0.5 * share[:, None]) * (np.array(SIDE_COLOURS[self._side]) - background)
         lines = joints[:, BONES].reshape(-1, 2, 3)
         self._show_lines("hypotheses", lines, np.repeat(colours, len(BONES), axis=0), 1.5)
 
@@ -128,7 +135,7 @@ class HandDrawing:
                 joints,
                 batched_scales=radii,
                 batched_colors=np.concatenate([[[235, 235, 235]], np.repeat(FINGER_COLOURS, 4, axis=0)]).astype(np.uint8),
-                opacity=0.45,
+                opacity=0.2,
                 cast_shadow=False,
                 lod="off",
             )
@@ -147,11 +154,20 @@ def ellipsoids(covariances_m2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     variances, axes = np.linalg.eigh(covariances_m2)
     axes[..., 0] *= np.linalg.det(axes)[..., None]  # turns a reflection into a rotation
-    matrices = np.broadcast_to(np.eye(4), (len(axes), 4, 4)).copy()
-    matrices[:, :3, :3] = axes
-    rotations = np.stack([trimesh.transformations.quaternion_from_matrix(matrix) for matrix in matrices])
     radii = np.maximum(RADIUS_OF_90_PERCENT * np.sqrt(np.maximum(variances, 0)), 1e-4)
-    return rotations.astype(np.float32), radii.astype(np.float32)
+    return quaternions(axes), radii.astype(np.float32)
+
+
+def quaternions(rotations: np.ndarray) -> np.ndarray:
+    """Converts rotations (N, 3, 3) to quaternions w, x, y, z, (N, 4) float32."""
+    matrices = np.broadcast_to(np.eye(4), (len(rotations), 4, 4)).copy()
+    matrices[:, :3, :3] = rotations
+    return np.stack([trimesh.transformations.quaternion_from_matrix(matrix) for matrix in matrices]).astype(np.float32)
+
+
+def place_of(hand: HandEstimate) -> np.ndarray:
+    """Returns the offset of the drawn hand from the estimate, (3,) metres: zero for a hand with a position."""
+    return PLACE_WITHOUT_CAMERA_M if hand.scale_source == "none" else np.zeros(3)
 
 
 def _heat(share: np.ndarray) -> np.ndarray:

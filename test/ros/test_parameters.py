@@ -144,5 +144,5 @@ def test_rviz_shows_topics_that_the_documentation_names_in_the_default_namespace
     text = (ROOT / "docs/interface.md").read_text()
     displays = yaml.safe_load((ROOT / "config/perception.rviz").read_text())["Visualization Manager"]["Displays"]
     topics = [display["Topic"]["Value"] for display in displays if "Topic" in display]
-    assert len(topics) == 3
+    assert len(topics) == 4
     assert all(topic.startswith("/hand_mesh/") and f"| `{topic.rsplit('/')[-1]}` |" in text for topic in topics)

@@ -10,7 +10,8 @@ from hand_mesh_ros.core.geometry.mirror import mirror_faces
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.types import HandEstimate
 from hand_mesh_ros.viewer.hand_scene import PLACE_WITHOUT_CAMERA_M, ellipsoids
-from hand_mesh_ros.viewer.page import Snapshot, Viewer
+from hand_mesh_ros.viewer.page import Viewer
+from hand_mesh_ros.viewer.snapshot import Snapshot
 
 K = np.array([[300.0, 0, 159.5], [0, 300.0, 119.5], [0, 0, 1]])
 IMAGE = np.full((240, 320, 3), 90, np.uint8)
@@ -66,9 +67,9 @@ def test_left_hands_have_rewound_triangles_and_hands_that_are_gone_disappear(
 
 
 def test_layers_are_switched_off_and_on(viewer: Viewer, make_hand: Callable[..., HandEstimate]) -> None:
-    viewer._spread.value = True
+    viewer._panel._spread.value = True
     show(viewer, make_hand())
-    viewer._spread.value, viewer._surface.value, viewer._ellipsoids.value = False, False, "none"
+    viewer._panel._spread.value, viewer._panel._surface.value, viewer._panel._ellipsoids.value = False, False, "none"
     show(viewer, make_hand())
     visible = {name for name, handle in parts(viewer, ("right", 0)).items() if handle.visible}
     assert visible == {"skeleton", "hypotheses"}
@@ -85,7 +86,7 @@ def test_a_hand_without_position_is_shown_in_a_fixed_place(viewer: Viewer, make_
     )
     lines = parts(viewer, ("right", 0))["skeleton"].points
     np.testing.assert_allclose(lines[0, 0], PLACE_WITHOUT_CAMERA_M, atol=1e-6)
-    assert "not calibrated" in viewer._hands_text.content
+    assert "not calibrated" in viewer._panel._hands.content
 
 
 def test_hands_without_mesh_and_hypotheses_and_images_that_are_missing_are_no_error(
@@ -104,11 +105,11 @@ def test_hands_without_mesh_and_hypotheses_and_images_that_are_missing_are_no_er
 
 def test_panel_tells_rate_side_and_scale(viewer: Viewer, make_hand: Callable[..., HandEstimate]) -> None:
     show(viewer, make_hand())
-    assert "30.0" in viewer._status.content
+    assert "30.0" in viewer._panel._status.content
     for text in ("right", "0.90", "score 0.80", "scale from prior ± 8 %", "3 hypotheses in 1 mode", "50.0) cm"):
-        assert text in viewer._hands_text.content
+        assert text in viewer._panel._hands.content
     show(viewer)
-    assert "no hand" in viewer._hands_text.content
+    assert "no hand" in viewer._panel._hands.content
 
 
 def test_ellipsoids_have_the_axes_of_the_covariance() -> None:

@@ -37,10 +37,14 @@ class HandMarkers:
     def build(self, estimates: Sequence[HandEstimate], header: Header) -> MarkerArray | None:
         """Returns the markers of one image and deletions of outdated markers, or None if there are no markers or deletions.
 
-        Skips hands with non-finite positions, and hands relative to the wrist: RViz would show them at the lens of the camera.
+        One marker deletes all others after the last hand is lost. Skips hands with non-finite positions, and hands relative to
+        the wrist: RViz would show them at the lens of the camera.
         """
         markers = [marker for estimate in estimates if _has_place(estimate) for marker in self._of_hand(estimate, header)]
         now_shown = {(marker.ns, marker.id) for marker in markers}
+        if self._shown and not now_shown:
+            self._shown = now_shown
+            return MarkerArray(markers=[Marker(header=header, action=Marker.DELETEALL, scale=_cube(1.0))])
         for namespace, number in sorted(self._shown - now_shown):
             markers.append(Marker(header=header, ns=namespace, id=number, action=Marker.DELETE, scale=_cube(1.0)))
         self._shown = now_shown

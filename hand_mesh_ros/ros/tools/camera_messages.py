@@ -1,11 +1,10 @@
-"""Creates the messages of a camera: images, calibration, and the ground truth of the synthetic camera."""
+"""Creates the messages of a camera: calibration, and the ground truth of the synthetic camera."""
 
-from array import array
 from typing import TYPE_CHECKING
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from hand_mesh_ros.core.geometry.camera import project
@@ -22,19 +21,6 @@ def to_stamp(seconds: float) -> Time:
     """Converts seconds to a stamp."""
     nanoseconds = round(seconds * 1e9)
     return Time(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
-
-
-def to_image(pixels: np.ndarray, encoding: str, header: Header) -> Image:
-    """Converts pixels, (H, W) or (H, W, C), to an image. The pixel type must match `encoding`."""
-    return Image(
-        header=header,
-        height=pixels.shape[0],
-        width=pixels.shape[1],
-        encoding=encoding,
-        step=pixels[0].nbytes,
-        # An array.array from a buffer is fast. rclpy copies a numpy array element by element.
-        data=array("B", pixels.tobytes()),
-    )
 
 
 def to_info(camera_matrix: np.ndarray, width: int, height: int, header: Header) -> CameraInfo:

@@ -15,7 +15,8 @@ from hand_mesh_ros.core.config import check, option
 from hand_mesh_ros.core.models.onnx_model import ModelError
 from hand_mesh_ros.msg import HandArray
 from hand_mesh_ros.ros import package_files, parameter_check, parameters, process, qos
-from hand_mesh_ros.ros.tools.camera_messages import to_image, to_info, to_stamp, to_truth
+from hand_mesh_ros.ros.output.images import to_image
+from hand_mesh_ros.ros.tools.camera_messages import to_info, to_stamp, to_truth
 from hand_mesh_ros.sources.image_source import Shot, SourceConfig, SourceError, open_source
 
 # Fast DDS 2 (ROS 2 up to Jazzy) reads FASTRTPS_DEFAULT_PROFILES_FILE. Fast DDS 3 logs a warning for this name.

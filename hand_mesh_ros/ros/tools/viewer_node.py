@@ -12,17 +12,20 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
 from hand_mesh_ros.core.config import check, option
-from hand_mesh_ros.core.geometry.lens import Distortion
+from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.msg import HandArray, HandHypotheses, HandMeshArray, MeshTopology
 from hand_mesh_ros.ros import parameter_check, parameters, process, qos
-from hand_mesh_ros.ros.input.convert_frame import to_frame
+from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError
 from hand_mesh_ros.ros.input.latched_info import LatchedInfo
 from hand_mesh_ros.ros.stamp import stamp_ns
+from hand_mesh_ros.ros.tools.node_settings import NodeSettings
 from hand_mesh_ros.ros.tools.viewer_messages import to_estimate
 
 try:
-    from hand_mesh_ros.viewer.page import Snapshot, Viewer
+    from hand_mesh_ros.viewer.live_settings import LABELS
+    from hand_mesh_ros.viewer.page import Viewer
+    from hand_mesh_ros.viewer.snapshot import Snapshot
 except ModuleNotFoundError as error:
     if error.name not in ("viser", "trimesh"):
         raise
@@ -30,6 +33,8 @@ except ModuleNotFoundError as error:
 
 # Results arrive later than images because of inference. The viewer stores this number of images.
 _HISTORY = 30
+# Largest difference of the stamps of an image and its depth, the default of hand_mesh_node.
+_DEPTH_SLOP_NS = 15_000_000
 # Without results for this time, the viewer shows only the image [s].
 _SILENCE_S = 1.0
 
@@ -45,7 +50,11 @@ class ViewerConfig:
     host: str = option("127.0.0.1", "network address of the page; 0.0.0.0: other machines can open the page")
     port: int = option(8080, "port of the page; the next free port if this port is in use", (1, 65535))
     max_hz: float = option(12.0, "maximum number of drawings per second", (0.5, 60.0))
-    image_qos: str = option("sensor_data", "QoS reliability of the subscription to image", choices=("sensor_data", "reliable"))
+    image_qos: str = option(
+        "sensor_data", "QoS reliability of the subscriptions to image and depth", choices=("sensor_data", "reliable")
+    )
+
+    node: str = option("hand_mesh_node", "name of the node whose parameters the page shows and sets")
 
     rectified: bool = option(False, "the image is rectified; same value as in hand_mesh_node")
     mirrored_input: bool = option(False, "the image is mirrored; same value as in hand_mesh_node")
@@ -67,6 +76,7 @@ class ViewerNode(Node):
         self._config = parameters.declare(self, ViewerConfig)
         parameter_check.check(self)
         self._images: dict[int, Image] = {}
+        self._depths: dict[int, Image] = {}
         self._hypotheses: dict[tuple[int, str], HandHypotheses] = {}
         self._meshes: dict[int, HandMeshArray] = {}
         self._hands: dict[int, HandArray] = {}
@@ -75,9 +85,11 @@ class ViewerNode(Node):
         self._facts: dict[str, str] = {}
         self._headline = "waiting for hand_mesh_node"
         self._drawn_ns = -1
-        self._viewer = Viewer(self._config.host, self._config.port)
+        self._viewer = Viewer(self._config.host, self._config.port, self._change_setting)
+        self._settings = NodeSettings(self, self._config.node, list(LABELS), self._viewer.show_settings, self._refuse_setting)
         for kind, name, callback, profile in (
             (Image, "image", self._on_image, qos.image_intake(self._config.image_qos)),
+            (Image, "depth", self._on_depth, qos.image_intake(self._config.image_qos)),
             (CameraInfo, "camera_info", self._on_info, qos.image_intake("sensor_data")),
             (HandArray, "hands", self._on_hands, qos.RESULT),
             (HandMeshArray, "meshes", self._on_meshes, qos.RESULT),
@@ -98,6 +110,9 @@ class ViewerNode(Node):
 
     def _on_image(self, image: Image) -> None:
         _remember(self._images, stamp_ns(image.header), image)
+
+    def _on_depth(self, depth: Image) -> None:
+        _remember(self._depths, stamp_ns(depth.header), depth)
 
     def _on_info(self, info: CameraInfo) -> None:
         self._info = info
@@ -121,11 +136,20 @@ class ViewerNode(Node):
                 self._headline = status.message
                 self._facts = _facts({item.key: item.value for item in status.values})
 
+    def _change_setting(self, name: str, value: int | float) -> None:
+        """Called in a thread of the page."""
+        self._settings.change(name, value)
+
+    def _refuse_setting(self, reason: str) -> None:
+        self.get_logger().warning(reason)
+        self._viewer.warn(reason)
+
     def _draw(self) -> None:
+        self._settings.send()
         if not self._viewer.is_watched:
             return
         stamp_ns = self._newest_complete()
-        if stamp_ns is None or stamp_ns == self._drawn_ns:
+        if stamp_ns is None or stamp_ns == self._drawn_ns or not self._viewer.takes_next():
             return
         self._drawn_ns = stamp_ns
         hands, meshes = self._hands.get(stamp_ns), self._meshes.get(stamp_ns)
@@ -137,14 +161,33 @@ class ViewerNode(Node):
         image = self._images.get(stamp_ns)
         # Hands cannot be drawn into the image if output_frame differs from the frame of the image.
         is_in_frame = hands is None or image is None or hands.header.frame_id == image.header.frame_id
+        facts, latency_ms = self._own_facts() | self._facts, 1e3 * hands.latency if hands else float("nan")
+        shown = None
         try:
-            rgb, matrix, distortion = None, np.zeros((3, 3)), None
             if image is not None:
-                rgb, matrix, distortion = picture(image, self._info if is_in_frame else None, self._config)
+                depth = self._depth_at(stamp_ns)
+                shown = picture(image, self._info if is_in_frame else None, depth, self._config)
         except ConversionError as error:
             self.get_logger().error(f"image cannot be shown: {error}", throttle_duration_sec=5.0)
             return
-        self._viewer.show(Snapshot(rgb, matrix, distortion, estimates, self._headline, self._own_facts() | self._facts))
+        self._viewer.show(
+            Snapshot(
+                None if shown is None else shown.rgb,
+                np.zeros((3, 3)) if shown is None else shown.camera_matrix,
+                None if shown is None else shown.distortion,
+                estimates,
+                self._headline,
+                facts,
+                None if shown is None else shown.depth_m,
+                stamp_ns * 1e-9,
+                latency_ms,
+            )
+        )
+
+    def _depth_at(self, stamp_ns: int) -> Image | None:
+        """Returns the depth image that belongs to an image with this stamp."""
+        nearest = min(self._depths, key=lambda depth_ns: abs(depth_ns - stamp_ns), default=None)
+        return None if nearest is None or abs(nearest - stamp_ns) > _DEPTH_SLOP_NS else self._depths[nearest]
 
     def _newest_complete(self) -> int | None:
         """Returns the stamp of the newest image with complete results. Without results, returns the stamp of the newest image."""
@@ -163,16 +206,14 @@ class ViewerNode(Node):
         return facts
 
 
-def picture(image: Image, info: CameraInfo | None, config: ViewerConfig) -> tuple[np.ndarray, np.ndarray, Distortion]:
-    """Returns the image (H, W, 3), its camera matrix (3, 3) and its distortion, as hand_mesh_node used them.
+def picture(image: Image, info: CameraInfo | None, depth: Image | None, config: ViewerConfig) -> Frame:
+    """Returns the image, its calibration and its depth, as hand_mesh_node used them.
 
     Raises:
-        ConversionError: if the image or its calibration cannot be used.
+        ConversionError: if the image, its calibration or its depth cannot be used.
     """
-    frame = to_frame(image, info, None, config.rectified)
-    if config.mirrored_input:
-        frame = frame.mirrored()
-    return frame.rgb, frame.camera_matrix, frame.distortion
+    frame = to_frame(image, info, None if depth is None else depth_of_image(depth, image), config.rectified)
+    return frame.mirrored() if config.mirrored_input else frame
 
 
 def _facts(values: dict[str, str]) -> dict[str, str]:

@@ -70,11 +70,11 @@ def test_ellipsoids_hold_ninety_percent_of_the_gaussian(header, make_estimate, s
 def test_a_hand_that_is_gone_is_deleted_once_and_then_there_is_silence(header, make_estimate, surface):
     markers = HandMarkers(surface.faces)
     assert markers.build([], header) is None
-    shown = {(marker.ns, marker.id) for marker in added(markers.build([make_estimate()], header))}
-    array = markers.build([], header)
-    assert {marker.action for marker in array.markers} == {Marker.DELETE}
-    assert {(marker.ns, marker.id) for marker in array.markers} == shown
+    assert added(markers.build([make_estimate()], header))
+    (marker,) = markers.build([], header).markers
+    assert (marker.action, marker.header) == (Marker.DELETEALL, header)
     assert markers.build([], header) is None
+    assert added(markers.build([make_estimate()], header)), "a hand that comes back is drawn again"
 
 
 def test_a_hand_keeps_its_markers_when_another_comes_and_goes(header, make_estimate, surface):
@@ -92,7 +92,7 @@ def test_a_hand_without_a_place_is_left_out_and_deleted(header, make_estimate, s
     assert markers.build([make_estimate(scale_source="none")], header) is None
     assert markers.build([make_estimate()], header) is not None
     array = markers.build([make_estimate(scale_source="none")], header)
-    assert {marker.action for marker in array.markers} == {Marker.DELETE}
+    assert {marker.action for marker in array.markers} == {Marker.DELETEALL}
 
 
 def test_what_is_not_finite_is_left_out(header, make_estimate, surface):

@@ -55,7 +55,7 @@ def feed(graph: Graph, is_met: Callable[[], object], timeout_s: float) -> object
     """Sends calibrated images without a hand until `is_met` returns something true, which it returns."""
     if not hasattr(graph, "camera"):
         graph.camera = Camera(graph, (64, 48), RELIABLE)
-    image = image_of(np.zeros((48, 64, 3), np.uint8))
+    image = image_of(np.random.default_rng(0).integers(40, 200, (48, 64, 3), dtype=np.uint8))
     k = np.array([[50.0, 0, 31.5], [0, 50.0, 23.5], [0, 0, 1]])
 
     def step() -> object:

@@ -10,6 +10,7 @@ import numpy as np
 
 from hand_mesh_ros.core.config import DetectorConfig
 from hand_mesh_ros.core.detect.tiles import Coarse, Tile, coarse, interest, layout
+from hand_mesh_ros.core.hand.model import palm_length
 from hand_mesh_ros.core.types import Frame, HandDetection
 
 # While a hand is followed, only every twelfth image is searched as a whole. So at 30 Hz a second hand is found up to 0.4 s later.
@@ -17,6 +18,8 @@ from hand_mesh_ros.core.types import Frame, HandDetection
 _SEARCH_EVERY = 12
 # Number of images in which a lost hand is searched at its last position, and size of the searched part relative to the hand.
 _REMEMBERED, _AROUND = 15, 2.5
+# Largest ratio of sizes of the same hand in two successive images.
+_SIZE_FACTOR = 1.5
 # In the whole image, hands are found if they are larger than the longer side divided by this value.
 _SMALL = 4
 # Time of one run of the palm model or the landmark model on a CPU [s].
@@ -91,6 +94,7 @@ class Search:
         self._unfinished: Tile | None = None
         self._waiting: list[HandDetection] = []
         self._lost: list[tuple[int, HandDetection]] = []
+        self._followed: Sequence[HandDetection] = []
 
     def plan(self, frame: Frame, following: Sequence[HandDetection], missing: Sequence[HandDetection]) -> Plan:
         """The plan for the next image.
@@ -101,6 +105,7 @@ class Search:
             missing: followed hands that were not found in the last image.
         """
         index, self._images = self._images, self._images + 1
+        self._followed = following
         self._lost = [(when, hand) for when, hand in self._lost if index - when <= _REMEMBERED]
         self._lost += [(index, hand) for hand in missing]
         if following and not missing:
@@ -144,17 +149,33 @@ class Search:
         return self._waiting
 
     def settle(self, plan: Plan, hands: Sequence[HandDetection]) -> list[HandDetection]:
-        """The hands to report: all hands except new hands that were found only in a part of a single image."""
+        """The hands to report: all hands except new hands that were found only in a part of a single image.
+
+        A hand in place of a followed hand that was lost in this image is not new.
+        """
         self._unfinished = plan.unfinished
         for tile in plan.visited:
             self._seen_at[[tile == other for other in self._tiles]] = self._images - 1
-        new = [hand for hand in hands if any(hand is other for other in plan.doubtful)]
+        kept = {hand.track_id for hand in hands}
+        lost = [hand for hand in self._followed if hand.track_id not in kept]
+        new = [hand for hand in hands if any(hand is other for other in plan.doubtful) and not _takes_place_of(hand, lost)]
         self._waiting = [replace(hand, track_id=f"{_WAITING}{number}") for number, hand in enumerate(new)]
         return [
             replace(hand, track_id="") if hand.track_id.startswith(_WAITING) else hand
             for hand in hands
             if not any(hand is other for other in new)
         ]
+
+
+def _takes_place_of(hand: HandDetection, lost: Sequence[HandDetection]) -> bool:
+    """True if a hand is as large as a lost hand, and in the part of the image where the lost hand is searched."""
+    size, middle = palm_length(hand.keypoints_px), hand.keypoints_px.mean(0)
+    return any(
+        max(size, other_size) < _SIZE_FACTOR * min(size, other_size)
+        and np.abs(middle - other.keypoints_px.mean(0)).max() < 0.5 * _AROUND * other.box_px[2:].max()
+        for other in lost
+        if (other_size := palm_length(other.keypoints_px)) > 0
+    )
 
 
 def _whole(rgb: np.ndarray) -> Tile:

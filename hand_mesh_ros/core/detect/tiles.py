@@ -25,8 +25,8 @@ _ALMOST_WHOLE = 0.8
 _CELLS_PER_HAND = 6
 # Centre of the skin colours in YCrCb (Chai and Ngan 1999: Cr 133 to 173, Cb 77 to 127), and their standard deviation.
 _SKIN_CR_CB, _SKIN_STD = (153.0, 102.0), 15.0
-# Weights of brightness and motion relative to skin [per grey level].
-_BRIGHTNESS, _MOTION = 0.3 / 64, 0.5 / 16
+# Weights of brightness, redness and motion relative to skin [per grey level].
+_BRIGHTNESS, _REDNESS, _MOTION = 0.3 / 64, 0.5 / 64, 0.5 / 16
 # Margin of a square relative to its side. The next square shows the margin better.
 _MARGIN = 0.2
 # Smallest interest of a square with any content, relative to the most interesting square.
@@ -125,14 +125,14 @@ def interest(tiles: list[Tile], image: Coarse, before: Coarse | None = None) -> 
 
 
 def _layers(image: Coarse, before: Coarse | None) -> np.ndarray:
-    """(h, w, 4): skin, brightness, edges, motion."""
+    """(h, w, 5): skin, brightness, redness, edges, motion."""
     brightness, cr, cb = cv2.split(image.channels)
     unlike = ((cr - _SKIN_CR_CB[0]) ** 2 + (cb - _SKIN_CR_CB[1]) ** 2) / _SKIN_STD**2
     edges = cv2.magnitude(cv2.Sobel(brightness, -1, 1, 0), cv2.Sobel(brightness, -1, 0, 1))
     moved = np.zeros_like(brightness)
     if before is not None and before.channels.shape == image.channels.shape:
         moved = np.abs(brightness - before.channels[..., 0])
-    return cv2.merge([cv2.exp(-0.5 * unlike), _BRIGHTNESS * brightness, edges, _MOTION * moved])
+    return cv2.merge([cv2.exp(-0.5 * unlike), _BRIGHTNESS * brightness, _REDNESS * (cr - cb), edges, _MOTION * moved])
 
 
 def _standing_out(layers: np.ndarray, hand_cells: float) -> np.ndarray:
@@ -143,7 +143,8 @@ def _standing_out(layers: np.ndarray, hand_cells: float) -> np.ndarray:
     reach = max(0.4 * hand_cells / fewer, 0.8)
     near, around = (cv2.blur(small, 2 * [2 * round(1.6 * width) + 1]) for width in (reach, 2.5 * reach))
     apart = near - around
-    found = (np.maximum(apart[..., 0], 0) + np.abs(apart[..., 1]) + np.maximum(apart[..., 3], 0)) * np.sqrt(near[..., 2])
+    colour = np.maximum(apart[..., 0], 0) + np.abs(apart[..., 1]) + np.maximum(apart[..., 2], 0)
+    found = (colour + np.maximum(apart[..., 4], 0)) * np.sqrt(near[..., 3])
     return found if fewer == 1 else cv2.resize(found, layers.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 

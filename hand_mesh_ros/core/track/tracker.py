@@ -19,7 +19,7 @@ _IMAGES_TO_PREDICT = 3
 # Longest extrapolation of the position at which a hand is searched, at its last velocity [s].
 _LONGEST_STEP_S = 0.1
 # Weight of the newest image in the running means of the support (score times probability of the side) and of the velocity.
-_SUPPORT_RATE, _VELOCITY_RATE = 0.2, 0.8
+_SUPPORT_RATE, _VELOCITY_RATE = 0.2, 0.5
 # A second hand of the same side replaces the first hand after this number of images, if its support is larger by this margin.
 _IMAGES_TO_TAKE_OVER, _TAKE_OVER_MARGIN = 5, 0.15
 

@@ -1,6 +1,6 @@
 """Measures how the detector finds small, dark or covered hands; writes docs/reach.md and its plot.
 
-    python -m benchmarks.reach --data ../shared/data/real_dev [--video hand.mp4] [--every 3] [--out docs/reach.md]
+    python -m benchmarks.reach --data ../shared/data/real_dev [--video hand.mp4] [--before old.json] [--out docs/reach.md]
 
 The pictures without hands come from installed packages. `pip install --no-deps scikit-image scikit-learn` installs most pictures.
 """
@@ -9,13 +9,15 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.reach import pastes, pictures, tables
+from benchmarks.reach import moving, pastes, pictures, tables
 from benchmarks.reach.streams import Stream, false_hands, watch
+from benchmarks.samples import PAD_PX
 from benchmarks.videos import read_video
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.detect.detector import HandDetector
@@ -24,7 +26,10 @@ from hand_mesh_ros.core.types import Frame
 
 SIDES_PX = (110, 80, 60, 45)
 RESOLUTIONS = ((640, 480), (1280, 720), (1920, 1080))
+PARTS = ("free", "worse", "rendered", "video", "crowd", "two cameras", "speeds", "small")
 _IMAGES, _FREE_IMAGES = 30, 30
+# Number of rendered hands of each kind, and of moving hands.
+_RENDERED, _MOVING = 60, 8
 
 
 def main() -> None:
@@ -33,6 +38,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with images/ and annotations.npz")
     parser.add_argument("--video", type=Path, help="video of one hand that is always in view")
     parser.add_argument("--every", type=int, default=1, help="use every n-th photograph")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="parts to measure; other parts come from --json")
+    parser.add_argument("--before", type=Path, help="figures (--json) of an earlier version, for comparison")
     parser.add_argument("--out", type=Path, help="file for the page; the plot goes to images/ beside this file")
     parser.add_argument("--json", type=Path, help="file for the figures")
     args = parser.parse_args()
@@ -41,18 +48,26 @@ def main() -> None:
     # With processor time, other programs on this machine do not use up the time limit of a plan.
     detector.clock = time.thread_time
     cutouts = pastes.cutouts(args.data)[:: args.every]
-    figures: dict[str, Any] = {"free": free(detector, config)}
-    say(f"{figures['free']}")
-    figures["worse"] = worse(detector, cutouts)
-    say(f"{figures['worse']}")
+    figures: dict[str, Any] = json.loads(args.json.read_text()) if args.json and args.json.is_file() else {}
+    measures: dict[str, Callable[[], Any]] = {
+        "free": lambda: free(detector, config),
+        "worse": lambda: worse(detector, cutouts),
+        "rendered": lambda: rendered(detector),
+        "speeds": lambda: moving.speeds(detector, config, followable(detector)),
+        "small": lambda: small(detector, config, cutouts),
+    }
     if args.video:
-        figures["video"] = video(detector, config, args.video)
-        say(f"{figures['video']}")
-    figures["small"] = small(detector, config, cutouts)
-    if args.json:
-        args.json.write_text(json.dumps(figures, indent=1))
+        measures["video"] = lambda: video(detector, config, args.video)
+        measures["crowd"] = lambda: moving.crowd(detector, config, args.video)
+        measures["two cameras"] = lambda: moving.two_cameras(detector, config, args.video)
+    for name in args.parts:
+        if name in measures:
+            figures[name] = measures[name]()
+            say(f"{name}: {figures[name]}")
+            if args.json:
+                args.json.write_text(json.dumps(figures, indent=1))
     if args.out:
-        tables.write(args.out, figures)
+        tables.write(args.out, figures, json.loads(args.before.read_text()) if args.before else {})
 
 
 def small(detector: HandDetector, config: PipelineConfig, cutouts: list[pastes.Cutout]) -> list[dict[str, Any]]:
@@ -74,21 +89,51 @@ def small(detector: HandDetector, config: PipelineConfig, cutouts: list[pastes.C
 
 def worse(detector: HandDetector, cutouts: list[pastes.Cutout]) -> dict[str, dict[str, float]]:
     """Returns found share, keypoint error and false hands in single photographs, original and with reduced quality."""
-    figures = {}
     rng = np.random.default_rng(3)
-    for name in (*pastes.WORSE, "half covered"):
-        found, errors, others = 0, [], 0
-        for cutout in cutouts:
-            rgb = pastes.WORSE[name](cutout.rgb, rng) if name in pastes.WORSE else pastes.covered(cutout, rng)
-            hands = detector.detect(Frame(rgb, np.zeros((3, 3))))
-            whole = pastes.Paste(cutout.name, rgb, cutout.keypoints_px)
-            apart = [np.linalg.norm(hand.keypoints_px - whole.keypoints_px, axis=1).mean() / whole.radius_px for hand in hands]
-            on_it = [value for value in apart if value < 1]
-            found += bool(on_it)
-            errors += on_it[:1]
-            others += len(hands) - bool(on_it)
-        figures[name] = {"found": found / len(cutouts), "error": float(np.mean(errors)), "others": others}
+    kinds: dict[str, Callable[[pastes.Cutout], np.ndarray]] = {
+        name: lambda cutout, change=change: change(cutout.rgb, rng) for name, change in pastes.WORSE.items()
+    }
+    kinds["half covered"] = lambda cutout: pastes.covered(cutout, rng)
+    return {
+        name: alone(detector, [pastes.Paste(each.name, make(each), each.keypoints_px) for each in cutouts])
+        for name, make in kinds.items()
+    }
+
+
+def rendered(detector: HandDetector) -> dict[str, dict[str, float]]:
+    """Returns found share, keypoint error and false hands in single rendered images, without the reflected border."""
+    kinds = {
+        "rendered, any pose and view": (41, False, False),
+        "rendered, natural": (42, True, False),
+        "rendered, with an object": (43, True, True),
+    }
+    inner, figures = slice(PAD_PX, -PAD_PX), {}
+    for name, (seed, natural, objects) in kinds.items():
+        hands = pastes.rendered(_RENDERED, seed, natural, objects)
+        shown = [
+            pastes.Paste(each.name, np.ascontiguousarray(each.rgb[inner, inner]), each.keypoints_px - PAD_PX) for each in hands
+        ]
+        figures[name] = alone(detector, shown)
     return figures
+
+
+def alone(detector: HandDetector, images: list[pastes.Paste]) -> dict[str, float]:
+    """Returns found share, mean keypoint error and number of other hands in single images."""
+    found, errors, others = 0, [], 0
+    for image in images:
+        hands = detector.detect(Frame(image.rgb, np.zeros((3, 3))))
+        apart = [np.linalg.norm(hand.keypoints_px - image.keypoints_px, axis=1).mean() / image.radius_px for hand in hands]
+        on_it = [value for value in apart if value < 1]
+        found += bool(on_it)
+        errors += on_it[:1]
+        others += len(hands) - bool(on_it)
+    return {"found": found / len(images), "error": float(np.mean(errors)), "others": others}
+
+
+def followable(detector: HandDetector) -> list[pastes.Cutout]:
+    """Returns rendered hands that the detector finds in a still image."""
+    hands = pastes.rendered(4 * _MOVING, 44, natural=True)
+    return [hand for hand in hands if detector.detect(Frame(hand.rgb, np.zeros((3, 3))))][:_MOVING]
 
 
 def free(detector: HandDetector, config: PipelineConfig) -> dict[str, float]:

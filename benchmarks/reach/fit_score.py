@@ -22,7 +22,7 @@ from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.detect import crop, verify
 from hand_mesh_ros.core.detect.detector import HandDetector
 from hand_mesh_ros.core.detect.look import look
-from hand_mesh_ros.core.detect.plan import whole_plan
+from hand_mesh_ros.core.detect.search import whole_plan
 from hand_mesh_ros.core.geometry.camera import project
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
 

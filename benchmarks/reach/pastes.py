@@ -56,23 +56,51 @@ def cutouts(folder: Path) -> list[Cutout]:
     ]
 
 
+def rendered(count: int, seed: int, natural: bool, objects: bool = False) -> list[Cutout]:
+    """Returns rendered hands of the held-out set, with a reflected border; with `objects`, every hand holds an object."""
+    from models_train.data.scenes import SceneMaker  # only this function needs the renderer
+
+    share = {"share_with_object": 1.0} if objects else {}
+    maker = SceneMaker(np.random.default_rng(seed), held_out=True, natural=natural, **share)
+    return [
+        Cutout(
+            f"{seed}-{index}",
+            cv2.copyMakeBorder(scene.rgb, *4 * [PAD_PX], cv2.BORDER_REFLECT_101),
+            project(scene.joints_m, scene.camera_matrix) + PAD_PX,
+        )
+        for index, scene in enumerate(maker.scenes(count))
+    ]
+
+
 def paste(cutout: Cutout, side_px: float, picture: np.ndarray, size: tuple[int, int], rng: np.random.Generator) -> Paste:
     """Pastes a photograph, shrunk to `side_px` without its border, at a random place in a part of `picture` of `size`."""
-    background = fitted(picture, size, rng).astype(np.float32)
-    whole = cutout.rgb.shape[0]
-    gain = side_px / (whole - 2 * PAD_PX)
-    small = cv2.resize(cutout.rgb, None, fx=gain, fy=gain, interpolation=cv2.INTER_AREA)
-    mask = cv2.resize(_mask(whole), small.shape[1::-1], interpolation=cv2.INTER_AREA)[..., None]
-    room = np.array(size) - small.shape[1::-1]
+    background = fitted(picture, size, rng)
+    room = np.array(size) - _small(cutout, side_px).shape[1::-1]
     if room.min() < 0:
-        raise ValueError(f"a paste of {small.shape[1]} px does not fit into {size[0]}x{size[1]}")
+        raise ValueError(f"a paste of {size[0] - room[0]} px does not fit into {size[0]}x{size[1]}")
     corner = np.array([rng.integers(0, max(room[0], 0) + 1), rng.integers(0, max(room[1], 0) + 1)])
+    rgb, keypoints, _ = place(cutout, side_px, background, corner)
+    return Paste(f"{cutout.name} {side_px:g}", rgb, keypoints)
+
+
+def place(
+    cutout: Cutout, side_px: float, background: np.ndarray, corner: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns `background` with the shrunk photograph at `corner` (2,), its keypoints (21, 2), and its width and height."""
+    small, whole = _small(cutout, side_px), cutout.rgb.shape[0]
     height, width = small.shape[:2]
-    window = background[corner[1] : corner[1] + height, corner[0] : corner[0] + width]
+    mask = cv2.resize(_mask(whole), (width, height), interpolation=cv2.INTER_AREA)[..., None]
+    picture = background.astype(np.float32)
+    window = picture[corner[1] : corner[1] + height, corner[0] : corner[0] + width]
     window += mask * (small - window)
     # Pixel centres are at integers.
-    keypoints = (cutout.keypoints_px + 0.5) * (np.array(small.shape[1::-1]) / whole) - 0.5 + corner
-    return Paste(f"{cutout.name} {side_px:g}", background.round().astype(np.uint8), keypoints)
+    keypoints = (cutout.keypoints_px + 0.5) * (np.array([width, height]) / whole) - 0.5 + corner
+    return picture.round().astype(np.uint8), keypoints, np.array([width, height])
+
+
+def _small(cutout: Cutout, side_px: float) -> np.ndarray:
+    gain = side_px / (cutout.rgb.shape[0] - 2 * PAD_PX)
+    return cv2.resize(cutout.rgb, None, fx=gain, fy=gain, interpolation=cv2.INTER_AREA)
 
 
 def _mask(whole: int) -> np.ndarray:
@@ -88,6 +116,11 @@ def _grey(rgb: np.ndarray, _: np.random.Generator) -> np.ndarray:
 
 def _dark(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(0.12 * rgb + rng.normal(0, 2, rgb.shape), 0, 255).astype(np.uint8)
+
+
+def _flat(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Returns the photograph with little contrast, as in fog or with a dirty lens."""
+    return np.clip(110 + 0.12 * (rgb - 110.0) + rng.normal(0, 1.5, rgb.shape), 0, 255).astype(np.uint8)
 
 
 def _blurred(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -106,6 +139,7 @@ WORSE: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
     "as it is": lambda rgb, _: rgb,
     "grey": _grey,
     "dark": _dark,
+    "flat": _flat,
     "blurred": _blurred,
     "noisy": _noisy,
 }

@@ -18,22 +18,31 @@ This page shows which small, dark or covered hands the detector finds, how long 
 false hand. `python -m benchmarks.reach --data FOLDER --video FILE --out docs/reach.md` writes the page. The benchmark shrinks
 photographs of hands (256 px wide) and pastes them with soft borders at random places into pictures without a hand. A still
 camera sees each picture 30 times with mild noise, at 30 Hz. Errors are mean distances of the keypoints, relative to the radius
-(root mean square) of the hand. "Others" counts reported hands that are not the pasted hand. Times are processor times.
+(root mean square) of the hand. "Others" counts reported hands that are not the pasted hand. Times are processor times. With
+`--before FILE`, the tables also show the figures of an earlier version, "before". The command keeps the text from the first
+heading of the page on.
 
 ![found share](images/reach.png)
 
 | picture | side [px] | found in 30 | in 12 images | found after, median / 95 % [s] | first error | later | others | max. [ms] |
 |---|---|---|---|---|---|---|---|---|"""
 _WORSE = """
-Photographs at full size with reduced quality, each as a single image:
+Single images: photographs at full size with reduced quality, and rendered hands of the held-out set without a border:
 
-| kind | found | error | others |
-|---|---|---|---|"""
+| kind | found before | found | error before | error | others before | others |
+|---|---|---|---|---|---|---|"""
+_SPEEDS = """
+A rendered hand swings through the image at 30 Hz, with motion blur. The speed is the greatest speed, in sides of the picture of
+the hand per image. "Lost" is the share of images without the hand, after a slow start:
+
+| speed | lost before | lost | new ids before | new ids |
+|---|---|---|---|---|"""
 _OTHERS = """
-Pictures without a hand, each as a single image and as a stream of 30 images; and a video of one hand:
+Pictures without a hand, each as a single image and as a stream of 30 images; a video of one hand; four copies of this video in
+one image for 10 s, with delays, two of them mirrored ("crowd"); and two cameras with a detector in common, for 10 s:
 
-| what | figure |
-|---|---|"""
+| what | before | figure |
+|---|---|---|"""
 
 
 def summary(sights: Sequence[Sight]) -> dict[str, float]:
@@ -62,18 +71,52 @@ def line(row: dict[str, Any]) -> str:
     )
 
 
-def write(path: Path, figures: dict[str, Any]) -> None:
-    """Writes a page with all tables to `path`, and the plot to images/ beside `path`."""
+def write(path: Path, figures: dict[str, Any], before: dict[str, Any]) -> None:
+    """Writes a page with all tables to `path`, and the plot to images/ beside `path`. Text from the first heading on stays.
+
+    Args:
+        path: the page.
+        figures: figures of this version.
+        before: figures of an earlier version; parts may be missing.
+    """
     (path.parent / "images").mkdir(exist_ok=True)
     plot(path.parent / "images/reach.png", figures["small"])
     rows = [line(row) for row in figures["small"]]
-    worse = [f"| {name} | {of['found']:.0%} | {of['error']:.3f} | {of['others']} |" for name, of in figures["worse"].items()]
-    others = [
-        f"| {title} | {figure if isinstance(figure, int) else f'{figure:.1f}'} |"
-        for part in ("free", "video")
-        for title, figure in ((f"{part}: {name}", value) for name, value in figures.get(part, {}).items())
+    kinds = [
+        _row(name, of, before.get(part, {}).get(name, {}), {"found": "{:.0%}", "error": "{:.3f}", "others": "{}"})
+        for part in ("worse", "rendered")
+        for name, of in figures[part].items()
     ]
-    path.write_text("\n".join([_TOP, *rows, _WORSE, *worse, _OTHERS, *others]) + "\n")
+    earlier = {row["speed"]: row for row in before.get("speeds", [])}
+    speeds = [
+        _row(f"{row['speed']:.2f}", row, earlier.get(row["speed"], {}), {"lost": "{:.0%}", "new ids": "{}"})
+        for row in figures["speeds"]
+    ]
+    others = [
+        f"| {part}: {name} | {_figure(before.get(part, {}).get(name))} | {_figure(value)} |"
+        for part in ("free", "video", "crowd", "two cameras")
+        for name, value in figures.get(part, {}).items()
+    ]
+    notes = _notes(path)
+    path.write_text("\n".join([_TOP, *rows, _WORSE, *kinds, _SPEEDS, *speeds, _OTHERS, *others]) + "\n" + notes)
+
+
+def _row(name: str, now: dict[str, Any], before: dict[str, Any], forms: dict[str, str]) -> str:
+    cells = [form.format(of[key]) if key in of else "-" for key, form in forms.items() for of in (before, now)]
+    return f"| {' | '.join([name, *cells])} |"
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:.1f}"
+
+
+def _notes(path: Path) -> str:
+    """Returns the text of a page from its first heading below the title on."""
+    text = path.read_text() if path.is_file() else ""
+    _, heading, rest = text.partition("\n## ")
+    return heading + rest
 
 
 def plot(path: Path, rows: Sequence[dict[str, Any]]) -> None:

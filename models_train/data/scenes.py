@@ -43,7 +43,13 @@ class SceneMaker:
     """Draws scenes. Skins and rooms take long to make, so the class makes a stock of these and combines them at random."""
 
     def __init__(
-        self, rng: np.random.Generator, held_out: bool = False, n_skins: int = 40, n_rooms: int = 40, natural: bool = False
+        self,
+        rng: np.random.Generator,
+        held_out: bool = False,
+        n_skins: int = 40,
+        n_rooms: int = 40,
+        natural: bool = False,
+        share_with_object: float = _SHARE_WITH_OBJECT,
     ) -> None:
         """Prepares the stock.
 
@@ -53,7 +59,9 @@ class SceneMaker:
             n_skins: number of skins and sleeves in stock.
             n_rooms: number of backgrounds in stock.
             natural: most poses are recorded poses, and most views show the palm or the back.
+            share_with_object: share of hands that hold an object.
         """
+        self._share_with_object = share_with_object
         self._rng, self._hand, self._held_out, self._natural = rng, shipped_hand(), held_out, natural
         self._skins = [appearance.skin_colours(self._hand, rng, _tone(rng, held_out)) for _ in range(n_skins)]
         self._sleeves = [appearance.sleeve(self._hand, rng) for _ in range(n_skins)]
@@ -78,7 +86,7 @@ class SceneMaker:
         joints, vertices = place(hands.joints_m[index]), place(hands.vertices_m[index])
         parts = [(vertices, self._hand.faces, self._skins[rng.integers(len(self._skins))])]
         parts.append(self._forearm(place, parts[0][2]))
-        if rng.random() < _SHARE_WITH_OBJECT:
+        if rng.random() < self._share_with_object:
             parts.append(random_object(rng, 0.5 * (joints[MIDDLE_MCP] + joints[FINGERTIPS].mean(0)), 0.03))
         if rng.random() < _SHARE_OCCLUDED:
             parts.append(random_object(rng, joints[rng.integers(21)] * rng.uniform(0.6, 0.9), 0.015))

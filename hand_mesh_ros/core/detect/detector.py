@@ -16,7 +16,7 @@ from hand_mesh_ros.core.config import DetectorConfig
 from hand_mesh_ros.core.detect import crop, verify
 from hand_mesh_ros.core.detect.look import Look, look, mean, to_detection
 from hand_mesh_ros.core.detect.palm import KEYPOINT_JOINTS, Palm, PalmDetector
-from hand_mesh_ros.core.detect.plan import Plan, whole_plan
+from hand_mesh_ros.core.detect.search import Plan, whole_plan
 from hand_mesh_ros.core.detect.tiles import Tile
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel, palm_length
 from hand_mesh_ros.core.models.onnx_model import OnnxModel
@@ -33,7 +33,7 @@ _SAME_HAND = 0.4
 _PART_SIZE, _PART_WITHIN = 0.7, 0.6
 # The first look at a palm must reach this share of `min_score`. Otherwise there are no further looks.
 _WORTH_A_LOOK = 0.6
-# Minimum score of a hand that was found only in a part of a single image. No second image can confirm this hand.
+# Minimum score of a hand that was found only in a small part of a single image. No second image can confirm this hand.
 _SURE = 0.8
 
 
@@ -130,7 +130,7 @@ class HandDetector:
             # Each false palm needs the time of a run of the landmark model, so the number of palms is limited.
             for palm in palms[: plan.most_looks or 2 * self.config.max_hands]:
                 hand = None if is_known(palm, new) else self._first_sight(rgb, palm)
-                if hand is None or (plan.is_alone and not tile.is_whole and hand.score < _SURE):
+                if hand is None or (plan.is_alone and not tile.shows_all and hand.score < _SURE):
                     continue
                 if not any(on_same_hand(hand, other) for other in known):
                     new = _with(new, hand)
@@ -145,7 +145,7 @@ class HandDetector:
         corner = np.array([tile.left, tile.top])
         return [
             Palm(palm.box_px + np.concatenate([corner, [0, 0]]), palm.keypoints_px + corner, palm.score)
-            for palm in self.palms(tile.cut(rgb), self.config.min_palm_score)
+            for palm in self.palms(tile.cut(rgb), self.config.min_palm_score, tile.view)
         ]
 
     def _first_sight(self, rgb: np.ndarray, palm: Palm) -> HandDetection | None:

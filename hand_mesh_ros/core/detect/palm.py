@@ -1,4 +1,4 @@
-"""Detects palms in an image: letterbox, anchors, decoding, weighted non-maximum suppression.
+"""Detects palms in an image: anchors, decoding, weighted non-maximum suppression.
 
 The input of the model is a 192x192 px image. The output is for 2016 anchors: two per cell of a 24x24 grid, six per cell of a
 12x12 grid. For each anchor, the output is a box and seven keypoints relative to the centre of the anchor. Method: Zhang et al.
@@ -8,16 +8,14 @@ The input of the model is a 192x192 px image. The output is for 2016 anchors: tw
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from hand_mesh_ros.core.detect.palm_input import INPUT_PX, PLAIN, InputView, letterbox, turned_back
 from hand_mesh_ros.core.models.onnx_model import OnnxModel
 
-INPUT_PX = 192
 # (cells along a side, anchors in each cell), in the order of the model output.
 _GRIDS = ((24, 2), (12, 6))
 _SAME_PALM_IOU = 0.3
-_AVERAGED = 4
 # Joint numbers (`topology`) of the seven keypoints of a palm.
 KEYPOINT_JOINTS = np.array([0, 5, 9, 13, 17, 1, 2])
 WRIST, MIDDLE_MCP = 0, 2
@@ -44,12 +42,13 @@ class PalmDetector:
         self._model = OnnxModel(models_dir / "palm_detection.onnx", {"kind": "palm_detection"}, device, threads)
         self._anchors_px = anchors_px()
 
-    def __call__(self, rgb: np.ndarray, min_score: float) -> list[Palm]:
-        """Palms with at least `min_score` in an image (H, W, 3) uint8, best first."""
-        image, image_from_input = letterbox(rgb)
+    def __call__(self, rgb: np.ndarray, min_score: float, view: InputView = PLAIN) -> list[Palm]:
+        """Palms with at least `min_score` in a view of an image (H, W, 3) uint8, best first, in pixels of the image."""
+        image, image_from_input = letterbox(rgb, view)
         answers = self._model(image=image)
         boxes, keypoints, scores = decode(answers["boxes"], answers["scores"], self._anchors_px, min_score)
         boxes, keypoints, scores = suppress(boxes, keypoints, scores)
+        boxes, keypoints = turned_back(boxes, keypoints, view)
         gain, shift = image_from_input
         return [
             Palm(np.concatenate([(box[:2] * gain + shift), (box[2:] - box[:2]) * gain]), points * gain + shift, float(score))
@@ -65,32 +64,6 @@ def anchors_px() -> np.ndarray:
         x, y = np.meshgrid(centres, centres)
         layers.append(np.repeat(np.stack([x, y], -1).reshape(-1, 2), repeats, axis=0))
     return np.concatenate(layers).astype(np.float32)
-
-
-def letterbox(rgb: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """The model input with the image in the centre and black borders, and the map from input pixels to image pixels.
-
-    Args:
-        rgb: (H, W, 3) uint8.
-
-    Returns:
-        (192, 192, 3) uint8, and (gain (2,), shift (2,)): image pixel = gain * input pixel + shift.
-    """
-    size = np.array([rgb.shape[1], rgb.shape[0]])
-    if rgb.shape[:2] == (1, 1):
-        rgb = rgb.repeat(2, 0)  # OpenCV 4.5.4 (Ubuntu 22.04) refuses an image of one pixel
-    inner = np.maximum(1, np.rint(size * (INPUT_PX / size.max()))).astype(int)
-    corner = (INPUT_PX - inner) // 2
-    # The average of all pixels of a large image takes milliseconds. Sampling alone causes aliasing. So sample, then average 4x4.
-    finer = _AVERAGED * inner
-    if size.max() > finer.max():
-        rgb = cv2.resize(rgb, tuple(finer.tolist()), interpolation=cv2.INTER_LINEAR)
-    shrinks = size.max() > INPUT_PX
-    canvas = np.zeros((INPUT_PX, INPUT_PX, 3), np.uint8)
-    window = canvas[corner[1] : corner[1] + inner[1], corner[0] : corner[0] + inner[0]]
-    window[...] = cv2.resize(rgb, tuple(inner.tolist()), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    gain = size / inner
-    return canvas, (gain, gain * (0.5 - corner) - 0.5)
 
 
 def decode(

@@ -1,13 +1,16 @@
-"""Search for new hands in a stream. Stores the searched parts, the lost hands, and the hands that need a second image."""
+"""Search for new hands. A `Plan` has the parts of one image, their order, and the time budget. The detector adds its results.
+
+In a stream, `Search` stores the searched parts, the lost hands, and the hands that need a second image.
+"""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from hand_mesh_ros.core.config import DetectorConfig
-from hand_mesh_ros.core.detect.plan import Plan
 from hand_mesh_ros.core.detect.tiles import Coarse, Tile, coarse, interest, layout
+from hand_mesh_ros.core.hand.model import palm_length
 from hand_mesh_ros.core.types import Frame, HandDetection
 
 # While a hand is followed, only every twelfth image is searched as a whole. So at 30 Hz a second hand is found up to 0.4 s later.
@@ -15,6 +18,8 @@ from hand_mesh_ros.core.types import Frame, HandDetection
 _SEARCH_EVERY = 12
 # Number of images in which a lost hand is searched at its last position, and size of the searched part relative to the hand.
 _REMEMBERED, _AROUND = 15, 2.5
+# Largest ratio of sizes of the same hand in two successive images.
+_SIZE_FACTOR = 1.5
 # In the whole image, hands are found if they are larger than the longer side divided by this value.
 _SMALL = 4
 # Time of one run of the palm model or the landmark model on a CPU [s].
@@ -22,6 +27,48 @@ _STEP_S = 0.010
 # Maximum number of palms to examine per part of the image, because each false palm takes the time of a look.
 _MOST_LOOKS = 2
 _WAITING = "waiting "
+# Maximum number of parts that are searched in a single image: the most interesting ones. An image of 33 million pixels has
+# thousands of parts.
+_MOST_TILES = 150
+
+
+@dataclass
+class Plan:
+    """The search of one image."""
+
+    tiles: Sequence[Tile]  # in search order
+    budget_s: float = np.inf  # time budget of the image, including followed hands
+    step_s: float = 0.0  # approximate time of the next tile or look
+    most_looks: int = 0  # maximum number of palms to examine per tile; 0 for twice `max_hands`
+    is_due: bool = True  # False: search only if no hand is followed any more
+    is_alone: bool = False  # True: no other image will confirm the new hands
+    visited: list[Tile] = field(default_factory=list)
+    unfinished: Tile | None = None  # tile with palms that were not examined
+    doubtful: list[HandDetection] = field(default_factory=list)  # hands that were found only in a part of the image
+
+    def has_time(self, spent_s: float) -> bool:
+        """True if there is time for another step. The first tile is always searched."""
+        return not self.visited or spent_s + self.step_s <= self.budget_s
+
+    def note(self, hand: HandDetection, tile: Tile) -> None:
+        """Stores a hand that was found in a tile."""
+        if not tile.is_whole:
+            self.doubtful.append(hand)
+
+
+def one_look(rgb: np.ndarray) -> Plan:
+    """For an image (H, W, 3) alone, in a short time: the whole image without its parts."""
+    return Plan([Tile(0, 0, rgb.shape[1], rgb.shape[0], is_whole=True)], most_looks=2)
+
+
+def whole_plan(rgb: np.ndarray, min_hand_px: float) -> Plan:
+    """Plan for a single image (H, W, 3): the whole image, then all parts with content, from large to small."""
+    tiles = layout(rgb.shape[1], rgb.shape[0], min_hand_px)
+    promise = interest(tiles, coarse(rgb, min_hand_px))
+    chosen = [index for index in np.argsort(-promise, kind="stable")[:_MOST_TILES] if promise[index] > 0]
+    # Large parts come first. Hands that are found there are not searched again in smaller parts.
+    chosen.sort(key=lambda index: (-tiles[index].width * tiles[index].height, -promise[index]))
+    return Plan([tiles[index] for index in chosen], is_alone=True)
 
 
 class Search:
@@ -47,6 +94,7 @@ class Search:
         self._unfinished: Tile | None = None
         self._waiting: list[HandDetection] = []
         self._lost: list[tuple[int, HandDetection]] = []
+        self._followed: Sequence[HandDetection] = []
 
     def plan(self, frame: Frame, following: Sequence[HandDetection], missing: Sequence[HandDetection]) -> Plan:
         """The plan for the next image.
@@ -57,6 +105,7 @@ class Search:
             missing: followed hands that were not found in the last image.
         """
         index, self._images = self._images, self._images + 1
+        self._followed = following
         self._lost = [(when, hand) for when, hand in self._lost if index - when <= _REMEMBERED]
         self._lost += [(index, hand) for hand in missing]
         if following and not missing:
@@ -100,17 +149,33 @@ class Search:
         return self._waiting
 
     def settle(self, plan: Plan, hands: Sequence[HandDetection]) -> list[HandDetection]:
-        """The hands to report: all hands except new hands that were found only in a part of a single image."""
+        """The hands to report: all hands except new hands that were found only in a part of a single image.
+
+        A hand in place of a followed hand that was lost in this image is not new.
+        """
         self._unfinished = plan.unfinished
         for tile in plan.visited:
             self._seen_at[[tile == other for other in self._tiles]] = self._images - 1
-        new = [hand for hand in hands if any(hand is other for other in plan.doubtful)]
+        kept = {hand.track_id for hand in hands}
+        lost = [hand for hand in self._followed if hand.track_id not in kept]
+        new = [hand for hand in hands if any(hand is other for other in plan.doubtful) and not _takes_place_of(hand, lost)]
         self._waiting = [replace(hand, track_id=f"{_WAITING}{number}") for number, hand in enumerate(new)]
         return [
             replace(hand, track_id="") if hand.track_id.startswith(_WAITING) else hand
             for hand in hands
             if not any(hand is other for other in new)
         ]
+
+
+def _takes_place_of(hand: HandDetection, lost: Sequence[HandDetection]) -> bool:
+    """True if a hand is as large as a lost hand, and in the part of the image where the lost hand is searched."""
+    size, middle = palm_length(hand.keypoints_px), hand.keypoints_px.mean(0)
+    return any(
+        max(size, other_size) < _SIZE_FACTOR * min(size, other_size)
+        and np.abs(middle - other.keypoints_px.mean(0)).max() < 0.5 * _AROUND * other.box_px[2:].max()
+        for other in lost
+        if (other_size := palm_length(other.keypoints_px)) > 0
+    )
 
 
 def _whole(rgb: np.ndarray) -> Tile:

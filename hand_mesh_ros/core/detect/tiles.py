@@ -1,5 +1,7 @@
 """Divides an image into overlapping squares, in which the palm model finds small hands. Computes the interest of each square.
 
+The whole image is also searched in other views, in which the palm model finds hands that it misses in the plain view.
+
 The palm model scales its input to 192 x 192 px. A hand must have at least a quarter of this size. So there are squares of several
 sizes. Each size is twice the size before, up to the whole image. The interest is computed from a coarse copy of the image. It is
 high for regions of the size of a hand that differ from their surroundings in skin colour, brightness, edges or motion.
@@ -9,6 +11,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
+from hand_mesh_ros.core.detect.palm_input import OTHER_VIEWS, PLAIN, InputView
 
 # Size of a square relative to the smallest hand to find in it, and ratio of successive sizes. Larger hands are found in larger
 # squares.
@@ -27,6 +31,8 @@ _BRIGHTNESS, _REDNESS, _MOTION = 0.3 / 64, 0.5 / 64, 0.5 / 16
 _MARGIN = 0.2
 # Smallest interest of a square with any content, relative to the most interesting square.
 _FLOOR = 0.08
+# Interest of the whole image in another view.
+_VIEW_INTEREST = 0.5
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,13 @@ class Tile:
     top: int
     width: int
     height: int
-    is_whole: bool = False
+    is_whole: bool = False  # the whole image in the plain view
+    view: InputView = PLAIN
+
+    @property
+    def shows_all(self) -> bool:
+        """True for the whole image, in any view."""
+        return self.is_whole or self.view != PLAIN
 
     def cut(self, rgb: np.ndarray) -> np.ndarray:
         """The part as a view, (height, width, 3)."""
@@ -59,13 +71,13 @@ class Coarse:
 
 
 def layout(width: int, height: int, min_hand_px: float) -> list[Tile]:
-    """The whole image, then squares from large to small. The squares of each size cover the image."""
+    """The whole image in all views, then squares from large to small. The squares of each size cover the image."""
     longest, side = max(width, height), _SIDE_PER_HAND * min_hand_px
     sizes = []
     while side < _ALMOST_WHOLE * longest:
         sizes.append(round(side))
         side *= _GROWTH
-    tiles = [Tile(0, 0, width, height, is_whole=True)]
+    tiles = [Tile(0, 0, width, height, is_whole=True), *(Tile(0, 0, width, height, view=view) for view in OTHER_VIEWS)]
     for size in reversed(sizes):
         tiles += [
             Tile(left, top, min(size, width), min(size, height)) for top in _starts(height, size) for left in _starts(width, size)
@@ -89,7 +101,7 @@ def coarse(rgb: np.ndarray, min_hand_px: float) -> Coarse:
 
 
 def interest(tiles: list[Tile], image: Coarse, before: Coarse | None = None) -> np.ndarray:
-    """Interest of each tile, (T,): 0 for a single colour, 1 for the most interesting tile and for the whole image.
+    """Interest of each tile, (T,): 0 for a single colour, 1 for the most interesting square and for the plain whole image.
 
     Args:
         tiles: tiles of the image.
@@ -100,7 +112,7 @@ def interest(tiles: list[Tile], image: Coarse, before: Coarse | None = None) -> 
     maps: dict[int, np.ndarray] = {}
     values = np.zeros(len(tiles))
     for index, tile in enumerate(tiles):
-        if not tile.is_whole:
+        if not tile.shows_all:
             side = max(tile.width, tile.height)
             if side not in maps:
                 maps[side] = _standing_out(layers, side / _SIDE_PER_HAND / image.step)
@@ -108,6 +120,7 @@ def interest(tiles: list[Tile], image: Coarse, before: Coarse | None = None) -> 
     most = values.max(initial=0.0)
     if most > 1e-6:
         values = np.where(values > 1e-9, np.maximum(values / most, _FLOOR), 0.0)
+        values[[tile.view != PLAIN for tile in tiles]] = _VIEW_INTEREST
     return np.where([tile.is_whole for tile in tiles], 1.0, values)
 
 

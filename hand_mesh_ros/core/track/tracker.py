@@ -61,9 +61,7 @@ class Tracker:
     def following_at(self, stamp_s: float) -> Sequence[HandDetection]:
         """`following`, with each hand at its expected position at the time `stamp_s`."""
         return tuple(
-            self._moved_on(track, stamp_s, _LONGEST_STEP_S).detection
-            if track.is_seen and track.images >= _IMAGES_TO_PREDICT
-            else track.detection
+            self._moved_on(track, stamp_s, _LONGEST_STEP_S).detection if track.is_seen else track.detection
             for track in sorted(self._tracks, key=lambda track: not track.is_seen)
         )
 
@@ -127,7 +125,9 @@ class Tracker:
         velocity = np.zeros(2)
         if dt_s > 0:
             newest = (palm_centre(detection) - palm_centre(last.seen)) / dt_s
-            velocity = np.add(last.velocity_px, _VELOCITY_RATE * (newest - last.velocity_px))
+            # The first velocity is the difference of the first two images.
+            rate = max(_VELOCITY_RATE, 1 / last.images)
+            velocity = np.add(last.velocity_px, rate * (newest - last.velocity_px))
         return replace(
             last,
             detection=detection,

@@ -11,7 +11,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
 from hand_mesh_ros.core.config import PipelineConfig
-from hand_mesh_ros.core.detect.plan import one_look
+from hand_mesh_ros.core.detect.search import one_look
 from hand_mesh_ros.core.hand.joint_angles import JointLimits
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.stream.intake import Intake

@@ -18,7 +18,7 @@ import yaml
 from sensor_msgs.msg import CompressedImage, Image
 
 from hand_mesh_ros.core.config import PipelineConfig
-from hand_mesh_ros.core.detect.plan import one_look
+from hand_mesh_ros.core.detect.search import one_look
 from hand_mesh_ros.core.models.onnx_model import ModelError
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.stream.intake import RESTART_NS

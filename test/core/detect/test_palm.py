@@ -1,9 +1,10 @@
-"""Laws of the palm stage: anchors, letterbox, decoding, suppression."""
+"""Laws of the palm stage: anchors, input, decoding, suppression."""
 
 import numpy as np
 import pytest
 
 from hand_mesh_ros.core.detect import palm
+from hand_mesh_ros.core.detect.palm_input import INPUT_PX, letterbox
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def test_anchors_fill_two_grids_symmetrically() -> None:
     assert len(np.unique(anchors[1152:], axis=0)) == 12 * 12
     for axis in (0, 1):
         flipped = anchors.copy()
-        flipped[:, axis] = palm.INPUT_PX - 1 - flipped[:, axis]
+        flipped[:, axis] = INPUT_PX - 1 - flipped[:, axis]
         np.testing.assert_allclose(np.sort(flipped[:, axis]), np.sort(anchors[:, axis]), atol=1e-4)
 
 
@@ -43,8 +44,8 @@ def test_decoding_drops_low_scores_and_numbers_that_are_not_finite() -> None:
 def test_letterbox_maps_pixels_back_to_where_they_were(size: tuple[int, int]) -> None:
     width, height = size
     x, y = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
-    image, (gain, shift) = palm.letterbox(np.stack([x, y, np.full_like(x, 255)], -1).astype(np.uint8))
-    assert image.shape == (palm.INPUT_PX, palm.INPUT_PX, 3)
+    image, (gain, shift) = letterbox(np.stack([x, y, np.full_like(x, 255)], -1).astype(np.uint8))
+    assert image.shape == (INPUT_PX, INPUT_PX, 3)
     rows, columns = np.nonzero(image[..., 2] == 255)
     came_from = np.stack([columns, rows], -1) * gain + shift
     assert came_from.min() >= -0.5
@@ -55,7 +56,7 @@ def test_letterbox_maps_pixels_back_to_where_they_were(size: tuple[int, int]) ->
 
 
 def test_letterbox_centres_the_image() -> None:
-    image, _ = palm.letterbox(np.full((300, 600, 3), 255, np.uint8))
+    image, _ = letterbox(np.full((300, 600, 3), 255, np.uint8))
     filled = image[..., 0] > 0
     np.testing.assert_array_equal(filled, filled[::-1])
     np.testing.assert_array_equal(filled, filled[:, ::-1])

@@ -48,6 +48,25 @@ def test_a_hand_in_a_part_waits_for_a_second_image(frame: Frame, hand: HandDetec
     assert search.waiting == []
 
 
+@pytest.mark.parametrize(
+    ("shift_px", "size", "waits"), [(0.0, 1.0, False), (60.0, 1.0, False), (900.0, 1.0, True), (0.0, 3.0, True)]
+)
+def test_a_hand_in_place_of_a_lost_hand_does_not_wait(
+    frame: Frame, hand: HandDetection, shift_px: float, size: float, waits: bool
+) -> None:
+    search = Search(PipelineConfig())
+    middle = hand.keypoints_px.mean(0)
+    moved = (size * (hand.keypoints_px - middle) + middle + np.array([shift_px, 0])).astype(np.float32)
+    again = replace(hand, keypoints_px=moved)
+    plan = search.plan(frame, [replace(hand, track_id="7")], [])
+    plan.note(again, next(tile for tile in layout(640, 480, 45.0) if not tile.is_whole))
+    assert search.settle(plan, [again]) == ([] if waits else [again])
+    # While the followed hand is still found, a second hand near it waits.
+    plan = search.plan(frame, [replace(hand, track_id="7")], [])
+    plan.doubtful.append(again)
+    assert len(search.settle(plan, [replace(hand, track_id="7"), again])) == 1
+
+
 def test_a_hand_in_the_whole_image_does_not_wait(frame: Frame, hand: HandDetection) -> None:
     search = Search(PipelineConfig())
     plan = search.plan(frame, [], [])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hand_mesh_ros.core.detect.plan import Plan, whole_plan
+from hand_mesh_ros.core.detect.search import Plan, whole_plan
 from hand_mesh_ros.core.detect.tiles import coarse, interest, layout
 
 SIZES = ((1, 1), (3, 900), (640, 480), (1280, 720), (3840, 2160))

@@ -173,3 +173,35 @@ def test_a_dropped_hand_is_not_followed(unnamed):
     tracker.drop(name)
     assert not tracker.following
     assert tracker.update([], 6 * DT_S) == []
+
+
+@pytest.mark.parametrize("images", [2, 3, 12])
+@pytest.mark.parametrize(("later_s", "shift_px"), [(DT_S, 5.0), (2 * DT_S, 10.0), (1.0, 15.0), (0.0, 0.0), (-1.0, 0.0)])
+def test_a_moving_hand_is_searched_where_it_will_be(unnamed, images, later_s, shift_px):
+    """From the second image on, and for at most 0.1 s."""
+    tracker = Tracker(predict_s=0.1)
+    name = followed(tracker, at(unnamed, 100), images, speed_px=5)
+    last = tracker.following[0]
+    (hand,) = tracker.following_at((images - 1) * DT_S + later_s)
+    assert hand.track_id == name
+    np.testing.assert_allclose(hand.keypoints_px - last.keypoints_px, np.tile([shift_px, 0], (21, 1)), atol=0.01)
+    np.testing.assert_array_equal(hand.image_from_crop, last.image_from_crop)
+    assert tracker.following[0] is last
+
+
+def test_a_hand_with_one_image_or_at_rest_is_searched_where_it_was(unnamed):
+    for images in (1, 9):
+        tracker = Tracker(predict_s=0.1)
+        followed(tracker, at(unnamed, 100), images)
+        (hand,) = tracker.following_at(images * DT_S)
+        np.testing.assert_array_equal(hand.keypoints_px, at(unnamed, 100).keypoints_px)
+
+
+def test_a_missing_hand_is_searched_at_its_predicted_position_after_the_seen_hands(unnamed):
+    tracker = Tracker(predict_s=0.1)
+    name = followed(tracker, at(unnamed, 100), 6, speed_px=5)
+    tracker.update([at(unnamed, 600)], 6 * DT_S)
+    seen, missing = tracker.following_at(7 * DT_S)
+    assert seen.track_id != name
+    assert missing.track_id == name
+    np.testing.assert_allclose(missing.keypoints_px[0], [130, 0], atol=0.1)

@@ -55,7 +55,7 @@ bench: setup
 	$(VENV)/bin/python -m benchmarks.graph $(addprefix --data ,$(DATA))
 	$(VENV)/bin/python -m benchmarks.depth $(addprefix --data ,$(DATA)) --out docs/depth.md
 	$(VENV)/bin/python -m benchmarks.depth.shape --out docs/depth_shape.md
-	$(VENV)/bin/python -m benchmarks.depth.pictures --out docs/depth_fit.png
+	$(VENV)/bin/python -m benchmarks.depth.pictures --out docs/images/depth_fit.png
 	$(VENV)/bin/python -m benchmarks.motion $(addprefix --video ,$(VIDEO)) --out docs/smoothness.md
 
 # These commands made the shipped files. Views are stored once. An interrupted training resumes. The cascade trains without stored

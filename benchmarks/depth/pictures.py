@@ -1,6 +1,6 @@
 """Draws hands with the measured points, before and after depth bends the fingers, seen from the side.
 
-    python -m benchmarks.depth.pictures --out docs/depth_fit.png
+    python -m benchmarks.depth.pictures --out docs/images/depth_fit.png
 
 Rows: rigid, bent. Columns: fist, pinch, a held cylinder. The stereo camera of `hand_mesh_ros.synthetic` is 0.5 m away. Green
 points are at most 5 mm from the surface of the mesh in this view, red points are in front of the surface, blue points behind.
@@ -44,7 +44,7 @@ _COLOURS = {"on": (60, 200, 60), "in front": (230, 60, 50), "behind": (70, 110, 
 def main() -> None:
     """Command line: see the module docstring."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("docs/depth_fit.png"))
+    parser.add_argument("--out", type=Path, default=Path("docs/images/depth_fit.png"))
     args = parser.parse_args()
     pipeline = HandMeshPipeline.default("cpu")
     columns = [_column(pipeline, name) for name in _POSES]

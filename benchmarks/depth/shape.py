@@ -50,7 +50,7 @@ between hand and camera, and a quarter holds an object. Gestures and builds are 
 on other seeds. Each image is processed alone, with the real detector, and found in {found} of {all} images. There is no time
 limit for the fit, so the figures do not depend on the machine.
 
-![hands before and after the fit, with the measured points](depth_fit.png)
+![hands before and after the fit, with the measured points](images/depth_fit.png)
 
 `python -m benchmarks.depth.pictures` draws a fist, a pinch and a hand with a cylinder, seen from the side. Green points are at
 most 5 mm from the surface in this view, red points in front of the surface, blue points behind. Upper row: rigid. Lower row:

@@ -51,8 +51,10 @@ def to_estimate(
     covariance = _joint_covariance(joints, covariances, location)
     articulation = scale.factor**2 * covariances.articulation_m2
     if location.is_bent:
-        gains = bent_gains(location.anchored)
-        covariance, articulation = (gain[:, None, None] * each for gain, each in zip(gains, (covariance, articulation)))
+        of_place, of_articulation = (gain[:, None, None] for gain in bent_gains(location.anchored))
+        # A bent hand fits to depth in a wrong unit too, so the doubt about the unit stays.
+        doubt = _unit_doubt(joints, scale.depth_std)
+        covariance, articulation = of_place * (covariance - doubt) + doubt, of_articulation * articulation
     return HandEstimate(
         **_as_detected(detection),
         state=state,
@@ -123,6 +125,11 @@ def _joint_covariance(joints: np.ndarray, covariances: HandCovariances, location
     # With depth, the covariance of the location contains the rotation. Only the covariance within the hand must be added.
     within = covariances.articulation_m2 if location.is_anchored else covariances.relative_m2
     return factor2 * within + place_covariances(joints - joints.mean(0), location.covariance)
+
+
+def _unit_doubt(joints_m: np.ndarray, depth_std: float) -> np.ndarray:
+    """Part of the covariances (21, 3, 3) from a wrong unit of depth. It moves all joints by the same factor from the camera."""
+    return depth_std**2 * joints_m[:, :, None] * joints_m[:, None, :]
 
 
 def _wrist_pose(position_m: np.ndarray, rotation: np.ndarray, location: Location) -> np.ndarray:

@@ -71,7 +71,8 @@ def test_smoothing_calms_a_still_hand_and_without_it_every_image_stands_alone(pi
     assert jitter(smooth) < 0.5 * jitter(raw)
     plain.reset()
     detection = None
-    for index, view in enumerate(still[:3]):
+    # From the third image on, the crop follows the velocity of the hand.
+    for index, view in enumerate(still[:2]):
         frame = Frame(view.rgb, camera.camera_matrix, stamp_s=10 + index / 30)
         (detection,) = plain.detector.detect(frame, [] if detection is None else [detection], index == 0)
         np.testing.assert_array_equal(plain.chain.answer(detection, frame).estimate.joints_m, raw[index])

@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,9 @@ STEPS = 20
 
 @pytest.fixture(scope="module")
 def freihand_root(rendered, tmp_path_factory) -> Path:
-    return write_freihand(tmp_path_factory.mktemp("freihand"), rendered, rendered[:2])
+    # The last picture shows nothing, so that the detector misses a hand.
+    blank = replace(rendered[-1], rgb=np.zeros_like(rendered[-1].rgb))
+    return write_freihand(tmp_path_factory.mktemp("freihand"), [*rendered[:-1], blank], rendered[:2])
 
 
 @pytest.fixture(scope="module")

@@ -102,10 +102,7 @@ def anchor(evidence: Evidence, location: Location, frame: Frame) -> Location:
     size_seen, depth_std = problem.size_alone(state, covariance), location.scale.depth_std
     if size_seen:
         depth_std = max(depth_std, depth_doubt(size_seen, location.scale))
-    # A wrong unit of depth changes distance and size by the same factor.
-    along = np.append(state.centre_m, 1.0)
-    covariance[:4, :4] += depth_std**2 * np.outer(along, along)
-    scale = Scale(float(np.exp(state.log_size)), float(np.sqrt(covariance[3, 3])), "depth", depth_std)
+    scale = Scale(float(np.exp(state.log_size)), float(np.hypot(np.sqrt(covariance[3, 3]), depth_std)), "depth", depth_std)
     return replace(
         location,
         translation_m=wrist_m,

@@ -24,6 +24,7 @@ class Location:
 
     translation_m: np.ndarray  # (3,) of the wrist
     # (7, 7) of the position of the centre of the hand [m], the logarithm of the size, and the rotation about the centre [rad].
+    # With depth, without the error of the unit of depth: `scale.depth_std`.
     covariance: np.ndarray
     scale: Scale
     from_rays_m: np.ndarray  # (3,) of the wrist from the rays only, at average size

@@ -6,7 +6,7 @@ import numpy as np
 
 from hand_mesh_ros.core.cascade.aggregate import Aggregate
 from hand_mesh_ros.core.place.by_rays import Location, place_covariances, scale_covariances
-from hand_mesh_ros.core.topology import WRIST
+from hand_mesh_ros.core.topology import N_JOINTS, WRIST
 from hand_mesh_ros.core.types import (
     DEPTH_ANCHORED,
     FITTED,
@@ -48,19 +48,17 @@ def to_estimate(
     """
     scale = location.scale
     joints, vertices, hypotheses = _placed(hand, location)
-    covariance = _joint_covariance(joints, covariances, location)
-    articulation = scale.factor**2 * covariances.articulation_m2
-    if location.is_bent:
-        of_place, of_articulation = (gain[:, None, None] for gain in bent_gains(location.anchored))
-        # A bent hand fits to depth in a wrong unit too, so the doubt about the unit stays.
-        doubt = _unit_doubt(joints, scale.depth_std)
-        covariance, articulation = of_place * (covariance - doubt) + doubt, of_articulation * articulation
+    of_place, of_shape = bent_gains(location.anchored) if location.is_bent else (np.ones(N_JOINTS), np.ones(N_JOINTS))
+    covariance = of_place[:, None, None] * _joint_covariance(joints, covariances, location)
+    if location.is_anchored:
+        # A hand fits to depth in a wrong unit too. A wrong unit moves all joints by the same factor from the camera.
+        covariance += scale.depth_std**2 * joints[:, :, None] * joints[:, None, :]
     return HandEstimate(
         **_as_detected(detection),
         state=state,
         joints_m=joints,
         joint_covariance_m2=covariance,
-        articulation_covariance_m2=articulation,
+        articulation_covariance_m2=of_shape[:, None, None] * scale.factor**2 * covariances.articulation_m2,
         joint_flags=joint_flags(detection, frame, location.anchored, hand.is_fitted) | _occluded(joints, vertices, location),
         hypotheses_m=hypotheses,
         weights=hand.weights,
@@ -125,11 +123,6 @@ def _joint_covariance(joints: np.ndarray, covariances: HandCovariances, location
     # With depth, the covariance of the location contains the rotation. Only the covariance within the hand must be added.
     within = covariances.articulation_m2 if location.is_anchored else covariances.relative_m2
     return factor2 * within + place_covariances(joints - joints.mean(0), location.covariance)
-
-
-def _unit_doubt(joints_m: np.ndarray, depth_std: float) -> np.ndarray:
-    """Part of the covariances (21, 3, 3) from a wrong unit of depth. It moves all joints by the same factor from the camera."""
-    return depth_std**2 * joints_m[:, :, None] * joints_m[:, None, :]
 
 
 def _wrist_pose(position_m: np.ndarray, rotation: np.ndarray, location: Location) -> np.ndarray:

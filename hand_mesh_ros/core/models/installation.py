@@ -72,8 +72,6 @@ def models() -> Models:
 def device(wanted: str = "auto") -> tuple[str, str]:
     """The execution provider that really runs a model, and what is wrong with it; an empty text if nothing is wrong.
 
-    ONNX Runtime falls back to the processor without an error if the libraries of a GPU are missing.
-
     Args:
         wanted: as the setting `device`.
 
@@ -81,14 +79,11 @@ def device(wanted: str = "auto") -> tuple[str, str]:
         ModelError: if the model or the device cannot be used.
         ModuleNotFoundError: if ONNX Runtime or numpy is missing.
     """
-    import onnxruntime
-
-    from hand_mesh_ros.core.models.onnx_model import OnnxModel, default_models_dir
+    from hand_mesh_ros.core.models.onnx_model import OnnxModel, default_models_dir, has_lost_gpu
 
     smallest = min(default_models_dir().glob("*.onnx"), key=lambda path: path.stat().st_size)
     used = OnnxModel(smallest, {}, wanted, threads=1).provider
-    has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    if wanted != "cpu" and has_cuda and used == "CPUExecutionProvider":
+    if has_lost_gpu(wanted, used):
         return used, (
             "ONNX Runtime has CUDA, but the models run on the processor: install the CUDA and cuDNN libraries of this "
             "onnxruntime-gpu, or set the parameter device to cpu"

@@ -137,9 +137,16 @@ class OnnxModel:
         return dict(zip(self.output_names, self._session.run(None, inputs)))
 
 
-def has_lost_gpu(provider: str) -> bool:
-    """True if ONNX Runtime was built for CUDA, but a model runs on the CPU provider, for example because a library is missing."""
-    return provider == "CPUExecutionProvider" and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+def has_lost_gpu(device: str, provider: str) -> bool:
+    """True if ONNX Runtime was built for CUDA, but a model runs on the CPU provider without `device` cpu.
+
+    The usual cause is a missing library of the GPU. ONNX Runtime then falls back to the processor without an error.
+    """
+    return (
+        device != "cpu"
+        and provider == "CPUExecutionProvider"
+        and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    )
 
 
 def _options(provider: str) -> dict[str, str]:

@@ -118,7 +118,7 @@ class HandMeshNode(LifecycleNode):
         pipeline, limits = HandMeshPipeline(self._pipeline_config), robot_outputs.load_joint_limits()
         self._pipeline, self._limits = pipeline, limits
         self.get_logger().info(f"models {pipeline.model_id} loaded; licence: {pipeline.hand_model.licence}")
-        if has_lost_gpu(pipeline.provider):
+        if has_lost_gpu(pipeline.config.device, pipeline.provider):
             self.get_logger().warning(
                 f"the models run on {pipeline.provider} although ONNX Runtime supports CUDA: the driver or a library of the GPU "
                 "is missing; see the log of ONNX Runtime, or set device to cpu"

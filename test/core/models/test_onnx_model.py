@@ -63,9 +63,10 @@ def test_a_gpu_that_is_a_processor_is_noticed(model_file, monkeypatch):
     with pytest.raises(ModelError, match=r"device 'cuda' needs .* but the model runs on CPUExecutionProvider"):
         OnnxModel(model_file, {}, device="cuda")
     model = OnnxModel(model_file, {}, device="auto")
-    assert onnx_model.has_lost_gpu(model.provider)
+    assert onnx_model.has_lost_gpu("auto", model.provider)
+    assert not onnx_model.has_lost_gpu("cpu", model.provider)
     monkeypatch.undo()
-    assert not onnx_model.has_lost_gpu(model.provider)
+    assert not onnx_model.has_lost_gpu("auto", model.provider)
 
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="CUDA is there")

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from hand_mesh_ros.core.cascade.aggregate import Aggregate, aggregate, main_mode, weigh
+from hand_mesh_ros.core.cascade.aggregate import Aggregate, weigh
 from hand_mesh_ros.core.chain import HandChain
 from hand_mesh_ros.core.config import DepthFitConfig
 from hand_mesh_ros.core.geometry.mirror import mirror_points
@@ -103,9 +103,7 @@ class _Weighing:
         translations_m, residuals = translate_onto_rays(hypotheses.joints_m, seen.rays, seen.confidence)
         scores = np.array([self._score(*each, seen.is_mirrored) for each in zip(hypotheses.joints_m, vertices_m)])
         weights = weigh(hypotheses.log_weight + _SHARPNESS * scores, residuals, ray_extent(seen.rays))
-        main = main_mode(hypotheses.joints_m, weights)
-        mesh_m = chain.decoder.mean_mesh(hypotheses, main)
-        return aggregate(hypotheses, main, mesh_m, translations_m, chain.hand_model.joint_shares())
+        return chain.combine(hypotheses, weights, translations_m, timer)
 
     def _score(self, joints_m: np.ndarray, vertices_m: np.ndarray, is_left: bool) -> float:
         """Returns the mean logarithm of the likelihood of the depth at the visible vertices."""

@@ -28,7 +28,7 @@ from hand_mesh_ros.core.place.depth_agreement import depth_ratio
 from hand_mesh_ros.core.place.user_size import Scale, SizeMeasure, given_size
 from hand_mesh_ros.core.stage_timer import StageTimer
 from hand_mesh_ros.core.track.shape import Shape
-from hand_mesh_ros.core.types import Frame, HandDetection, HandEstimate, SeenHand, TrackState
+from hand_mesh_ros.core.types import Frame, HandDetection, HandEstimate, Hypotheses, SeenHand, TrackState
 from hand_mesh_ros.core.uncertainty import error_signs
 from hand_mesh_ros.core.uncertainty.calibration import FILE_NAME as CALIBRATION_FILE
 from hand_mesh_ros.core.uncertainty.calibration import Calibration, HandCovariances
@@ -156,6 +156,11 @@ class HandChain:
             translations_m, residuals = translate_onto_rays(hypotheses.joints_m, seen.rays, seen.confidence)
         with timer.stage("aggregate"):
             weights = weigh(hypotheses.log_weight, residuals, ray_extent(seen.rays))
+        return self.combine(hypotheses, weights, translations_m, timer)
+
+    def combine(self, hypotheses: Hypotheses, weights: np.ndarray, translations_m: np.ndarray, timer: StageTimer) -> Aggregate:
+        """The main mode of hypotheses with weights (K,) and translations (K, 3) in the camera, with its mesh and spread."""
+        with timer.stage("aggregate"):
             main = main_mode(hypotheses.joints_m, weights)
         with timer.stage("mesh"):
             vertices_m = self.decoder.mean_mesh(hypotheses, main)

@@ -119,6 +119,12 @@ class Choices(click.ParamType):
         return given
 
 
+def save_option(kinds: Sequence[str], default: str, note: str) -> Callable:
+    """Returns a decorator that adds --save. `kinds` are the allowed names; `note` ends the help."""
+    text = f"Files to write, separated by commas: {','.join(kinds)}. {note}"
+    return click.option("--save", type=Choices(lambda: kinds), default=default, show_default=True, metavar="NAMES", help=text)
+
+
 class Pinhole(click.ParamType):
     """Type of an option: fx,fy,cx,cy in pixels."""
 

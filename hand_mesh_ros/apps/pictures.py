@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hand_mesh_ros.apps.command import (
-    Choices,
     Command,
     camera_of,
     camera_options,
@@ -17,20 +16,14 @@ from hand_mesh_ros.apps.command import (
     chain_settings,
     failure,
     out_option,
+    save_option,
 )
 from hand_mesh_ros.results.kinds import OF_IMAGE
 
 if TYPE_CHECKING:
     from hand_mesh_ros.core.types import HandEstimate
 
-_save_option = click.option(
-    "--save",
-    type=Choices(lambda: OF_IMAGE),
-    default="overlay,obj",
-    show_default=True,
-    metavar="NAMES",
-    help=f"Files to write, separated by commas: {','.join(OF_IMAGE)}. Meshes in metres.",
-)
+_save_option = save_option(OF_IMAGE, "overlay,obj", "Meshes in metres.")
 
 
 @click.command(

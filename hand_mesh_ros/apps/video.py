@@ -10,13 +10,13 @@ import click
 
 from hand_mesh_ros.apps.command import (
     STOPPED,
-    Choices,
     Command,
     camera_of,
     camera_options,
     chain_options,
     chain_settings,
     out_option,
+    save_option,
     stop_on_signals,
 )
 from hand_mesh_ros.results.kinds import OF_VIDEO
@@ -34,14 +34,7 @@ from hand_mesh_ros.results.kinds import OF_VIDEO
 @out_option("the folder of the video, or the current folder for a webcam")
 @camera_options
 @chain_options
-@click.option(
-    "--save",
-    type=Choices(lambda: OF_VIDEO),
-    default="overlay,jsonl",
-    show_default=True,
-    metavar="NAMES",
-    help=f"Files to write, separated by commas: {','.join(OF_VIDEO)}. JSON lines are always written.",
-)
+@save_option(OF_VIDEO, "overlay,jsonl", "JSON lines are always written.")
 @click.option(
     "--resume",
     is_flag=True,

@@ -57,8 +57,9 @@ def ddim(denoise: Denoise, noise: Array, steps: int, start: float = schedule.TRA
 @lru_cache(maxsize=64)
 def _grid(steps: int, start: float) -> tuple[tuple[float, float, float], ...]:
     """Per step: its time, and alpha_bar before and after the step."""
-    kept = schedule.alpha_bar(times(steps, start)).tolist()
-    return tuple(zip(times(steps, start).tolist(), kept, kept[1:]))
+    grid = times(steps, start)
+    kept = schedule.alpha_bar(grid).tolist()
+    return tuple(zip(grid.tolist(), kept, kept[1:]))
 
 
 def multistep(denoise: Denoise, noise: Array, steps: int, start: float = schedule.TRAINING_STEPS) -> Array:

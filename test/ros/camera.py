@@ -2,7 +2,9 @@
 
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy as np
 from graph import Graph
@@ -14,6 +16,8 @@ from hand_mesh_ros.msg import Hand, HandArray
 
 FRAME_ID = "camera_optical"
 START_S = 40.0
+SIZE = (320, 240)
+RELIABLE = QoSProfile(depth=1)
 
 
 def image_of(pixels: np.ndarray, encoding: str = "rgb8") -> Image:
@@ -79,3 +83,15 @@ class Camera:
 
     def _answer_to(self, sent: list[Header]) -> Callable[[], HandArray | None]:
         return lambda: next((hands for hands in self.hands if hands.header in sent), None)
+
+
+@contextmanager
+def node_with_camera(graph: Graph, view: SimpleNamespace, **parameters: object) -> Iterator[Graph]:
+    """A graph with a reliable camera and a node that knows the camera. The graph is left at the end."""
+    graph.camera = Camera(graph, SIZE, RELIABLE)
+    graph.process = graph.start("hand_mesh_node", threads=1, image_qos="reliable", **parameters)
+    try:
+        graph.camera.connect(image_of(view.rgb), view.k)
+        yield graph
+    finally:
+        graph.close()

@@ -11,24 +11,19 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from camera import Camera, image_of
+from camera import RELIABLE, SIZE, Camera, image_of, node_with_camera
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from graph import Graph, end
-from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
-from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.msg import HandArray, HandHypotheses, HandMeshArray
 from hand_mesh_ros.ros import qos
 from hand_mesh_ros.ros.input.convert_frame import to_frame
-from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
-SIZE = (320, 240)
-RELIABLE = QoSProfile(depth=1)
 EVERYTHING = {
     "hands": HandArray,
     "meshes": HandMeshArray,
@@ -40,25 +35,13 @@ EVERYTHING = {
 
 
 @pytest.fixture(scope="module")
-def view(model: HandModel) -> SimpleNamespace:
-    """A rendered hand and the camera that saw it."""
-    camera = SyntheticCamera(model, SIZE)
-    return SimpleNamespace(rgb=camera.at(0.0).rgb, k=camera.camera_matrix)
-
-
-@pytest.fixture(scope="module")
 def graph(view: SimpleNamespace) -> Iterator[Graph]:
     """A node that is put through all of it."""
     graph = Graph("faults")
     graph.collect("right/wrist", PoseWithCovarianceStamped)
-    graph.camera = Camera(graph, SIZE, RELIABLE)
     # Without a largest age: on a busy machine a single image may wait for long, and is to be answered.
-    graph.process = graph.start("hand_mesh_node", threads=1, image_qos="reliable", max_age_ms=0.0)
-    try:
-        graph.camera.connect(image_of(view.rgb), view.k)
-        yield graph
-    finally:
-        graph.close()
+    with node_with_camera(graph, view, max_age_ms=0.0) as connected:
+        yield connected
 
 
 def found(graph: Graph, view: SimpleNamespace) -> bool:

@@ -7,40 +7,23 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from camera import FRAME_ID, Camera, image_of
+from camera import FRAME_ID, SIZE, image_of, node_with_camera
 from diagnostic_msgs.msg import DiagnosticStatus
 from graph import Graph
-from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 from std_msgs.msg import Header
 
-from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.msg import Hand
-from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
-SIZE = (320, 240)
-RELIABLE = QoSProfile(depth=1)
 MAX_AGE_MS = 1000.0
-
-
-@pytest.fixture(scope="module")
-def view(model: HandModel) -> SimpleNamespace:
-    """A rendered hand with its depth, and the camera that saw it."""
-    camera = SyntheticCamera(model, SIZE)
-    return SimpleNamespace(rgb=camera.at(0.0).rgb, depth_m=camera.at(0.0).depth_m, k=camera.camera_matrix)
 
 
 @pytest.fixture(scope="module")
 def graph(view: SimpleNamespace) -> Iterator[Graph]:
     """A node that is put through all of it."""
     graph = Graph("faults_camera")
-    graph.camera = Camera(graph, SIZE, RELIABLE)
-    graph.process = graph.start("hand_mesh_node", threads=1, image_qos="reliable", max_age_ms=MAX_AGE_MS)
-    try:
-        graph.camera.connect(image_of(view.rgb), view.k)
-        yield graph
-    finally:
-        graph.close()
+    with node_with_camera(graph, view, max_age_ms=MAX_AGE_MS) as connected:
+        yield connected
 
 
 def hands_in(graph: Graph, view: SimpleNamespace, **more: object) -> list[Hand]:

@@ -3,25 +3,23 @@
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from camera import FRAME_ID, Camera, image_of
+from camera import FRAME_ID, RELIABLE, SIZE, Camera, image_of, node_with_camera
 from depth_files import compressed_depth
 from diagnostic_msgs.msg import DiagnosticStatus
 from graph import Graph
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
-SIZE = (320, 240)
-RELIABLE = QoSProfile(depth=1)
 WALL_M = 1.5
 
 
@@ -38,13 +36,8 @@ def view(model: HandModel) -> SimpleNamespace:
 def graph(view: SimpleNamespace) -> Iterator[Graph]:
     """A node that gets depth of all kinds."""
     graph = Graph("faults_depth")
-    graph.camera = Camera(graph, SIZE, RELIABLE)
-    graph.process = graph.start("hand_mesh_node", threads=1, image_qos="reliable", max_age_ms=0.0)
-    try:
-        graph.camera.connect(image_of(view.rgb), view.k)
-        yield graph
-    finally:
-        graph.close()
+    with node_with_camera(graph, view, max_age_ms=0.0) as connected:
+        yield connected
 
 
 def set_parameter(graph: Graph, name: str, value: float) -> None:
@@ -54,6 +47,16 @@ def set_parameter(graph: Graph, name: str, value: float) -> None:
     assert graph.wait_for(answer.done, 15.0)
     assert all(result.successful for result in answer.result().results)
     graph.node.destroy_client(client)
+
+
+@contextmanager
+def changed_parameter(graph: Graph, name: str, value: float, before: float) -> Iterator[None]:
+    """Sets a parameter of the node, and the value `before` at the end."""
+    set_parameter(graph, name, value)
+    try:
+        yield
+    finally:
+        set_parameter(graph, name, before)
 
 
 def play(graph: Graph, send: Callable[[int], None], seconds: float, rate_hz: float = 10.0) -> list[DiagnosticStatus]:
@@ -100,12 +103,9 @@ def test_depth_in_a_wrong_unit_is_named_with_the_ratio_and_the_parameter(graph, 
 
 def test_depth_scale_corrects_the_unit_while_the_node_runs(graph, view):
     forget_warnings(graph, view)
-    set_parameter(graph, "depth_scale", 0.1)
-    try:
-        depth = scaled(view, 10.0)
+    depth = scaled(view, 10.0)
+    with changed_parameter(graph, "depth_scale", 0.1, 1.0):
         statuses = play(graph, lambda _: graph.camera.send(image_of(view.rgb), view.k, depth), 4.0)
-    finally:
-        set_parameter(graph, "depth_scale", 1.0)
     assert not warnings_of(statuses[1:])
     hand = graph.camera.hands[-1].hands[0]
     assert hand.scale_source == hand.SCALE_DEPTH
@@ -124,12 +124,9 @@ def test_correct_depth_raises_no_warning_and_depth_of_a_possible_child_widens_th
 
 def test_a_hand_of_known_size_shows_that_depth_is_a_fifth_too_short(graph, view):
     forget_warnings(graph, view)
-    set_parameter(graph, "user_hand_scale", 1.0)
-    try:
-        depth = scaled(view, 0.8)
+    depth = scaled(view, 0.8)
+    with changed_parameter(graph, "user_hand_scale", 1.0, 0.0):
         statuses = play(graph, lambda _: graph.camera.send(image_of(view.rgb), view.k, depth), 4.0)
-    finally:
-        set_parameter(graph, "user_hand_scale", 0.0)
     assert any("set depth_scale to 1.2" in status.message or "set depth_scale to 1.3" in status.message for status in statuses)
 
 
@@ -198,11 +195,8 @@ def test_depth_that_comes_late_or_early_is_named_with_the_time_to_wait_and_that_
     assert not [text for text in texts if "slop" in text]
     advised_ms = max(float(re.search(r"set depth_wait_ms to (\d+)", text).group(1)) for text in texts)
     assert 1e3 * abs(late_s) < advised_ms
-    set_parameter(graph, "depth_wait_ms", advised_ms)
-    try:
+    with changed_parameter(graph, "depth_wait_ms", advised_ms, 60.0):
         statuses = play(graph, Delayed(graph, view, late_s), 6.0, rate_hz=25.0)
-    finally:
-        set_parameter(graph, "depth_wait_ms", 60.0)
     assert statuses[-1].message == "working"
     hand = graph.camera.hands[-1].hands[0]
     assert any(flags & hand.FLAG_DEPTH_ANCHORED for flags in hand.joint_flags)

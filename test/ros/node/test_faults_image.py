@@ -6,18 +6,14 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from camera import Camera, image_of
+from camera import SIZE, image_of, node_with_camera
 from diagnostic_msgs.msg import DiagnosticStatus
 from graph import Graph
-from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.synthetic import appearance
 from hand_mesh_ros.synthetic.camera import SyntheticCamera
-
-SIZE = (320, 240)
-RELIABLE = QoSProfile(depth=1)
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +29,8 @@ def view(model: HandModel) -> SimpleNamespace:
 def graph(view: SimpleNamespace) -> Iterator[Graph]:
     """A node that gets images of all kinds."""
     graph = Graph("faults_image")
-    graph.camera = Camera(graph, SIZE, RELIABLE)
-    graph.process = graph.start("hand_mesh_node", threads=1, image_qos="reliable", max_age_ms=0.0)
-    try:
-        graph.camera.connect(image_of(view.rgb), view.k)
-        yield graph
-    finally:
-        graph.close()
+    with node_with_camera(graph, view, max_age_ms=0.0) as connected:
+        yield connected
 
 
 def begin(graph: Graph, view: SimpleNamespace) -> None:

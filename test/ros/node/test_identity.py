@@ -2,33 +2,20 @@
 
 import time
 from itertools import pairwise
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from camera import Camera, image_of
+from camera import RELIABLE, SIZE, Camera, image_of
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from graph import Graph
-from rclpy.qos import QoSProfile
 
-from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.msg import Hand
 from hand_mesh_ros.ros import qos
 from hand_mesh_ros.ros.input.transforms import TFMessage
-from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
-SIZE = (320, 240)
-RELIABLE = QoSProfile(depth=1)
 SILENCE_S = 0.6
 # Consumers clutch after this time, as the scripts in examples/ do.
 CLUTCH_S = 0.3
-
-
-@pytest.fixture(scope="module")
-def view(model: HandModel) -> SimpleNamespace:
-    """A rendered hand and the camera that saw it."""
-    camera = SyntheticCamera(model, SIZE)
-    return SimpleNamespace(rgb=camera.at(0.0).rgb, k=camera.camera_matrix)
 
 
 def stamp_s(message: object) -> float:

@@ -5,31 +5,18 @@ import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from camera import Camera, image_of
+from camera import RELIABLE, SIZE, Camera, image_of
 from diagnostic_msgs.msg import DiagnosticStatus
 from graph import Graph, end
 from manager import ANSWER_S, Manager
-from rclpy.qos import QoSProfile
 
-from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.msg import Hand
 from hand_mesh_ros.srv import CalibrateScale, GenerateHands
-from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
-SIZE = (320, 240)
-RELIABLE = QoSProfile(depth=1)
 TOPICS = ("hands", "meshes", "hypotheses", "joint_cloud", "markers", "topology", "right/wrist", "left/grasp")
-
-
-@pytest.fixture(scope="module")
-def view(model: HandModel) -> SimpleNamespace:
-    """A rendered hand and the camera that saw it."""
-    camera = SyntheticCamera(model, SIZE)
-    return SimpleNamespace(rgb=camera.at(0.0).rgb, k=camera.camera_matrix)
 
 
 def start(graph: Graph, **parameters: object) -> None:

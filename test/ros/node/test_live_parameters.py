@@ -8,36 +8,24 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from camera import Camera, image_of
+from camera import RELIABLE, SIZE, Camera, image_of
 from graph import Graph, end
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import GetParameters, SetParameters, SetParametersAtomically
 from rclpy.client import Client
 from rclpy.parameter import Parameter, parameter_value_to_python
-from rclpy.qos import QoSProfile
 from visualization_msgs.msg import MarkerArray
 
 from hand_mesh_ros.core.config import PipelineConfig
-from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.msg import Hand, HandArray, HandHypotheses
 from hand_mesh_ros.ros import qos
 from hand_mesh_ros.ros.parameters import NodeConfig
-from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
-SIZE = (320, 240)
-RELIABLE = QoSProfile(depth=1)
 ANSWER_S = 60.0
 LIVE = [item for config in (NodeConfig, PipelineConfig) for item in fields(config) if item.metadata["live"]]
 # The graph diffusion is loaded too: what tunes it must do so. No image is too old for a machine that has much else to do.
 START = {"threads": 1, "device": "cpu", "image_qos": "reliable", "max_age_ms": 0.0, "fit_enabled": True}
 DEFAULTS = {item.name: START.get(item.name, item.default) for item in LIVE}
-
-
-@pytest.fixture(scope="module")
-def view(model: HandModel) -> SimpleNamespace:
-    """A rendered hand and the camera that saw it."""
-    camera = SyntheticCamera(model, SIZE)
-    return SimpleNamespace(rgb=camera.at(0.0).rgb, k=camera.camera_matrix)
 
 
 class Tuner:

@@ -11,17 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from camera import Camera, image_of
+from camera import RELIABLE, Camera, image_of
 from diagnostic_msgs.msg import DiagnosticStatus
 from graph import ROOT, Graph
-from rclpy.qos import QoSProfile
 from std_msgs.msg import Empty
 
 from hand_mesh_ros.msg import HandArray
 from hand_mesh_ros.ros.tools import launcher
 
 START_S = 40.0
-RELIABLE = QoSProfile(depth=1)
 NOBODY = 65534
 # The other user may not be allowed to read Python itself: everything is loaded before the process becomes that user.
 AS_NOBODY = f"""
@@ -35,20 +33,6 @@ os.setgid({NOBODY})
 os.setuid({NOBODY})
 sys.exit(hand_mesh_node.main(sys.argv))
 """
-
-
-@pytest.fixture
-def make_graph() -> Iterator[Callable[[str], Graph]]:
-    """Factory of graphs that are left at the end of the test."""
-    graphs: list[Graph] = []
-
-    def make(name: str) -> Graph:
-        graphs.append(Graph(name))
-        return graphs[-1]
-
-    yield make
-    for graph in graphs:
-        graph.close()
 
 
 def feed(graph: Graph, is_met: Callable[[], object], timeout_s: float) -> object:

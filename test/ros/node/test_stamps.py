@@ -5,31 +5,19 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import pytest
-from camera import FRAME_ID, Camera, image_of
+from camera import FRAME_ID, RELIABLE, SIZE, Camera, image_of, node_with_camera
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from graph import Graph
 from rclpy.duration import Duration
-from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.msg import HandArray
 from hand_mesh_ros.ros import qos
 from hand_mesh_ros.ros.input.transforms import TFMessage
-from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
-SIZE = (320, 240)
-RELIABLE = QoSProfile(depth=1)
 PERIOD_S = 0.2
-
-
-@pytest.fixture(scope="module")
-def view(model: HandModel) -> SimpleNamespace:
-    """A rendered hand and the camera that saw it."""
-    camera = SyntheticCamera(model, SIZE)
-    return SimpleNamespace(rgb=camera.at(0.0).rgb, k=camera.camera_matrix)
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +26,8 @@ def graph(view: SimpleNamespace) -> Iterator[Graph]:
     graph = Graph("stamps")
     graph.collect("right/wrist", PoseWithCovarianceStamped)
     graph.collect("/tf", TFMessage, qos.TF)
-    graph.camera = Camera(graph, SIZE, RELIABLE)
-    graph.process = graph.start("hand_mesh_node", threads=1, image_qos="reliable")
-    try:
-        graph.camera.connect(image_of(view.rgb), view.k)
-        yield graph
-    finally:
-        graph.close()
+    with node_with_camera(graph, view) as connected:
+        yield connected
 
 
 def now_header(graph: Graph, age_s: float = 0.0) -> Header:

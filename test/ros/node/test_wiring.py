@@ -1,46 +1,19 @@
 """Topics that are connected in another way than the node expects: it receives what can be received, and names the rest."""
 
 import signal
-from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import pytest
-from camera import FRAME_ID, image_of
+from camera import FRAME_ID, RELIABLE, SIZE, image_of
 from diagnostic_msgs.msg import DiagnosticStatus
 from graph import Graph, end
-from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.msg import Hand, HandArray
 from hand_mesh_ros.ros import qos
-from hand_mesh_ros.synthetic.camera import SyntheticCamera
 
-SIZE = (320, 240)
-RELIABLE = QoSProfile(depth=1)
 START_S = 40.0
-
-
-@pytest.fixture(scope="module")
-def view(model: HandModel) -> SimpleNamespace:
-    """A rendered hand and the camera that saw it."""
-    camera = SyntheticCamera(model, SIZE)
-    return SimpleNamespace(rgb=camera.at(0.0).rgb, k=camera.camera_matrix)
-
-
-@pytest.fixture
-def make_graph() -> Iterator[Callable[[str], Graph]]:
-    """Factory of graphs that are left at the end of the test."""
-    graphs: list[Graph] = []
-
-    def make(name: str) -> Graph:
-        graphs.append(Graph(name))
-        return graphs[-1]
-
-    yield make
-    for graph in graphs:
-        graph.close()
 
 
 def info_of(view: SimpleNamespace, frame_id: str = FRAME_ID) -> CameraInfo:

@@ -146,9 +146,12 @@ class Delayed:
         self._waiting.append((now_s + max(-self._late_s, 0.0), camera.image, image))
         if number % self._every == 0:
             self._waiting.append((now_s + max(self._late_s, 0.0), camera.depth, depth))
-        for due in [due for due in self._waiting if due[0] <= now_s]:
-            due[1].publish(due[2])
-        self._waiting = [due for due in self._waiting if due[0] > now_s]
+        # As a camera does, each publisher sends one message at a time. Of two at once, the queues of one message lose the first.
+        for publisher in (camera.image, camera.depth):
+            due = next((due for due in self._waiting if due[1] is publisher and due[0] <= now_s), None)
+            if due is not None:
+                self._waiting.remove(due)
+                publisher.publish(due[2])
 
 
 def warnings_of(statuses: list[DiagnosticStatus]) -> set[str]:

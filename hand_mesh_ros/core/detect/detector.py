@@ -16,7 +16,7 @@ from hand_mesh_ros.core.config import DetectorConfig
 from hand_mesh_ros.core.detect import crop, verify
 from hand_mesh_ros.core.detect.look import Look, look, mean, to_detection
 from hand_mesh_ros.core.detect.palm import KEYPOINT_JOINTS, Palm, PalmDetector
-from hand_mesh_ros.core.detect.search import Plan, whole_plan
+from hand_mesh_ros.core.detect.search import Looks, Plan, Result, whole_plan
 from hand_mesh_ros.core.detect.tiles import Tile
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel, palm_length
 from hand_mesh_ros.core.models.onnx_model import OnnxModel
@@ -76,11 +76,13 @@ class HandDetector:
         """
         started_s = self.clock()
         hands = self._follow(frame.rgb, previous)
-        if len(hands) < self.config.max_hands and (search or not hands):
+        if len(hands) >= self.config.max_hands:
+            return hands
+        if search or not hands:
             if plan is None:
                 plan = whole_plan(frame.rgb, self.config.min_hand_px)
-            hands += self._find(frame.rgb, hands, plan, started_s)
-        return hands
+            return hands + self._find(frame.rgb, hands, plan, started_s)
+        return hands + (_next_look(plan, hands) if plan and plan.examinations else [])
 
     def _follow(self, rgb: np.ndarray, previous: Sequence[HandDetection]) -> list[HandDetection]:
         """Hands of `previous` that are found again. If two of them are on the same hand, the one with less motion stays."""
@@ -128,8 +130,13 @@ class HandDetector:
                 plan.unfinished = tile
                 break
             # Each false palm needs the time of a run of the landmark model, so the number of palms is limited.
-            for palm in palms[: plan.most_looks or 2 * self.config.max_hands]:
-                hand = None if is_known(palm, new) else self._first_sight(rgb, palm)
+            palms = palms[: plan.most_looks or 2 * self.config.max_hands]
+            if plan.is_spread and known:
+                plan.examinations += [self._first_sight(rgb, palm) for palm in palms]
+                plan.visited.append(tile)
+                break
+            for palm in palms:
+                hand = None if is_known(palm, new) else _at_once(self._first_sight(rgb, palm))
                 if hand is None or (plan.is_alone and not tile.shows_all and hand.score < _SURE):
                     continue
                 if not any(on_same_hand(hand, other) for other in known):
@@ -148,8 +155,8 @@ class HandDetector:
             for palm in self.palms(tile.cut(rgb), self.config.min_palm_score, tile.view)
         ]
 
-    def _first_sight(self, rgb: np.ndarray, palm: Palm) -> HandDetection | None:
-        looks = self.examine(rgb, palm, self.config.min_score)
+    def _first_sight(self, rgb: np.ndarray, palm: Palm) -> Looks[HandDetection | None]:
+        looks = yield from self._looks(rgb, palm, self.config.min_score)
         if looks is None:
             return None
         first, again, side_prob = looks
@@ -166,12 +173,18 @@ class HandDetector:
             The first look, the mean of the other two looks in the crop of the more likely side, and the probability of this
             side. None if one of the looks does not show a hand.
         """
+        return _at_once(self._looks(rgb, palm, min_presence))
+
+    def _looks(self, rgb: np.ndarray, palm: Palm, min_presence: float) -> Looks[tuple[Look, Look, float] | None]:
+        """As `examine`, with a pause after each look that needs another look."""
         first = self._look(rgb, crop.around_palm(palm))
         if not (first.is_usable and first.presence >= _WORTH_A_LOOK * min_presence):
             return None
+        yield
         plain = self._look(rgb, crop.around_keypoints(first.keypoints_px))
         if not (plain.is_usable and plain.presence >= min_presence):
             return None
+        yield
         mirrored = self._look(rgb, crop.mirror(plain.image_from_crop))
         if not (mirrored.is_usable and mirrored.presence >= min_presence):
             return None
@@ -182,6 +195,29 @@ class HandDetector:
 
     def _look(self, rgb: np.ndarray, image_from_crop: np.ndarray) -> Look:
         return look(self.landmarks, rgb, image_from_crop)
+
+
+def _at_once(looks: Looks[Result]) -> Result:
+    """Result of several looks without a pause."""
+    while True:
+        try:
+            next(looks)
+        except StopIteration as end:
+            return end.value
+
+
+def _next_look(plan: Plan, known: Sequence[HandDetection]) -> list[HandDetection]:
+    """Takes one look of the first examination of the plan. A new hand if this was the last look."""
+    try:
+        next(plan.examinations[0])
+    except StopIteration as end:
+        del plan.examinations[0]
+        hand = end.value
+        if hand is not None and not any(on_same_hand(hand, other) for other in known):
+            # The palm was found in an earlier image.
+            plan.doubtful.append(hand)
+            return [hand]
+    return []
 
 
 def _with(hands: list[HandDetection], new: HandDetection) -> list[HandDetection]:

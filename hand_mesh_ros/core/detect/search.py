@@ -3,8 +3,9 @@
 In a stream, `Search` stores the searched parts, the lost hands, and the hands that need a second image.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -30,6 +31,9 @@ _WAITING = "waiting "
 # Maximum number of parts that are searched in a single image: the most interesting ones. An image of 33 million pixels has
 # thousands of parts.
 _MOST_TILES = 150
+Result = TypeVar("Result")
+# Several looks of the landmark model. The caller decides when the next look is taken.
+Looks: TypeAlias = Generator[None, None, Result]
 
 
 @dataclass
@@ -41,10 +45,13 @@ class Plan:
     step_s: float = 0.0  # approximate time of the next tile or look
     most_looks: int = 0  # maximum number of palms to examine per tile; 0 for twice `max_hands`
     is_due: bool = True  # False: search only if no hand is followed any more
+    is_spread: bool = False  # True: while hands are followed, an image is for one run of the palm model or one look
     is_alone: bool = False  # True: no other image will confirm the new hands
     visited: list[Tile] = field(default_factory=list)
     unfinished: Tile | None = None  # tile with palms that were not examined
-    doubtful: list[HandDetection] = field(default_factory=list)  # hands that were found only in a part of the image
+    # Palms whose looks are spread over several images. Each look is at the image in which the palm was found.
+    examinations: list[Looks[HandDetection | None]] = field(default_factory=list)
+    doubtful: list[HandDetection] = field(default_factory=list)  # hands that need a second image
 
     def has_time(self, spent_s: float) -> bool:
         """True if there is time for another step. The first tile is always searched."""
@@ -92,6 +99,7 @@ class Search:
         self._seen_at = np.zeros(0)
         self._before: Coarse | None = None
         self._unfinished: Tile | None = None
+        self._examinations: list[Looks[HandDetection | None]] = []
         self._waiting: list[HandDetection] = []
         self._lost: list[tuple[int, HandDetection]] = []
         self._followed: Sequence[HandDetection] = []
@@ -118,15 +126,16 @@ class Search:
         return Plan([*first, *self._due(frame, index)], budget_s, _STEP_S, _MOST_LOOKS)
 
     def _beside(self, frame: Frame, following: Sequence[HandDetection], index: int) -> Plan:
-        """Plan while hands are followed. The search takes at most the time of one search of the whole image."""
+        """Plan while hands are followed. The search takes at most the time of one run of the palm model."""
+        left = self._examinations
         if index % _SEARCH_EVERY == _SEARCH_EVERY // 2 and (parts := self._due(frame, index)):
-            return Plan(parts[:1], 0.0, most_looks=1)
+            return Plan(parts[:1], 0.0, most_looks=1, is_spread=True, examinations=left)
         largest = max(hand.box_px[2:].max() for hand in following)
         small = largest * _SMALL < max(frame.rgb.shape[:2])
         is_due = index % _SEARCH_EVERY == 0
         # A followed hand may be lost in this image.
         place = _around(following[0], frame.rgb) if small and not is_due else _whole(frame.rgb)
-        return Plan([place], 0.0, most_looks=_MOST_LOOKS, is_due=is_due)
+        return Plan([place], 0.0, most_looks=_MOST_LOOKS, is_due=is_due, is_spread=True, examinations=left)
 
     def _due(self, frame: Frame, index: int) -> list[Tile]:
         """Parts of the image. Parts with high interest that were not searched for a long time come first."""
@@ -149,11 +158,11 @@ class Search:
         return self._waiting
 
     def settle(self, plan: Plan, hands: Sequence[HandDetection]) -> list[HandDetection]:
-        """The hands to report: all hands except new hands that were found only in a part of a single image.
+        """The hands to report: all hands except new hands that need a second image.
 
         A hand in place of a followed hand that was lost in this image is not new.
         """
-        self._unfinished = plan.unfinished
+        self._unfinished, self._examinations = plan.unfinished, plan.examinations
         for tile in plan.visited:
             self._seen_at[[tile == other for other in self._tiles]] = self._images - 1
         kept = {hand.track_id for hand in hands}

@@ -1,6 +1,8 @@
 """The detector on rendered hands with known truth: place, side, mirroring, following, and images that hold no hand."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.detect.detector import HandDetector, crop
+from hand_mesh_ros.core.detect.search import Search
 from hand_mesh_ros.core.geometry.camera import project
 from hand_mesh_ros.core.geometry.mirror import mirror_points
 from hand_mesh_ros.core.geometry.rigid import align, transform
@@ -179,6 +182,35 @@ def test_two_hands_of_either_side_keep_their_order(detector: HandDetector, views
     assert [hand.handedness for hand in again] == [hand.handedness for hand in hands]
     for before, after in zip(hands, again):
         assert np.linalg.norm(before.keypoints_px - after.keypoints_px, axis=1).mean() < 0.1 * hand_size_px(before)
+
+
+def test_the_search_beside_a_followed_hand_takes_one_run_of_a_model_per_image(
+    detector: HandDetector, views: list[View], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rgb = np.concatenate([views[0].rgb, views[2].rgb], axis=1)
+    (followed, second), search, runs = detector.detect(frame(rgb)), Search(detector.config), [0, 0]
+
+    def counted(run: Callable[..., Any], model: int) -> Callable[..., Any]:
+        def counting(*inputs: Any, **named: Any) -> Any:
+            runs[model] += 1
+            return run(*inputs, **named)
+
+        return counting
+
+    for model, name in enumerate(("palms", "landmarks")):
+        monkeypatch.setattr(detector, name, counted(getattr(detector, name), model))
+    reported, most_runs = [followed], []
+    for _ in range(8):
+        runs[:] = 0, 0
+        plan = search.plan(frame(rgb), reported[:1], [])
+        hands = detector.detect(frame(rgb), [*reported[:1], *search.waiting], plan.is_due, plan)
+        most_runs.append(sum(runs))
+        reported = search.settle(plan, hands)
+        if len(reported) == 2:
+            break
+    # Of each image, one run is the look at the followed hand.
+    assert most_runs == [2] * 5
+    assert np.linalg.norm(reported[1].keypoints_px - second.keypoints_px, axis=1).max() < 0.05 * hand_size_px(second)
 
 
 def test_never_more_hands_than_asked_for(views: list[View]) -> None:

@@ -108,6 +108,8 @@ def find_modes(joints_m: np.ndarray, weights: np.ndarray, distance_m: float = MO
     centred = joints_m - joints_m.mean(1, keepdims=True)
     distance = np.linalg.norm(centred[:, None] - centred[None], axis=-1).mean(-1)
     is_near = (distance < distance_m) | np.eye(len(joints_m), dtype=bool)
+    if is_near.all():
+        return np.zeros(len(joints_m), int)
     label = np.full(len(joints_m), -1)
     while np.any(label < 0):
         free = label < 0
@@ -179,14 +181,20 @@ def _spread(skeletons: np.ndarray, main: MainMode, joint_shares: np.ndarray) -> 
     aligned = rigid.transform(skeletons, *rigid.align(skeletons, joints, with_scale=True)) - joints
     relative = skeletons - skeletons.mean(1, keepdims=True) - (joints - joints.mean(0))
     turned = rotation_vectors(skeletons, joints)
-    articulation = unbiased * np.einsum("k,kjr,kjs->jrs", share, aligned, aligned)
+    articulation = unbiased * _second_moments(share, aligned)
     return Spread(
         n_samples=float(n_samples),
         articulation_m2=articulation,
-        relative_m2=unbiased * np.einsum("k,kjr,kjs->jrs", share, relative, relative),
-        rotation=unbiased * np.einsum("k,kr,ks->rs", share, turned, turned),
+        relative_m2=unbiased * _second_moments(share, relative),
+        rotation=unbiased * (share * turned.T) @ turned,
         vertices_m2=joint_shares @ (np.trace(articulation, axis1=1, axis2=2) / 3),
     )
+
+
+def _second_moments(share: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Sum of share * offset * offset^T over the skeletons, (21, 3, 3), for shares (K,) and offsets (K, 21, 3)."""
+    of_joints = offsets.transpose(1, 2, 0)
+    return (share * of_joints) @ of_joints.transpose(0, 2, 1)
 
 
 def rotation_vectors(skeletons: np.ndarray, joints: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ import numpy as np
 
 from hand_mesh_ros.core.geometry import lens
 from hand_mesh_ros.core.geometry.lens import Distortion
+from hand_mesh_ros.core.geometry.rotations import cross
 
 # Assumed field of view of an uncalibrated camera, over the longer side: a common value of webcams and phones. A wrong value
 # changes shapes little and positions a lot. So no positions are reported for an uncalibrated camera.
@@ -89,7 +90,7 @@ def virtual_from_camera(centre_ray: np.ndarray, up_ray: np.ndarray) -> np.ndarra
     coincide = np.linalg.norm(down, axis=-1, keepdims=True) < 1e-6
     down = np.where(coincide, _without(np.broadcast_to([0.0, 1.0, 0.0], forward.shape), forward), down)
     down /= np.linalg.norm(down, axis=-1, keepdims=True)
-    return np.stack([np.cross(down, forward), down, forward], axis=-2)
+    return np.stack([cross(down, forward), down, forward], axis=-2)
 
 
 def _without(vectors: np.ndarray, directions: np.ndarray) -> np.ndarray:

@@ -39,12 +39,13 @@ def translate_onto_rays(joints_m: np.ndarray, rays: np.ndarray, confidence: np.n
         )
     joints = np.asarray(joints_m, np.float64)
     translation = _weak_perspective(joints, rays, confidence / confidence.sum())
+    equations, nearest = _Equations(joints, rays), joints[..., 2].min(-1)
     for _ in range(_REWEIGHTINGS):
         depth = joints[..., 2] + translation[:, 2:]
         weighted = confidence / depth**2
-        refined = _least_squares(joints, rays, weighted / weighted.sum(-1, keepdims=True))
-        lowest, highest = joints[..., 2].min(-1) + refined[:, 2], refined[:, 2]
-        is_possible = np.all(np.isfinite(refined), axis=-1) & (lowest > NEAR_M) & (highest < FAR_M)
+        refined = equations.solve(weighted / weighted.sum(-1, keepdims=True))
+        # Comparisons with NaN are false.
+        is_possible = (nearest + refined[:, 2] > NEAR_M) & (refined[:, 2] < FAR_M)
         translation = np.where(is_possible[:, None], refined, translation)
     placed = joints + translation[:, None]
     error = ((placed[..., :2] / placed[..., 2:] - rays) ** 2).sum(-1)
@@ -57,9 +58,9 @@ def _weak_perspective(joints: np.ndarray, rays: np.ndarray, weights: np.ndarray)
 
     The weights (21,) sum to 1.
     """
-    mean = np.einsum("j,kjc->kc", weights, joints)
+    mean = weights @ joints
     ray_mean = weights @ rays
-    extent = np.einsum("j,kjc->k", weights, (joints[..., :2] - mean[:, None, :2]) ** 2)
+    extent = ((joints[..., :2] - mean[:, None, :2]) ** 2).sum(-1) @ weights
     ray_extent = weights @ ((rays - ray_mean) ** 2).sum(-1)
     distance = np.sqrt(extent / max(ray_extent, 1e-12))
     nearest = (mean[:, None] - joints)[..., 2].max(-1) + 2 * NEAR_M
@@ -67,13 +68,22 @@ def _weak_perspective(joints: np.ndarray, rays: np.ndarray, weights: np.ndarray)
     return np.concatenate([ray_mean * distance[:, None], distance[:, None]], axis=-1) - mean
 
 
-def _least_squares(joints: np.ndarray, rays: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Solves the linear equations of `translate_onto_rays`, (K, 3), for weights (K, 21) that sum to 1 per skeleton."""
-    known = rays * joints[..., 2:] - joints[..., :2]
-    known_mean = np.einsum("kj,kjc->kc", weights, known)
-    ray_mean = weights @ rays
-    centred = rays - ray_mean[:, None]
-    # With t_x = mean(known_x) + mean(u) t_z, only the equation for t_z remains.
-    extent = np.einsum("kj,kjc->k", weights, centred**2)
-    tz = -np.einsum("kj,kjc->k", weights, centred * (known - known_mean[:, None])) / np.maximum(extent, 1e-15)
-    return np.concatenate([known_mean + ray_mean * tz[:, None], tz[:, None]], axis=-1)
+class _Equations:
+    """The linear equations of `translate_onto_rays`."""
+
+    def __init__(self, joints: np.ndarray, rays: np.ndarray) -> None:
+        known = rays * joints[..., 2:] - joints[..., :2]
+        # Rays relative to their centre. If all rays are the same ray, their moments are exactly 0.
+        self._centre = rays.mean(0)
+        rays = rays - self._centre
+        self._of_rays = np.column_stack([rays, (rays**2).sum(-1)])
+        self._of_known = np.concatenate([known, (rays * known).sum(-1, keepdims=True)], axis=-1)
+
+    def solve(self, weights: np.ndarray) -> np.ndarray:
+        """Translations (K, 3) for weights (K, 21) that sum to 1 per skeleton."""
+        of_rays, of_known = weights @ self._of_rays, (weights[:, None] @ self._of_known)[:, 0]
+        ray, known = of_rays[:, :2], of_known[:, :2]
+        # With t_x = mean(known_x) + mean(u) t_z, only the equation for t_z remains.
+        extent = of_rays[:, 2] - (ray**2).sum(-1)
+        tz = ((ray * known).sum(-1) - of_known[:, 2]) / np.maximum(extent, 1e-15)
+        return np.concatenate([known + (ray + self._centre) * tz[:, None], tz[:, None]], axis=-1)

@@ -26,14 +26,18 @@ def align(
     source_centred, target_centred = source - source_mean[..., None, :], target - target_mean[..., None, :]
     covariance = np.swapaxes(target_centred, -1, -2) @ (share[:, None] * source_centred)
     u, singular, vt = np.linalg.svd(covariance)
-    # The reflection of the last axis makes an improper rotation proper.
-    sign = np.where(np.linalg.det(u @ vt) < 0, -1.0, 1.0)
-    u[..., -1] *= sign[..., None]
     rotation = u @ vt
-    scale = np.ones(sign.shape)
+    is_improper = np.linalg.det(rotation) < 0
+    if np.any(is_improper):
+        # The reflection of the last axis makes an improper rotation proper.
+        sign = np.where(is_improper, -1.0, 1.0)
+        u[..., -1] *= sign[..., None]
+        singular[..., -1] *= sign
+        rotation = u @ vt
+    scale = np.ones(rotation.shape[:-2])
     if with_scale:
-        variance = share @ (source_centred**2).sum(-1)[..., None]
-        scale = (singular[..., :-1].sum(-1) + sign * singular[..., -1]) / np.maximum(variance[..., 0], 1e-12)
+        variance = (source_centred**2).sum(-1) @ share
+        scale = singular.sum(-1) / np.maximum(variance, 1e-12)
     translation = target_mean - scale[..., None] * (rotation @ source_mean[..., None])[..., 0]
     return rotation, translation, scale
 

@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+_NEXT, _LAST = np.array([1, 2, 0]), np.array([2, 0, 1])
+
 
 def from_vector(vector: np.ndarray) -> np.ndarray:
     """Rotation (3, 3) by a rotation vector (3,) in radians."""
@@ -12,6 +14,11 @@ def from_vector(vector: np.ndarray) -> np.ndarray:
 def to_vector(rotation: np.ndarray) -> np.ndarray:
     """Rotation vector (3,) in radians of a rotation (3, 3)."""
     return cv2.Rodrigues(np.asarray(rotation, np.float64))[0][:, 0]
+
+
+def cross(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Cross products (..., 3). For few vectors this takes a third of the time of `np.cross`."""
+    return one.take(_NEXT, -1) * other.take(_LAST, -1) - one.take(_LAST, -1) * other.take(_NEXT, -1)
 
 
 def small_vectors(rotations: np.ndarray) -> np.ndarray:

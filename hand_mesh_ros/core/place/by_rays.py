@@ -99,11 +99,12 @@ def translation_covariance(
         ray_std: standard deviation of a ray of confidence 1 in the plane z = 1, per axis.
         joint_std_m: (21,) standard deviation of the joints relative to the hand, per axis.
     """
-    ones, zeros = np.ones(N_JOINTS), np.zeros(N_JOINTS)
-    rows = np.stack([np.stack([ones, zeros, -rays[:, 0]], -1), np.stack([zeros, ones, -rays[:, 1]], -1)], axis=1)
+    planes = np.zeros((N_JOINTS, 2, 3))
+    planes[:, 0, 0], planes[:, 1, 1], planes[:, :, 2] = 1, 1, -rays
+    rows = planes.reshape(-1, 3)
     of_ray = (ray_std * joints_m[:, 2]) ** 2 / np.maximum(confidence, 1e-3)
     variance = of_ray[:, None] + joint_std_m[:, None] ** 2 * (1 + rays**2)
-    information = np.einsum("jar,jas,ja->rs", rows, rows, 1 / variance) * (INDEPENDENT_JOINTS / N_JOINTS)
+    information = (rows.T / variance.ravel()) @ rows * (INDEPENDENT_JOINTS / N_JOINTS)
     # If all rays are the same ray, the distance is unknown. The prior is the far limit.
     return np.linalg.inv(information + np.eye(3) / FAR_M**2)
 

@@ -23,16 +23,21 @@ def signs(seen: SeenHand, joints_m: np.ndarray) -> np.ndarray:
         seen: the right hand.
         joints_m: (21, 3) estimate of the hand in camera axes, any origin.
     """
-    guesses = (seen.world_landmarks_m, np.column_stack([seen.rays, seen.depth]))
-    apart = [np.log(_LEAST + _distance(guess.astype(np.float64), joints_m)) for guess in guesses]
+    guesses = np.stack([seen.world_landmarks_m.astype(np.float64), np.column_stack([seen.rays, seen.depth])])
+    apart = np.log(_LEAST + _distances(guesses, joints_m))
     residual = translate_onto_rays(joints_m[None], seen.rays, seen.confidence)[1][0] / max(ray_extent(seen.rays), 1e-6)
     return np.array([*apart, np.log(_LEAST + residual), np.log(1 + _SUREST - min(float(seen.confidence.max()), 1.0))])
 
 
-def _distance(guess: np.ndarray, joints_m: np.ndarray) -> float:
-    """Mean distance of the joints after similarity alignment of a guess in any unit, divided by the size of the hand."""
-    if not np.all(np.isfinite(guess)):
-        return np.nan
-    aligned = rigid.transform(guess, *rigid.align(guess, joints_m, with_scale=True))
+def _distances(guesses: np.ndarray, joints_m: np.ndarray) -> np.ndarray:
+    """Mean distance of the joints after similarity alignment of each guess, divided by the size of the hand, (N,).
+
+    Args:
+        guesses: (N, 21, 3) in any unit. The distance of a guess with a number that is not finite is NaN.
+        joints_m: (21, 3).
+    """
+    is_known = np.isfinite(guesses).all((1, 2))
+    guesses = np.where(is_known[:, None, None], guesses, 0.0)
+    aligned = rigid.transform(guesses, *rigid.align(guesses, joints_m, with_scale=True))
     size = np.sqrt(((joints_m - joints_m.mean(0)) ** 2).sum(-1).mean())
-    return float(np.linalg.norm(aligned - joints_m, axis=-1).mean() / size)
+    return np.where(is_known, np.linalg.norm(aligned - joints_m, axis=-1).mean(-1) / size, np.nan)

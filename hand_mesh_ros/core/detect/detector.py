@@ -7,6 +7,7 @@ image to search as `plan`.
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from hand_mesh_ros.core.config import DetectorConfig
 from hand_mesh_ros.core.detect import crop, verify
 from hand_mesh_ros.core.detect.look import Look, look, mean, to_detection
 from hand_mesh_ros.core.detect.palm import KEYPOINT_JOINTS, Palm, PalmDetector
-from hand_mesh_ros.core.detect.search import Looks, Plan, Result, whole_plan
+from hand_mesh_ros.core.detect.search import LaterHands, Looks, Plan, Result, whole_plan
 from hand_mesh_ros.core.detect.tiles import Tile
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel, palm_length
 from hand_mesh_ros.core.models.onnx_model import OnnxModel
@@ -48,6 +49,8 @@ class HandDetector:
         """
         self.config = config
         self.clock = time.perf_counter  # clock for the time budget of a plan
+        # Runs the palm model beside the stages of a followed hand, and the looks at all hands but the first.
+        self._second_thread = ThreadPoolExecutor(1, "detect")
         self.palms = PalmDetector(models_dir, config.device, config.threads)
         expected = {"kind": "hand_landmark", "joint_order": joint_order_digest()}
         self.landmarks = OnnxModel(models_dir / "hand_landmark.onnx", expected, config.device, config.threads)
@@ -82,12 +85,14 @@ class HandDetector:
             if plan is None:
                 plan = whole_plan(frame.rgb, self.config.min_hand_px)
             return hands + self._find(frame.rgb, hands, plan, started_s)
-        return hands + (_next_look(plan, hands) if plan and plan.examinations else [])
+        return hands + (_next_look(plan, hands) if plan else [])
 
     def _follow(self, rgb: np.ndarray, previous: Sequence[HandDetection]) -> list[HandDetection]:
         """Hands of `previous` that are found again. If two of them are on the same hand, the one with less motion stays."""
         candidates = previous[: self.config.max_hands]
-        found = [(hand, last) for last in candidates if (hand := self._found_again(rgb, last)) is not None]
+        others = [self._second_thread.submit(self._found_again, rgb, last) for last in candidates[1:]]
+        seen = [self._found_again(rgb, last) for last in candidates[:1]] + [other.result() for other in others]
+        found = [(hand, last) for hand, last in zip(seen, candidates) if hand is not None]
         motion = [float(np.abs(hand.keypoints_px - last.keypoints_px).mean()) for hand, last in found]
         kept: dict[int, HandDetection] = {}
         for index in np.argsort(motion, kind="stable").tolist():
@@ -121,6 +126,13 @@ class HandDetector:
         """New hands from palms in the tiles of the plan, until the time budget is used up."""
         wanted = self.config.max_hands - len(known)
         new: list[HandDetection] = []
+        if plan.is_spread and known:
+            searches = [self._search_later(rgb, tile, known, plan.most_looks) for tile in plan.tiles]
+            for search in searches:
+                next(search)
+            plan.searches += searches
+            plan.visited += plan.tiles
+            return []
         for tile in plan.tiles:
             if not plan.has_time(self.clock() - started_s):
                 break
@@ -130,12 +142,7 @@ class HandDetector:
                 plan.unfinished = tile
                 break
             # Each false palm needs the time of a run of the landmark model, so the number of palms is limited.
-            palms = palms[: plan.most_looks or 2 * self.config.max_hands]
-            if plan.is_spread and known:
-                plan.examinations += [self._first_sight(rgb, palm) for palm in palms]
-                plan.visited.append(tile)
-                break
-            for palm in palms:
+            for palm in palms[: plan.most_looks or 2 * self.config.max_hands]:
                 hand = None if is_known(palm, new) else _at_once(self._first_sight(rgb, palm))
                 if hand is None or (plan.is_alone and not tile.shows_all and hand.score < _SURE):
                     continue
@@ -146,6 +153,13 @@ class HandDetector:
             if len(new) >= wanted:
                 break
         return new[:wanted]
+
+    def _search_later(self, rgb: np.ndarray, tile: Tile, known: Sequence[HandDetection], most_looks: int) -> LaterHands:
+        """Searches a part of an image for hands beside the known ones: the palm model first, then one look per step."""
+        palms = self._second_thread.submit(self.propose, rgb, tile)
+        yield None
+        for palm in [palm for palm in palms.result() if not is_known(palm, known)][:most_looks]:
+            yield (yield from self._first_sight(rgb, palm))
 
     def propose(self, rgb: np.ndarray, tile: Tile) -> list[Palm]:
         """Palms in a part of an image, in pixels of the whole image, best first."""
@@ -207,16 +221,18 @@ def _at_once(looks: Looks[Result]) -> Result:
 
 
 def _next_look(plan: Plan, known: Sequence[HandDetection]) -> list[HandDetection]:
-    """Takes one look of the first examination of the plan. A new hand if this was the last look."""
-    try:
-        next(plan.examinations[0])
-    except StopIteration as end:
-        del plan.examinations[0]
-        hand = end.value
-        if hand is not None and not any(on_same_hand(hand, other) for other in known):
-            # The palm was found in an earlier image.
-            plan.doubtful.append(hand)
-            return [hand]
+    """Takes the next look of the searches that earlier images started. Returns the hand that the look completes, if any."""
+    while plan.searches:
+        try:
+            hand = next(plan.searches[0])
+        except StopIteration:
+            del plan.searches[0]
+            continue
+        if hand is None or any(on_same_hand(hand, other) for other in known):
+            return []
+        # An earlier image shows this hand.
+        plan.doubtful.append(hand)
+        return [hand]
     return []
 
 

@@ -34,6 +34,9 @@ _MOST_TILES = 150
 Result = TypeVar("Result")
 # Several looks of the landmark model. The caller decides when the next look is taken.
 Looks: TypeAlias = Generator[None, None, Result]
+# A search whose looks are spread over several images. Each look is at the image in which the search started. The last look at a
+# palm may give a hand.
+LaterHands: TypeAlias = Generator[HandDetection | None, None, None]
 
 
 @dataclass
@@ -45,12 +48,11 @@ class Plan:
     step_s: float = 0.0  # approximate time of the next tile or look
     most_looks: int = 0  # maximum number of palms to examine per tile; 0 for twice `max_hands`
     is_due: bool = True  # False: search only if no hand is followed any more
-    is_spread: bool = False  # True: while hands are followed, an image is for one run of the palm model or one look
+    is_spread: bool = False  # True: while hands are followed, each later image takes one look of a search
     is_alone: bool = False  # True: no other image will confirm the new hands
     visited: list[Tile] = field(default_factory=list)
     unfinished: Tile | None = None  # tile with palms that were not examined
-    # Palms whose looks are spread over several images. Each look is at the image in which the palm was found.
-    examinations: list[Looks[HandDetection | None]] = field(default_factory=list)
+    searches: list[LaterHands] = field(default_factory=list)  # unfinished searches of this image and of earlier images
     doubtful: list[HandDetection] = field(default_factory=list)  # hands that need a second image
 
     def has_time(self, spent_s: float) -> bool:
@@ -99,7 +101,7 @@ class Search:
         self._seen_at = np.zeros(0)
         self._before: Coarse | None = None
         self._unfinished: Tile | None = None
-        self._examinations: list[Looks[HandDetection | None]] = []
+        self._searches: list[LaterHands] = []
         self._waiting: list[HandDetection] = []
         self._lost: list[tuple[int, HandDetection]] = []
         self._followed: Sequence[HandDetection] = []
@@ -127,15 +129,15 @@ class Search:
 
     def _beside(self, frame: Frame, following: Sequence[HandDetection], index: int) -> Plan:
         """Plan while hands are followed. The search takes at most the time of one run of the palm model."""
-        left = self._examinations
+        left = self._searches
         if index % _SEARCH_EVERY == _SEARCH_EVERY // 2 and (parts := self._due(frame, index)):
-            return Plan(parts[:1], 0.0, most_looks=1, is_spread=True, examinations=left)
+            return Plan(parts[:1], 0.0, most_looks=1, is_spread=True, searches=left)
         largest = max(hand.box_px[2:].max() for hand in following)
         small = largest * _SMALL < max(frame.rgb.shape[:2])
         is_due = index % _SEARCH_EVERY == 0
         # A followed hand may be lost in this image.
         place = _around(following[0], frame.rgb) if small and not is_due else _whole(frame.rgb)
-        return Plan([place], 0.0, most_looks=_MOST_LOOKS, is_due=is_due, is_spread=True, examinations=left)
+        return Plan([place], 0.0, most_looks=_MOST_LOOKS, is_due=is_due, is_spread=True, searches=left)
 
     def _due(self, frame: Frame, index: int) -> list[Tile]:
         """Parts of the image. Parts with high interest that were not searched for a long time come first."""
@@ -162,7 +164,7 @@ class Search:
 
         A hand in place of a followed hand that was lost in this image is not new.
         """
-        self._unfinished, self._examinations = plan.unfinished, plan.examinations
+        self._unfinished, self._searches = plan.unfinished, plan.searches
         for tile in plan.visited:
             self._seen_at[[tile == other for other in self._tiles]] = self._images - 1
         kept = {hand.track_id for hand in hands}

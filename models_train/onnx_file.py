@@ -48,6 +48,23 @@ def store_fp16(model: onnx.ModelProto, exact: Collection[str] = ()) -> onnx.Mode
     return stored
 
 
+def restore_fp32(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Returns a copy of `model` with all weights in float32: the inverse of `store_fp16`, except for the rounding."""
+    full = onnx.ModelProto()
+    full.CopyFrom(model)
+    weights = {tensor.name: tensor for tensor in full.graph.initializer}
+    nodes = []
+    for node in full.graph.node:
+        if node.op_type != "Cast" or node.input[0] not in weights:
+            nodes.append(node)
+            continue
+        half = weights[node.input[0]]
+        half.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(half).astype(np.float32), node.output[0]))
+    del full.graph.node[:]
+    full.graph.node.extend(nodes)
+    return full
+
+
 def add_metadata(model: onnx.ModelProto, facts: dict[str, str]) -> None:
     """Writes metadata into the model with the prefix of `OnnxModel`. New values replace old values of the same name."""
     properties = {item.key: item.value for item in model.metadata_props}

@@ -1,5 +1,6 @@
 """ONNX Runtime session of a model file. Loading fails if the metadata of the file are different from the expected values."""
 
+import hashlib
 import logging
 import os
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ import onnxruntime
 METADATA_PREFIX = "hand_mesh_ros."
 # Start of the licence of weights that were trained on a data set for research only.
 NON_COMMERCIAL = "non-commercial"
+# Metadata of a copy with reduced precision: sha256 of the original file.
+SOURCE = "source_sha256"
 # TensorRT takes minutes to build the engine of a model. The cache keeps engines for the next start.
 _TENSORRT_OPTIONS = {"trt_engine_cache_enable": "1", "trt_timing_cache_enable": "1"}
 _LOG = logging.getLogger(__name__)
@@ -108,6 +111,27 @@ class OnnxModel:
         self.input_names = [item.name for item in self._session.get_inputs()]
         self.output_names = [item.name for item in self._session.get_outputs()]
 
+    @classmethod
+    def fastest(cls, path: Path, expected: dict[str, str], device: str = "auto", threads: int = 0) -> "OnnxModel":
+        """Loads a model, or its copy with 8-bit arithmetic if there is one and the CPU runs the model.
+
+        Args:
+            path: the original .onnx file.
+            expected: as in the constructor.
+            device: as in the constructor.
+            threads: as in the constructor.
+
+        Raises:
+            ModelError: as in the constructor, and if the copy was made from another original file.
+        """
+        copy = reduced_copy(path)
+        if not (path.is_file() and copy.is_file()) or _providers(device)[0] != "CPUExecutionProvider":
+            return cls(path, expected, device, threads)
+        model = cls(copy, expected, device, threads)
+        if model.fact(SOURCE) != hashlib.sha256(path.read_bytes()).hexdigest():
+            raise ModelError(f"model file {copy} was not made from the present {path.name}; make the copy again, or delete it")
+        return model
+
     @property
     def provider(self) -> str:
         """Name of the execution provider that runs the model."""
@@ -135,6 +159,11 @@ class OnnxModel:
     def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Runs the model. Inputs and outputs have the names in the model file."""
         return dict(zip(self.output_names, self._session.run(None, inputs)))
+
+
+def reduced_copy(path: Path) -> Path:
+    """Path of the copy of a model file with 8-bit arithmetic."""
+    return path.with_name(f"{path.stem}_int8{path.suffix}")
 
 
 def has_lost_gpu(device: str, provider: str) -> bool:

@@ -1,5 +1,6 @@
 """The wrapper runs a model that is what it should be, and says what is wrong with any other."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,31 @@ def test_a_damaged_file_is_named_with_its_size(tmp_path):
 def test_a_stranger_is_refused(model_file, expected, found):
     with pytest.raises(ModelError, match=rf"has {next(iter(expected))} '{found}', expected '{next(iter(expected.values()))}'"):
         OnnxModel(model_file, expected, device="cpu")
+
+
+def copied(model_file: Path, source: str) -> Path:
+    """Writes a copy that was made from a file with the sha256 `source`."""
+    copy = onnx.load(model_file)
+    helper.set_model_props(copy, {METADATA_PREFIX + "kind": "doubler", METADATA_PREFIX + onnx_model.SOURCE: source})
+    path = onnx_model.reduced_copy(model_file)
+    onnx.save(copy, path)
+    return path
+
+
+def test_the_processor_runs_the_copy_with_reduced_precision(model_file, monkeypatch):
+    assert OnnxModel.fastest(model_file, {"kind": "doubler"}, "cpu").path == model_file
+    copy = copied(model_file, hashlib.sha256(model_file.read_bytes()).hexdigest())
+    assert OnnxModel.fastest(model_file, {"kind": "doubler"}, "cpu").path == copy
+    # Only the choice of the file is tested: ONNX Runtime then runs on the processor.
+    monkeypatch.setattr(onnx_model, "_providers", lambda device: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    monkeypatch.setattr(onnx_model.OnnxModel, "__init__", lambda model, path, *_: setattr(model, "path", path))
+    assert OnnxModel.fastest(model_file, {"kind": "doubler"}, "auto").path == model_file
+
+
+def test_a_copy_of_another_model_is_refused(model_file):
+    copied(model_file, "0" * 64)
+    with pytest.raises(ModelError, match=r"doubler_int8\.onnx was not made from the present doubler\.onnx"):
+        OnnxModel.fastest(model_file, {"kind": "doubler"}, "cpu")
 
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="CUDA is there")

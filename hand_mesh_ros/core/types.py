@@ -21,6 +21,8 @@ OBSERVED, DEPTH_ANCHORED, OCCLUDED, OUT_OF_IMAGE, FITTED = 1, 2, 4, 8, 16
 
 def require_shape(name: str, array: np.ndarray, shape: tuple[int | None, ...]) -> None:
     """Raises ValueError if `array` does not have `shape`. None means any length."""
+    if array.shape == shape:
+        return
     if len(array.shape) != len(shape) or any(want not in (None, got) for got, want in zip(array.shape, shape)):
         raise ValueError(f"{name} has shape {array.shape}, expected {tuple('any' if n is None else n for n in shape)}")
 

@@ -10,8 +10,10 @@ import numpy as np
 
 from hand_mesh_ros.core.geometry import rigid, rotations
 from hand_mesh_ros.core.geometry.mirror import mirror_covariances, mirror_points, mirror_rotations
+from hand_mesh_ros.core.geometry.rotations import lengths
+from hand_mesh_ros.core.hand.model import bone_lengths
 from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
-from hand_mesh_ros.core.topology import BONES, WRIST
+from hand_mesh_ros.core.topology import WRIST
 from hand_mesh_ros.core.types import Hypotheses
 
 # If the mean joint distance of two hypotheses with the same centre and axes is larger than this, their modes are different [m].
@@ -106,7 +108,7 @@ def find_modes(joints_m: np.ndarray, weights: np.ndarray, distance_m: float = MO
         distance_m: mean distance of the joints.
     """
     centred = joints_m - joints_m.mean(1, keepdims=True)
-    distance = np.linalg.norm(centred[:, None] - centred[None], axis=-1).mean(-1)
+    distance = lengths(centred[:, None] - centred[None]).mean(-1)
     is_near = (distance < distance_m) | np.eye(len(joints_m), dtype=bool)
     if is_near.all():
         return np.zeros(len(joints_m), int)
@@ -170,7 +172,7 @@ def aggregate(
 
 def _size(joints: np.ndarray) -> np.ndarray:
     """Sum of the bone lengths, (...,)."""
-    return np.linalg.norm(joints[..., BONES[:, 1], :] - joints[..., BONES[:, 0], :], axis=-1).sum(-1)
+    return bone_lengths(joints).sum(-1)
 
 
 def _spread(skeletons: np.ndarray, main: MainMode, joint_shares: np.ndarray) -> Spread:

@@ -48,8 +48,11 @@ def look_at_hand(cues: Cues) -> HandView:
     directions = np.concatenate([rays, np.ones((*rays.shape[:-1], 1))], -1) @ virtual
     seen = directions[..., :2] / np.maximum(directions[..., 2:], 1e-3)
     extent = np.sqrt((seen**2).sum(-1).mean(-1, keepdims=True)) + 1e-9
-    # The detector does not know the position of the crop in the image. So only the roll differs between its axes and these axes.
-    world = (cues.world_m - cues.world_m.mean(-2, keepdims=True)) @ sight_from_camera(centre) @ virtual / JOINT_UNIT_M
+    if np.any(world_given):
+        # The detector does not know the position of the crop in the image. So only the roll differs between its axes and these.
+        world = (cues.world_m - cues.world_m.mean(-2, keepdims=True)) @ sight_from_camera(centre) @ virtual / JOINT_UNIT_M
+    else:
+        world = np.zeros(cues.world_m.shape)
 
     def flat(points: np.ndarray) -> np.ndarray:
         return points.reshape(*points.shape[:-2], -1)

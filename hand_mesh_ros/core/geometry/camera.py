@@ -5,7 +5,7 @@ import numpy as np
 
 from hand_mesh_ros.core.geometry import lens
 from hand_mesh_ros.core.geometry.lens import Distortion
-from hand_mesh_ros.core.geometry.rotations import cross
+from hand_mesh_ros.core.geometry.rotations import cross, lengths
 
 # Assumed field of view of an uncalibrated camera, over the longer side: a common value of webcams and phones. A wrong value
 # changes shapes little and positions a lot. So no positions are reported for an uncalibrated camera.
@@ -85,11 +85,11 @@ def virtual_from_camera(centre_ray: np.ndarray, up_ray: np.ndarray) -> np.ndarra
     """
     ahead = np.ones((*centre_ray.shape[:-1], 1))
     forward = np.concatenate([centre_ray, ahead], -1)
-    forward /= np.linalg.norm(forward, axis=-1, keepdims=True)
+    forward /= lengths(forward)[..., None]
     down = _without(np.concatenate([centre_ray - up_ray, 0 * ahead], -1), forward)
-    coincide = np.linalg.norm(down, axis=-1, keepdims=True) < 1e-6
+    coincide = lengths(down)[..., None] < 1e-6
     down = np.where(coincide, _without(np.broadcast_to([0.0, 1.0, 0.0], forward.shape), forward), down)
-    down /= np.linalg.norm(down, axis=-1, keepdims=True)
+    down /= lengths(down)[..., None]
     return np.stack([cross(down, forward), down, forward], axis=-2)
 
 

@@ -1,5 +1,7 @@
 """Closed-form translation that puts the joints of a skeleton onto their rays."""
 
+import math
+
 import numpy as np
 
 # Smallest possible depth of a joint [m] and largest depth of a placed skeleton [m].
@@ -11,7 +13,8 @@ KEYPOINT_NOISE = 0.03
 
 def ray_extent(rays: np.ndarray) -> float:
     """Apparent size of a hand: root mean square distance of rays (N, 2) from their centre in the plane z = 1."""
-    return float(np.sqrt(np.mean(np.sum((rays - rays.mean(0)) ** 2, axis=-1))))
+    from_centre = (rays - np.add.reduce(rays) / len(rays)).ravel()
+    return math.sqrt(float(from_centre @ from_centre) / len(rays))
 
 
 def translate_onto_rays(joints_m: np.ndarray, rays: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -74,7 +77,7 @@ class _Equations:
     def __init__(self, joints: np.ndarray, rays: np.ndarray) -> None:
         known = rays * joints[..., 2:] - joints[..., :2]
         # Rays relative to their centre. If all rays are the same ray, their moments are exactly 0.
-        self._centre = rays.mean(0)
+        self._centre = np.add.reduce(rays) / len(rays)
         rays = rays - self._centre
         self._of_rays = np.column_stack([rays, (rays**2).sum(-1)])
         self._of_known = np.concatenate([known, (rays * known).sum(-1, keepdims=True)], axis=-1)

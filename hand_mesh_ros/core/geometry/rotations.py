@@ -21,6 +21,11 @@ def cross(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return one.take(_NEXT, -1) * other.take(_LAST, -1) - one.take(_LAST, -1) * other.take(_NEXT, -1)
 
 
+def lengths(vectors: np.ndarray) -> np.ndarray:
+    """Lengths (...,) of vectors (..., N). For few vectors this takes a third of the time of `np.linalg.norm`."""
+    return np.sqrt(np.add.reduce(vectors * vectors, -1))
+
+
 def small_vectors(rotations: np.ndarray) -> np.ndarray:
     """Rotation vectors (..., 3) of small rotations (..., 3, 3), from the antisymmetric part; exact to first order."""
     differences = rotations - np.swapaxes(rotations, -1, -2)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hand_mesh_ros.core.geometry.rotations import lengths
 from hand_mesh_ros.core.models.onnx_model import ModelError, reading
 from hand_mesh_ros.core.topology import BONES, N_JOINTS, PALM_JOINTS, WRIST, joint_order_digest, mesh_digest
 from hand_mesh_ros.core.types import require_shape
@@ -90,7 +91,7 @@ class HandModel:
 
 def bone_lengths(joints_m: np.ndarray) -> np.ndarray:
     """Lengths of the 20 bones, (..., 20), of skeletons (..., 21, 3)."""
-    return np.linalg.norm(joints_m[..., BONES[:, 1], :] - joints_m[..., BONES[:, 0], :], axis=-1)
+    return lengths(joints_m[..., BONES[:, 1], :] - joints_m[..., BONES[:, 0], :])
 
 
 def _levels(arrays: dict[str, np.ndarray], name: str) -> tuple[np.ndarray, ...]:
@@ -102,4 +103,4 @@ def _levels(arrays: dict[str, np.ndarray], name: str) -> tuple[np.ndarray, ...]:
 
 def palm_length(joints: np.ndarray) -> float:
     """Longest distance from the wrist to a finger base of joints (21, 2) or (21, 3)."""
-    return float(np.linalg.norm(joints[PALM_JOINTS[1:]] - joints[WRIST], axis=1).max())
+    return float(lengths(joints[PALM_JOINTS[1:]] - joints[WRIST]).max())

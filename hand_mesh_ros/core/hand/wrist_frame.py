@@ -6,7 +6,7 @@ operator frame that retargeting libraries expect.
 
 import numpy as np
 
-from hand_mesh_ros.core.geometry.rotations import cross
+from hand_mesh_ros.core.geometry.rotations import cross, lengths
 from hand_mesh_ros.core.topology import INDEX_MCP, LITTLE_MCP, MIDDLE_MCP, WRIST
 from hand_mesh_ros.core.types import Side
 
@@ -14,10 +14,10 @@ from hand_mesh_ros.core.types import Side
 def wrist_rotation(joints: np.ndarray, side: Side = "right") -> np.ndarray:
     """Rotation camera_from_wrist, (..., 3, 3), of skeletons (..., 21, 3) of one side."""
     z = joints[..., MIDDLE_MCP, :] - joints[..., WRIST, :]
-    z = z / np.linalg.norm(z, axis=-1, keepdims=True)
+    z = z / lengths(z)[..., None]
     towards_left = joints[..., INDEX_MCP, :] - joints[..., LITTLE_MCP, :]
     if side == "left":
         towards_left = -towards_left
     x = cross(towards_left, z)
-    x = x / np.linalg.norm(x, axis=-1, keepdims=True)
+    x = x / lengths(x)[..., None]
     return np.stack([x, cross(z, x), z], axis=-1)

@@ -69,8 +69,9 @@ def shrunk(sample: np.ndarray, n_samples: np.ndarray | float, typical: np.ndarra
 
 def mean_variance(spread: np.ndarray) -> float:
     """Mean variance over quantities and axes, from covariances (J, D, D) or variances (J,)."""
-    variances = np.trace(spread, axis1=1, axis2=2) / spread.shape[-1] if spread.ndim > 1 else spread
-    return float(variances.mean()) + _LEAST
+    n_axes = spread.shape[-1] if spread.ndim > 1 else 1
+    total = spread.trace(axis1=1, axis2=2).sum() if spread.ndim > 1 else spread.sum()
+    return float(total) / (n_axes * len(spread)) + _LEAST
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 
 from hand_mesh_ros.core.geometry import rigid
 from hand_mesh_ros.core.geometry.rays import ray_extent, translate_onto_rays
+from hand_mesh_ros.core.geometry.rotations import lengths
 from hand_mesh_ros.core.types import SeenHand
 
 SIGNS = ("detector's world landmarks", "detector's keypoints and depths", "keypoints", "presence")
@@ -40,4 +41,4 @@ def _distances(guesses: np.ndarray, joints_m: np.ndarray) -> np.ndarray:
     guesses = np.where(is_known[:, None, None], guesses, 0.0)
     aligned = rigid.transform(guesses, *rigid.align(guesses, joints_m, with_scale=True))
     size = np.sqrt(((joints_m - joints_m.mean(0)) ** 2).sum(-1).mean())
-    return np.where(is_known, np.linalg.norm(aligned - joints_m, axis=-1).mean(-1) / size, np.nan)
+    return np.where(is_known, lengths(aligned - joints_m).mean(-1) / size, np.nan)

@@ -1,7 +1,4 @@
-"""Makes models/hand_landmark_int8.onnx from models/hand_landmark.onnx: `python -m models_train.detector.quantise`.
-
-The file is a copy of the landmark model with 8-bit convolutions. A CPU runs the copy in half the time. The other devices use the
-original file. Run this command after every change of the original file.
+"""8-bit convolutions for the landmark model.
 
 The ranges of the maps come from rendered hands (`models_train.data.scenes`). The first convolutions and the last block stay in
 float32: rounding there costs the most accuracy. The weights have one scale per output channel. An error of the rounded weights
@@ -9,12 +6,8 @@ times the mean of their input is constant, so the bias corrects it (Nagel et al.
 equalization and bias correction", section 4.2).
 """
 
-import argparse
-import hashlib
-import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -23,11 +16,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hand_mesh_ros.core.detect import crop
 from hand_mesh_ros.core.geometry import camera
-from hand_mesh_ros.core.models.onnx_model import SOURCE, reduced_copy
 from models_train import onnx_file
 from models_train.data.scenes import SceneMaker
 
-COMMAND = "python -m models_train.detector.quantise"
 # Convolutions in float32: the first ones and the last ones in the order of the graph.
 _FIRST, _LAST = 5, 2
 _N_IMAGES, _SEED = 200, 4242
@@ -40,19 +31,10 @@ _DEPTHWISE_LEVELS, _DENSE_LEVELS = 127, 63
 _LARGEST_BIAS = 2.0**30
 
 
-def main() -> None:
-    """Command line: see the module docstring."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", type=Path, default=Path("models"), help="folder of the model files and their MANIFEST")
-    path = parser.parse_args().models / "hand_landmark.onnx"
-    original = onnx.load(path)
-    names = [node.name for node in original.graph.node if node.op_type == "Conv"]
-    model = quantised(original, rendered_crops(_N_IMAGES, _SEED), exact={*names[:_FIRST], *names[-_LAST:]})
-    onnx_file.add_metadata(model, {SOURCE: hashlib.sha256(path.read_bytes()).hexdigest()})
-    target = reduced_copy(path)
-    data = f"ranges from {_N_IMAGES} hands of models_train.data.scenes"
-    onnx_file.save(model, target, {"licence": "Apache-2.0", "origin": f"{path.name}; {data}", "command": COMMAND})
-    sys.stdout.write(f"{target}: {target.stat().st_size / 2**20:.1f} MiB\n")
+def of_landmark_model(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Returns a copy of the landmark model with 8-bit convolutions."""
+    names = [node.name for node in model.graph.node if node.op_type == "Conv"]
+    return quantised(model, rendered_crops(_N_IMAGES, _SEED), exact={*names[:_FIRST], *names[-_LAST:]})
 
 
 def rendered_crops(count: int, seed: int) -> list[np.ndarray]:
@@ -201,7 +183,3 @@ def rounded_weights(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     levels = _DEPTHWISE_LEVELS if weights.shape[1] == 1 else _DENSE_LEVELS
     scale = np.maximum(np.abs(weights).reshape(len(weights), -1).max(1), 1e-8) / levels
     return scale, np.round(weights / scale[:, None, None, None])
-
-
-if __name__ == "__main__":
-    main()

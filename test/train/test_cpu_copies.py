@@ -1,15 +1,20 @@
-"""8-bit convolutions: near the float32 model, exact where asked, and the shipped copy agrees with its original."""
+"""Copies for processors: near the original, exact where asked, and the shipped copies agree with their originals."""
 
 import hashlib
+import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from hand_mesh_ros.core.models.onnx_model import SOURCE, OnnxModel, default_models_dir, reduced_copy
+from hand_mesh_ros.core.models.onnx_model import SOURCE, OnnxModel, cpu_copy, default_models_dir
 from models_train import onnx_file
-from models_train.detector.quantise import quantised, rendered_crops, rounded_weights
+from models_train.cpu_copies import layers
+from models_train.cpu_copies.__main__ import COPIES, main
+from models_train.cpu_copies.convolutions import quantised, rendered_crops, rounded_weights
 
 RNG = np.random.default_rng(0)
 
@@ -77,10 +82,57 @@ def crops() -> list[np.ndarray]:
 
 def test_the_shipped_copy_agrees_with_the_original(crops: list[np.ndarray]) -> None:
     path = default_models_dir() / "hand_landmark.onnx"
-    original, copy = OnnxModel(path, {}, "cpu", 1), OnnxModel(reduced_copy(path), {}, "cpu", 1)
+    original, copy = OnnxModel(path, {}, "cpu", 1), OnnxModel(cpu_copy(path), {}, "cpu", 1)
     assert copy.metadata == original.metadata | {SOURCE: hashlib.sha256(path.read_bytes()).hexdigest()}
     apart = [original(image=crop)["landmarks"] - copy(image=crop)["landmarks"] for crop in crops]
     assert np.median(np.linalg.norm(np.array(apart)[..., :2], axis=-1)) < 1.0
+
+
+def ask(path: Path, n_rows: int = 4) -> dict[str, np.ndarray]:
+    """Inputs for a model of the cascade, of usual sizes."""
+    sizes, rng = {"joints_m": 0.03, "time": 0.0}, np.random.default_rng(0)
+    model, inputs = OnnxModel(path, {}, "cpu", 1), {}
+    for name in model.input_names:
+        shape = [n_rows if isinstance(n, str) else n for n in model.input_shape(name)]
+        inputs[name] = (sizes.get(name, 1.0) * rng.normal(size=shape) + 500 * (name == "time")).astype(np.float32)
+    return inputs
+
+
+@pytest.mark.parametrize(("name", "tolerance"), [("joint_denoiser", 0.03), ("mesh_denoiser", 0.03), ("mesh_decoder", 1e-6)])
+def test_shipped_copies_of_the_cascade_agree_with_their_originals(name: str, tolerance: float) -> None:
+    path = default_models_dir() / f"{name}.onnx"
+    original, copy = OnnxModel(path, {}, "cpu", 1), OnnxModel(cpu_copy(path), {}, "cpu", 1)
+    assert copy.metadata == original.metadata | {SOURCE: hashlib.sha256(path.read_bytes()).hexdigest()}
+    inputs = ask(path)
+    (expected,), (found,) = original(**inputs).values(), copy(**inputs).values()
+    assert np.sqrt(np.mean((found - expected) ** 2)) < tolerance * np.sqrt(np.mean(expected**2))
+    assert cpu_copy(path).stat().st_size < 0.6 * path.stat().st_size
+
+
+def test_a_command_makes_a_copy_of_any_exported_file(tmp_path: Path) -> None:
+    path = tmp_path / "mesh_decoder.onnx"
+    shutil.copy(default_models_dir() / path.name, path)
+    (tmp_path / "MANIFEST").write_text(json.dumps({path.name: {"licence": "mine"}}))
+    main([path.name, "--models", str(tmp_path)])
+    assert OnnxModel.fastest(path, {}, "cpu", 1).path == cpu_copy(path)
+    assert json.loads((tmp_path / "MANIFEST").read_text())[cpu_copy(path).name]["licence"] == "mine"
+    with pytest.raises(SystemExit):
+        main(["palm_detection.onnx", "--models", str(tmp_path)])
+
+
+def test_every_copy_is_shipped() -> None:
+    assert {path.name for path in default_models_dir().glob("*_cpu.onnx")} == {cpu_copy(Path(name)).name for name in COPIES}
+
+
+def test_small_layers_stay_exact() -> None:
+    weights = RNG.normal(size=(300, 400)).astype(np.float32)
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, (None, n)) for name, n in (("x", 300), ("y", 5)))
+    last = numpy_helper.from_array(RNG.normal(size=(400, 5)).astype(np.float32), "last")
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["hidden"]), helper.make_node("MatMul", ["hidden", "last"], ["y"])]
+    graph = helper.make_graph(nodes, "net", [x], [y], [numpy_helper.from_array(weights, "w"), last])
+    copy = layers.with_8bit_weights(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8))
+    assert [node.op_type for node in copy.graph.node].count("MatMulInteger") == 1
+    assert [node.op_type for node in copy.graph.node][-1] == "MatMul"
 
 
 def test_half_precision_weights_are_restored() -> None:

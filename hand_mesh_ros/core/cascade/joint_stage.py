@@ -6,6 +6,7 @@ import numpy as np
 
 from hand_mesh_ros.core.cascade.view import FEATURES_SHAPE, JOINT_UNIT_M, Cues, HandView, look_at_hand
 from hand_mesh_ros.core.config import JointConfig
+from hand_mesh_ros.core.geometry.rotations import lengths
 from hand_mesh_ros.core.hand import model as hand_model
 from hand_mesh_ros.core.hand.model import HandModel, bone_lengths
 from hand_mesh_ros.core.models.noise import SCHEDULE
@@ -32,7 +33,7 @@ class JointSampler:
         expected = {"kind": "joint_encoder", "joint_order": joint_order_digest()}
         self._encoder = OnnxModel(models_dir / ENCODER_FILE, expected, config.device, config.threads)
         expected |= {"kind": "joint_denoiser", "schedule": SCHEDULE, "view_space": self._encoder.fact("view_space")}
-        self._denoiser = OnnxModel(models_dir / DENOISER_FILE, expected, config.device, config.threads)
+        self._denoiser = OnnxModel.fastest(models_dir / DENOISER_FILE, expected, config.device, config.threads)
         # The encoder gets only the cues from its training. Other cues would have an unknown influence.
         self._learned = self._encoder.metadata.get("cues", "depth world image").split()
         self._uses_image = config.image_features and "image" in self._learned
@@ -109,5 +110,5 @@ def _consensus(joints_m: np.ndarray) -> np.ndarray:
     The other skeletons are samples of the possible truth. So the mean distance to the other skeletons estimates the error of a
     skeleton. A sample has no other information about its error, because all samples come from the same image.
     """
-    distance = np.linalg.norm(joints_m[:, None] - joints_m[None], axis=-1).mean(-1).sum(-1)
+    distance = lengths(joints_m[:, None] - joints_m[None]).mean(-1).sum(-1)
     return -_CONSENSUS * distance / max(distance.mean(), 1e-9)

@@ -57,10 +57,12 @@ class MeshDecoder:
         self._hand = HandModel.load(models_dir / hand_model.FILE_NAME)
         self.reconfigure(config)
         common = {"joint_order": joint_order_digest(), "topology": self._hand.digest}
-        self._decoder = OnnxModel(models_dir / DECODER_FILE, {"kind": "mesh_decoder", **common}, config.device, config.threads)
+        self._decoder = OnnxModel.fastest(
+            models_dir / DECODER_FILE, {"kind": "mesh_decoder", **common}, config.device, config.threads
+        )
         expected = {"kind": "mesh_denoiser", "schedule": SCHEDULE, "latent_space": self._decoder.fact("latent_space"), **common}
         expected["view_space"] = view_space
-        self._denoiser = OnnxModel(models_dir / DENOISER_FILE, expected, config.device, config.threads)
+        self._denoiser = OnnxModel.fastest(models_dir / DENOISER_FILE, expected, config.device, config.threads)
         self.latent_size = int(self._decoder.fact("latent_size"))
         self._view_size = int(self._denoiser.input_shape("view")[1])
 

@@ -15,7 +15,7 @@ import onnxruntime
 METADATA_PREFIX = "hand_mesh_ros."
 # Start of the licence of weights that were trained on a data set for research only.
 NON_COMMERCIAL = "non-commercial"
-# Metadata of a copy with reduced precision: sha256 of the original file.
+# Metadata of a copy for processors: sha256 of the original file.
 SOURCE = "source_sha256"
 # TensorRT takes minutes to build the engine of a model. The cache keeps engines for the next start.
 _TENSORRT_OPTIONS = {"trt_engine_cache_enable": "1", "trt_timing_cache_enable": "1"}
@@ -113,7 +113,7 @@ class OnnxModel:
 
     @classmethod
     def fastest(cls, path: Path, expected: dict[str, str], device: str = "auto", threads: int = 0) -> "OnnxModel":
-        """Loads a model, or its copy with 8-bit arithmetic if there is one and the CPU runs the model.
+        """Loads a model, or its copy for processors (`models_train.cpu_copies`) if there is one and the CPU runs the model.
 
         Args:
             path: the original .onnx file.
@@ -124,7 +124,7 @@ class OnnxModel:
         Raises:
             ModelError: as in the constructor, and if the copy was made from another original file.
         """
-        copy = reduced_copy(path)
+        copy = cpu_copy(path)
         if not (path.is_file() and copy.is_file()) or _providers(device)[0] != "CPUExecutionProvider":
             return cls(path, expected, device, threads)
         model = cls(copy, expected, device, threads)
@@ -161,9 +161,9 @@ class OnnxModel:
         return dict(zip(self.output_names, self._session.run(None, inputs)))
 
 
-def reduced_copy(path: Path) -> Path:
-    """Path of the copy of a model file with 8-bit arithmetic."""
-    return path.with_name(f"{path.stem}_int8{path.suffix}")
+def cpu_copy(path: Path) -> Path:
+    """Path of the copy of a model file for processors."""
+    return path.with_name(f"{path.stem}_cpu{path.suffix}")
 
 
 def has_lost_gpu(device: str, provider: str) -> bool:

@@ -58,7 +58,7 @@ def copied(model_file: Path, source: str) -> Path:
     """Writes a copy that was made from a file with the sha256 `source`."""
     copy = onnx.load(model_file)
     helper.set_model_props(copy, {METADATA_PREFIX + "kind": "doubler", METADATA_PREFIX + onnx_model.SOURCE: source})
-    path = onnx_model.reduced_copy(model_file)
+    path = onnx_model.cpu_copy(model_file)
     onnx.save(copy, path)
     return path
 
@@ -75,7 +75,7 @@ def test_the_processor_runs_the_copy_with_reduced_precision(model_file, monkeypa
 
 def test_a_copy_of_another_model_is_refused(model_file):
     copied(model_file, "0" * 64)
-    with pytest.raises(ModelError, match=r"doubler_int8\.onnx was not made from the present doubler\.onnx"):
+    with pytest.raises(ModelError, match=r"doubler_cpu\.onnx was not made from the present doubler\.onnx"):
         OnnxModel.fastest(model_file, {"kind": "doubler"}, "cpu")
 
 

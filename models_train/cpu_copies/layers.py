@@ -1,0 +1,110 @@
+"""Dense layers with 8-bit weights, and matrices with few entries as sums.
+
+For a small batch, a processor takes longer to read the weights than to multiply them. With 8 bits it reads a quarter. Each column
+of weights has one scale. ONNX Runtime rounds the input of a layer to 8 bits, with a new range in every call. So the copy needs no
+examples of inputs.
+"""
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from models_train import onnx_file
+
+# Smaller layers stay in float32: they read little, and the first and the last layer of a denoiser need more precision.
+_LEAST_WEIGHTS = 100_000
+# Largest 8-bit weight. Processors without VNNI instructions add two products of 8 bits in a register of 16 bits, which would
+# overflow with larger weights.
+_LEVELS = 63
+# A matrix with a smaller share of entries becomes a sum.
+_SPARSE = 0.03
+
+
+def with_8bit_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Returns a copy whose large layers multiply 8-bit numbers. The other weights are stored as float16."""
+    full = onnx_file.restore_fp32(model)
+    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in full.graph.initializer}
+    nodes, constants, rounded = [], [], set()
+    for node in full.graph.node:
+        given = weights.get(node.input[1]) if node.op_type in ("Gemm", "MatMul") else None
+        if given is None or given.ndim != 2 or given.size < _LEAST_WEIGHTS:
+            nodes.append(node)
+            continue
+        if (source := node.input[0]) not in rounded:
+            nodes.append(
+                helper.make_node("DynamicQuantizeLinear", [source], [f"{source}.{part}" for part in ("codes", "scale", "zero")])
+            )
+            rounded.add(source)
+        is_transposed = any(item.name == "transB" and item.i for item in node.attribute)
+        more, stored = _product(node, given.T if is_transposed else given)
+        nodes += more
+        constants += stored
+    return _stored(model, full, nodes, constants)
+
+
+def _product(node: onnx.NodeProto, weights: np.ndarray) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """Returns the nodes and constants of a layer with weights (C, N), whose input is rounded already."""
+    source, name = node.input[0], node.output[0]
+    scale = np.maximum(np.abs(weights).max(0), 1e-8) / _LEVELS
+    constants = {
+        "codes": np.ascontiguousarray(np.round(weights / scale)).astype(np.int8),
+        "zeros": np.zeros(len(scale), np.int8),
+        "scale": scale.astype(np.float32),
+    }
+    codes, zeros, unit = (f"{name}.weight_{part}" for part in constants)
+    bias = list(node.input[2:])
+    product = f"{name}.product" if bias else name
+    nodes = [
+        helper.make_node("MatMulInteger", [f"{source}.codes", codes, f"{source}.zero", zeros], [f"{name}.integer"]),
+        helper.make_node("Cast", [f"{name}.integer"], [f"{name}.float"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", [f"{source}.scale", unit], [f"{name}.unit"]),
+        helper.make_node("Mul", [f"{name}.float", f"{name}.unit"], [product]),
+    ]
+    if bias:
+        nodes.append(helper.make_node("Add", [product, *bias], [name]))
+    return nodes, [numpy_helper.from_array(values, f"{name}.weight_{part}") for part, values in constants.items()]
+
+
+def with_sparse_matrices(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Returns a copy that multiplies matrices with few entries (W, V) by signals (V, C) as sums over the entries of a row."""
+    full = onnx_file.restore_fp32(model)
+    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in full.graph.initializer}
+    nodes, constants = [], [numpy_helper.from_array(np.array([0], np.int64), "entries")]
+    for node in full.graph.node:
+        matrix = weights.get(node.input[0]) if node.op_type == "MatMul" else None
+        if matrix is None or np.mean(matrix != 0) >= _SPARSE:
+            nodes.append(node)
+            continue
+        name = node.output[0]
+        n_entries = np.count_nonzero(matrix, axis=1).max()
+        columns = np.argsort(matrix == 0, axis=1, kind="stable")[:, :n_entries]
+        # (entries of a row, W) and (entries of a row, W, 1). Rows with fewer entries have zeros.
+        factors = np.take_along_axis(matrix, columns, axis=1).T[:, :, None]
+        for part, values in (("columns", columns.T.astype(np.int32)), ("factors", factors)):
+            constants.append(numpy_helper.from_array(np.ascontiguousarray(values), f"{name}.{part}"))
+        nodes += [
+            helper.make_node("Gather", [node.input[1], f"{name}.columns"], [f"{name}.neighbours"], axis=0),
+            helper.make_node("Mul", [f"{name}.neighbours", f"{name}.factors"], [f"{name}.terms"]),
+            helper.make_node("ReduceSum", [f"{name}.terms", "entries"], [name], keepdims=0),
+        ]
+    return _stored(model, full, nodes, constants)
+
+
+def _stored(
+    original: onnx.ModelProto, full: onnx.ModelProto, nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto]
+) -> onnx.ModelProto:
+    """Returns the original with other nodes and more constants. Weights with half precision keep it, all others stay exact.
+
+    Args:
+        original: the file.
+        full: the file with float32 weights.
+        nodes: the new nodes.
+        constants: constants that only the new nodes use.
+    """
+    used = {name for node in nodes for name in node.input}
+    kept = [tensor for tensor in (*full.graph.initializer, *constants) if tensor.name in used]
+    del full.graph.node[:], full.graph.initializer[:], full.graph.value_info[:]
+    full.graph.node.extend(nodes)
+    full.graph.initializer.extend(kept)
+    exact = {tensor.name for tensor in (*original.graph.initializer, *constants) if tensor.data_type != TensorProto.FLOAT16}
+    return onnx_file.store_fp16(full, exact)

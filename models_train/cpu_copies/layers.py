@@ -5,6 +5,8 @@ of weights has one scale. ONNX Runtime rounds the input of a layer to 8 bits, wi
 examples of inputs.
 """
 
+from collections import Counter
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -70,24 +72,36 @@ def with_sparse_matrices(model: onnx.ModelProto) -> onnx.ModelProto:
     full = onnx_file.restore_fp32(model)
     weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in full.graph.initializer}
     nodes, constants = [], [numpy_helper.from_array(np.array([0], np.int64), "entries")]
+    reshapes = {node.output[0]: node for node in full.graph.node if node.op_type == "Reshape"}
+    readers = Counter(name for node in full.graph.node for name in node.input)
+    done = set()
     for node in full.graph.node:
+        if node.output[0] in done:
+            continue
         matrix = weights.get(node.input[0]) if node.op_type == "MatMul" else None
         if matrix is None or np.mean(matrix != 0) >= _SPARSE:
             nodes.append(node)
             continue
-        name = node.output[0]
+        # The product of a reshaped signal (V, B, C) is reshaped to (W, B, C). A sum needs neither.
+        back = next((item for item in reshapes.values() if item.input[0] == node.output[0]), None)
+        is_flat = back is None or node.input[1] not in reshapes or readers[node.output[0]] > 1
+        source, name = (node.input[1], node.output[0]) if is_flat else (reshapes[node.input[1]].input[0], back.output[0])
+        done.add(name)
         n_entries = np.count_nonzero(matrix, axis=1).max()
         columns = np.argsort(matrix == 0, axis=1, kind="stable")[:, :n_entries]
-        # (entries of a row, W) and (entries of a row, W, 1). Rows with fewer entries have zeros.
+        # (entries of a row, W) and (entries of a row, W, 1, ..). Rows with fewer entries have zeros.
         factors = np.take_along_axis(matrix, columns, axis=1).T[:, :, None]
+        factors = factors if is_flat else factors[..., None]
         for part, values in (("columns", columns.T.astype(np.int32)), ("factors", factors)):
             constants.append(numpy_helper.from_array(np.ascontiguousarray(values), f"{name}.{part}"))
         nodes += [
-            helper.make_node("Gather", [node.input[1], f"{name}.columns"], [f"{name}.neighbours"], axis=0),
+            helper.make_node("Gather", [source, f"{name}.columns"], [f"{name}.neighbours"], axis=0),
             helper.make_node("Mul", [f"{name}.neighbours", f"{name}.factors"], [f"{name}.terms"]),
             helper.make_node("ReduceSum", [f"{name}.terms", "entries"], [name], keepdims=0),
         ]
-    return _stored(model, full, nodes, constants)
+    # Reshapes of signals that no node reads any more.
+    used = {name for node in nodes for name in node.input} | {item.name for item in full.graph.output}
+    return _stored(model, full, [node for node in nodes if used & set(node.output)], constants)
 
 
 def _stored(

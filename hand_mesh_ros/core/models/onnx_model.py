@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -86,6 +87,7 @@ class OnnxModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        _share_memory(options)
         providers = _providers(device)
         try:
             self._session = onnxruntime.InferenceSession(
@@ -159,6 +161,23 @@ class OnnxModel:
     def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Runs the model. Inputs and outputs have the names in the model file."""
         return dict(zip(self.output_names, self._session.run(None, inputs)))
+
+
+def _share_memory(options: onnxruntime.SessionOptions) -> None:
+    """Lets all models use the same memory for intermediate results. So the memory of the next model is in the cache already."""
+    if _has_shared_memory():
+        options.add_session_config_entry("session.use_env_allocators", "1")
+
+
+@lru_cache(maxsize=1)
+def _has_shared_memory() -> bool:
+    kinds = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    try:
+        onnxruntime.create_and_register_allocator(onnxruntime.OrtMemoryInfo("Cpu", *kinds), None)
+    except Exception as error:  # another package has registered its memory, or ONNX Runtime is too old
+        _LOG.debug("each model has memory of its own: %s", error)
+        return False
+    return True
 
 
 def cpu_copy(path: Path) -> Path:

@@ -83,6 +83,7 @@ endef
 export: setup
 	for task in joints mesh_autoencoder mesh_latent graph_diffusion; do \
 	  $(VENV)/bin/python -m models_train.export_onnx $$task --run runs/$$task || exit 1; done
+	$(VENV)/bin/python -m models_train.cpu_copies
 	$(VENV)/bin/python -m models_train.calibrate --views $(NATURAL)
 
 clean:

@@ -10,7 +10,6 @@ on the machine affects the two pipelines equally. The times do not include readi
 
 import argparse
 import json
-import resource
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from benchmarks.report import say
 from benchmarks.videos import frame_rate_hz, read_video
 from hand_mesh_ros.core.geometry import camera
 from hand_mesh_ros.core.pipeline import STAGES, HandMeshPipeline
+from hand_mesh_ros.core.stream.memory import resident_mb
 from hand_mesh_ros.core.types import Frame
 
 # The report skips the first frames, because caches and clock rates need time to settle.
@@ -50,7 +50,7 @@ class Summary:
     hands: float  # mean number per frame
     ms: dict[str, dict[str, float]]  # mean, p50, p95 and p99 of each stage, of the whole frame and of MediaPipe
     cpu_percent: float  # processor time / wall time of our pipeline
-    memory_mb: float  # largest memory of the process so far
+    memory_mb: float  # resident memory of our process at the end
     ratio_to_mediapipe: float | None  # mean / mean; None if not measured
     median_ratio_to_mediapipe: float | None
 
@@ -88,7 +88,14 @@ def main() -> None:
 def run(
     pipeline: HandMeshPipeline, images: Iterable[np.ndarray], rate_hz: float, mediapipe_python: Path | None, limit: int = 0
 ) -> list[Row]:
-    """Returns the times in milliseconds and the number of hands of every frame.
+    """Returns the times of `frames_of` as a list."""
+    return list(frames_of(pipeline, images, rate_hz, mediapipe_python, limit))
+
+
+def frames_of(
+    pipeline: HandMeshPipeline, images: Iterable[np.ndarray], rate_hz: float, mediapipe_python: Path | None, limit: int = 0
+) -> Iterator[Row]:
+    """Yields the times in milliseconds and the number of hands of every frame.
 
     Args:
         pipeline: the pipeline to measure.
@@ -97,7 +104,7 @@ def run(
         mediapipe_python: Python with MediaPipe; None to measure only our pipeline.
         limit: number of images to use; 0 for all.
     """
-    mediapipe, rows = None, []
+    mediapipe = None
     for index, rgb in enumerate(islice(images, limit or None)):
         height, width = rgb.shape[:2]
         if mediapipe_python and mediapipe is None:
@@ -108,10 +115,9 @@ def run(
         row = {**pipeline.timings_ms, "cpu": 1e3 * (time.process_time() - cpu_s), "hands": float(len(hands))}
         if mediapipe:
             row["mediapipe"], row["mediapipe_cpu"], row["mediapipe_hands"] = mediapipe(rgb)
-        rows.append(row)
+        yield row
     if mediapipe:
         mediapipe.close()
-    return rows
 
 
 def summarise(rows: list[Row], pipeline: HandMeshPipeline) -> Summary:
@@ -131,7 +137,7 @@ def summarise(rows: list[Row], pipeline: HandMeshPipeline) -> Summary:
         hands=float(hands.mean()),
         ms={name: _percentiles(times) for name, times in values.items()},
         cpu_percent=float(100 * values["cpu"].sum() / total.sum()),
-        memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        memory_mb=resident_mb(),
         ratio_to_mediapipe=None if theirs is None else float(total.mean() / theirs.mean()),
         median_ratio_to_mediapipe=None if theirs is None else float(np.median(total) / np.median(theirs)),
     )
@@ -145,7 +151,7 @@ def report(summary: Summary) -> None:
     """Prints a table."""
     say(f"models {summary.model_id} on {summary.provider}, {summary.hypotheses} hypotheses x {summary.steps} steps")
     say(f"{summary.frames} frames, exactly one hand in {summary.share_with_one_hand:.1%}, {summary.hands:.2f} hands a frame")
-    say(f"processor {summary.cpu_percent:.0f} %, memory at most {summary.memory_mb:.0f} MB")
+    say(f"processor {summary.cpu_percent:.0f} %, memory {summary.memory_mb:.0f} MB")
     say(f"{'ms':14s} {'mean':>8s} {'p50':>8s} {'p95':>8s} {'p99':>8s}")
     for name, figures in summary.ms.items():
         say(f"{name:14s} " + " ".join(f"{value:8.2f}" for value in figures.values()))

@@ -1,8 +1,9 @@
-"""Measures the memory of hand_mesh_node over a long time. camera_node repeats a video, and an observer subscribes to all outputs.
+"""Measures memory and delay of hand_mesh_node over a long time. camera_node repeats a video, an observer receives all outputs.
 
-    python -m benchmarks.stream.endurance --video hand.mp4 --minutes 20
+    python -m benchmarks.stream.endurance --video hand.mp4 --minutes 10 --rate 30
 
-The memory comes from the node's /diagnostics. Build the messages first.
+The memory comes from the node's /diagnostics. The age of a result is the time from the stamp of its image to its arrival in the
+process of the observer. camera_node stamps an image just before sending. Build the messages first.
 """
 
 import argparse
@@ -11,9 +12,11 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
+from rclpy.time import Time
 from sensor_msgs.msg import PointCloud2
 from visualization_msgs.msg import MarkerArray
 
@@ -37,6 +40,7 @@ class Observer(Node):
     def __init__(self) -> None:
         super().__init__("observer", namespace=NAMESPACE)
         self.values: dict[str, str] = {}
+        self.ages_ms: list[float] = []
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         for topic, kind in _OUTPUTS.items():
             self.create_subscription(kind, topic, self._on_output, 10)
@@ -47,7 +51,9 @@ class Observer(Node):
                 self.values = {item.key: item.value for item in status.values}
 
     def _on_output(self, message: object) -> None:
-        """Does nothing: the subscription alone creates the load."""
+        if isinstance(message, HandArray):
+            age = self.get_clock().now() - Time.from_msg(message.header.stamp)
+            self.ages_ms.append(1e-6 * age.nanoseconds)
 
 
 def main() -> None:
@@ -76,13 +82,15 @@ def main() -> None:
 
 
 def watch(observer: Observer, minutes: float) -> None:
-    """Prints memory and counts at some times and at the end."""
+    """Prints memory, counts and ages since the last report at some times and at the end."""
     started_s = time.monotonic()
+    observer.ages_ms.clear()
     for moment in [*(minute for minute in _TOLD_AT if minute < minutes), minutes]:
         spin_until(observer, lambda moment=moment: time.monotonic() > started_s + 60 * moment, math.inf, "")
-        say(
-            ", ".join([f"minute {moment:g}", *(f"{key} {observer.values[key]}" for key in ("results", "memory [MB]", "refused"))])
-        )
+        counts = (f"{key} {observer.values[key]}" for key in ("results", "memory [MB]", "refused"))
+        p50, p99 = np.percentile(observer.ages_ms, [50, 99]) if observer.ages_ms else (math.nan, math.nan)
+        say(", ".join([f"minute {moment:g}", *counts, f"{len(observer.ages_ms)} ages: p50 {p50:.1f}, p99 {p99:.1f} ms"]))
+        observer.ages_ms.clear()
 
 
 if __name__ == "__main__":

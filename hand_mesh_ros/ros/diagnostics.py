@@ -1,18 +1,18 @@
 """The content of /diagnostics: counters that any thread may increment, and their summary once a second.
 
-This module does not depend on message contents or on the core. The numbers help to find out why no hand arrives.
+This module does not depend on message contents or on the stages of the core. The numbers help to find out why no hand arrives.
 """
 
 import math
-import os
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+from hand_mesh_ros.core.stream.memory import resident_mb
 
 # No image for this time is an error. After a refused image, the error stays in the diagnostics for the same time [s].
 SILENCE_S = 2.0
@@ -29,15 +29,6 @@ class Problem:
     @property
     def is_present(self) -> bool:
         return time.monotonic() - self.at_s < SILENCE_S
-
-
-def resident_mb() -> float:
-    """Returns the resident memory of this process, without swapped-out pages; NaN if the system does not report this number."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        return math.nan
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 class Health:

@@ -110,7 +110,8 @@ def test_the_memory_of_the_models_is_given_back(graph, view):
     graph.camera.connect(image_of(view.rgb), view.k)
     active_mb = resident_mb(graph.process)
     graph.manager.bring_to("inactive")
-    assert resident_mb(graph.process) < active_mb - 40
+    # The weights have about 25 MB. The memory for intermediate results stays for the next activation.
+    assert resident_mb(graph.process) < active_mb - 15
     for _ in range(5):
         graph.manager.bring_to("active")
         graph.manager.bring_to("inactive")

@@ -1,0 +1,207 @@
+"""Writes docs/latency.md: time of each stage beside MediaPipe, and how the cost grows with hands, hypotheses, images and cameras.
+
+    python -m benchmarks.latency.page --video hand.mp4 --out docs/latency.md
+
+Run the command on a machine without other load. It takes about five minutes. The text of the page from its first heading on is
+kept, so that measurements of other commands can stay there.
+"""
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+
+from benchmarks.latency import __main__ as latency
+from benchmarks.latency.mediapipe_process import own_environment
+from benchmarks.report import say
+from benchmarks.videos import frame_rate_hz, read_video
+from hand_mesh_ros.core.pipeline import STAGES, HandMeshPipeline
+
+_CAMERAS = (1, 2, 4)
+_HYPOTHESES, _STEPS, _SIZES = (1, 2, 4, 8, 16, 32), (1, 2, 4, 8, 16), ((320, 240), (640, 480), (1280, 720), (1920, 1080))
+_FRAMES, _FEWER = 600, 120
+
+_TOP = """# Latency
+
+`python -m benchmarks.latency.page --video FILE --out docs/latency.md` writes this page. It was measured on {machine} with one
+thread per model and the models {model}. The video ({width} x {height}) shows one hand in {share:.0%} of the images. All times are
+milliseconds per image. They do not include reading the video.
+
+The next table has {frames} images. Our pipeline and MediaPipe Hands 0.10.21 (one process each, at most two hands) take turns
+after each image. Beside a followed hand, the palm model runs in a second thread. Its time is in the processor time only.
+
+| | mean | median | 95 % | 99 % |
+|---|---|---|---|---|"""
+_RATIO = """
+The whole image takes {mean:.2f} of MediaPipe's time on average ({median:.2f} of the median).
+
+Hands and hypotheses (K) in two sizes of images. For two hands, an image shows the left half of the picture beside its mirror
+image:
+
+| image | hands | K | mean | median | 95 % | 99 % | processor |
+|---|---|---|---|---|---|---|---|"""
+_GROWTH = """
+Growth of the mean time with one setting at a time. The others are 8 hypotheses, 4 steps, 640 x 480 and one hand:
+
+![growth of the time](images/latency.png)
+
+| setting | value | mean | 99 % |
+|---|---|---|---|"""
+_FLEET = """
+Several cameras on one machine, each with its own pipeline and as many images as the machine can process. In one process the
+pipelines take turns. The rate is the sum over the cameras. "Image" is the time from one image of a camera to its next image:
+
+| cameras | processes | rate [Hz] | image, median | 99 % | memory of a process [MB] |
+|---|---|---|---|---|---|"""
+_GPU = """
+GPU (`device: cuda` or `tensorrt`): not measured. The tests cover the choice of the provider and the fall back to the processor.
+"""
+
+
+def main() -> None:
+    """Command line: see the module docstring."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--video", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("docs/latency.md"))
+    parser.add_argument("--frames", type=int, default=_FRAMES, help="images of the first table")
+    parser.add_argument("--fewer", type=int, default=_FEWER, help="images of each row of the other tables")
+    args = parser.parse_args()
+    summary = beside_mediapipe(args.video, args.frames)
+    grid = latency.measure_grid(args.video, args.fewer, "cpu", {})
+    grown = list(growth(args.video, args.fewer))
+    plot(grown, args.out.parent / "images" / "latency.png")
+    lines = [*stage_lines(summary, args.video), *grid_lines(grid), _GROWTH]
+    lines += [f"| {name} | {value} | {ms['mean']:.1f} | {ms['p99']:.1f} |" for name, value, ms in grown]
+    lines += [_FLEET, *(line for count in _CAMERAS for line in fleet_lines(args.video, count, args.fewer)), _GPU]
+    args.out.write_text("\n".join(lines) + kept_text(args.out))
+    say(f"wrote {args.out}")
+
+
+def beside_mediapipe(video: Path, frames: int) -> latency.Summary:
+    """Returns the times of our pipeline and of MediaPipe."""
+    pipeline = HandMeshPipeline.default("cpu")
+    return latency.summarise(latency.run(pipeline, read_video(video), frame_rate_hz(video), own_environment(), frames), pipeline)
+
+
+def stage_lines(summary: latency.Summary, video: Path) -> list[str]:
+    """Returns the top of the page with the table of stages."""
+    height, width = next(read_video(video)).shape[:2]
+    facts = {"machine": machine(), "model": summary.model_id, "width": width, "height": height, "frames": summary.frames}
+    names = {name: name for name in STAGES} | {
+        "total": "**whole image**",
+        "mediapipe": "**MediaPipe Hands**",
+        "cpu": "processor time",
+        "mediapipe_cpu": "processor time of MediaPipe",
+    }
+    rows = [row(title, summary.ms[name]) for name, title in names.items()]
+    ratio = _RATIO.format(mean=summary.ratio_to_mediapipe, median=summary.median_ratio_to_mediapipe)
+    return [_TOP.format(**facts, share=summary.share_with_one_hand), *rows, ratio]
+
+
+def row(title: str, ms: dict[str, float]) -> str:
+    """Returns a row of a table."""
+    return f"| {title} | " + " | ".join(f"{ms[name]:.2f}" for name in ("mean", "p50", "p95", "p99")) + " |"
+
+
+def grid_lines(grid: Iterable[dict[str, float]]) -> list[str]:
+    """Returns the rows of `latency.measure_grid`."""
+    return [
+        row(f"{item['width']:.0f} x {item['height']:.0f} | {item['hands']:.0f} | {item['hypotheses']:.0f}", item)
+        + f" {item['cpu']:.2f} |"
+        for item in grid
+    ]
+
+
+def growth(video: Path, frames: int) -> Iterable[tuple[str, str, dict[str, float]]]:
+    """Yields setting, value and times for several numbers of hypotheses, numbers of steps and sizes of images."""
+    usual = (640, 480)
+    cases: list[tuple[str, str, tuple[int, int], dict[str, int]]] = [
+        *(("hypotheses", str(count), usual, {"n_hypotheses": count}) for count in _HYPOTHESES),
+        *(("steps", str(count), usual, {"joint_steps": count}) for count in _STEPS),
+        *(("image", f"{width} x {height}", (width, height), {}) for width, height in _SIZES),
+    ]
+    for name, value, (width, height), settings in cases:
+        pipeline = HandMeshPipeline.default("cpu", max_hands=1, **settings)
+        images = latency.resized(read_video(video), width, height, 1)
+        yield (
+            name,
+            value,
+            latency.summarise(latency.run(pipeline, images, frame_rate_hz(video), None, frames), pipeline).ms["total"],
+        )
+
+
+def plot(grown: Iterable[tuple[str, str, dict[str, float]]], path: Path) -> None:
+    """Draws the mean times, one panel per setting."""
+    names = list(dict.fromkeys(name for name, _, _ in grown))
+    figure, panels = plt.subplots(1, len(names), figsize=(9, 2.8), sharey=True, layout="constrained")
+    for panel, name in zip(panels, names):
+        values = [(value, ms["mean"]) for setting, value, ms in grown if setting == name]
+        panel.plot(*zip(*values), marker="o")
+        panel.set(xlabel=name, ylim=(0, None))
+        panel.tick_params("x", labelrotation=30 if name == "image" else 0)
+    panels[0].set_ylabel("ms per image")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
+def fleet_lines(video: Path, cameras: int, frames: int) -> Iterable[str]:
+    """Yields the rows of a number of cameras: in one process, and in one process per camera."""
+    yield fleet_row(cameras, 1, in_processes(1, video, frames, cameras), cameras)
+    if cameras > 1:
+        yield fleet_row(cameras, cameras, in_processes(cameras, video, frames, 1), 1)
+
+
+def in_processes(count: int, video: Path, frames: int, cameras: int) -> list[dict[str, Any]]:
+    """Runs `cameras` pipelines in each of `count` processes at the same time, and returns their summaries."""
+    call = f"from benchmarks.latency.page import turns; turns({str(video)!r}, {frames}, {cameras})"
+    running = [subprocess.Popen([sys.executable, "-c", call], stdout=subprocess.PIPE, text=True) for _ in range(count)]
+    answers = [process.communicate()[0] for process in running]
+    if any(process.returncode for process in running):
+        raise RuntimeError(f"{count} processes with {cameras} cameras ended with {[process.returncode for process in running]}")
+    return [json.loads(answer.splitlines()[-1]) for answer in answers]
+
+
+def turns(video: str, frames: int, cameras: int) -> None:
+    """Runs pipelines in turns and prints the summary of all their images as JSON."""
+    pipelines = [HandMeshPipeline.default("cpu", max_hands=1) for _ in range(cameras)]
+    runs = [latency.frames_of(item, read_video(Path(video)), frame_rate_hz(Path(video)), None, frames) for item in pipelines]
+    rows = [one for together in zip(*runs) for one in together]
+    say(json.dumps(asdict(latency.summarise(rows, pipelines[0]))))
+
+
+def fleet_row(cameras: int, processes: int, summaries: list[dict[str, Any]], turns_of: int) -> str:
+    """Returns a row of the table of cameras."""
+    of_images = [summary["ms"]["total"] for summary in summaries]
+    rate = sum(1e3 / ms["mean"] for ms in of_images)
+    median, last = (sum(ms[name] for ms in of_images) / len(of_images) for name in ("p50", "p99"))
+    memory = max(summary["memory_mb"] for summary in summaries)
+    return f"| {cameras} | {processes} | {rate:.0f} | {turns_of * median:.1f} | {turns_of * last:.1f} | {memory:.0f} |"
+
+
+def machine() -> str:
+    """Returns the processor and the number of its cores that this process may use."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()} with {len(names) or '?'} cores"
+
+
+def kept_text(path: Path) -> str:
+    """Returns the text of the page from its first heading on."""
+    text = path.read_text() if path.exists() else ""
+    start = text.find("\n## ")
+    return text[start:] if start >= 0 else ""
+
+
+if __name__ == "__main__":
+    main()

@@ -139,7 +139,9 @@ class HandChain:
         hand = self.aggregate(seen, timer)
         with timer.stage("locate"):
             # The signs are computed before the fit, as in the calibration. After a fit, all hands look consistent.
-            signs = error_signs.signs(seen, hand.joints_m)
+            translations_m, residuals = translate_onto_rays(hand.joints_m[None], seen.rays, seen.confidence)
+            signs = error_signs.signs(seen, hand.joints_m, residuals[0])
+            hand = replace(hand, from_rays_m=translations_m[0])
         if self.fitter:
             with timer.stage("fit"):
                 hand = self.fitter(hand, seen)
@@ -181,7 +183,7 @@ class HandChain:
         rays, gain = seen.camera_rays, self.calibration.location_gain
         if not seen.has_place:
             size = replace(size, source="none")
-        location = by_rays.locate(hand.joints_m, rays, seen.confidence, joint_std_m, size, gain)
+        location = by_rays.locate(hand.joints_m, rays, seen.confidence, joint_std_m, size, gain, hand.from_rays_m)
         if frame.depth_m is None or not seen.has_place:
             return location
         shape = (hand.joints_m, hand.vertices_m, self.hand_model.faces)

@@ -60,10 +60,12 @@ class Aggregate:
     mode: np.ndarray  # (K,) int, 0 is the mode with the largest weight
     hypotheses_m: np.ndarray  # (K, 21, 3) each placed on the rays in the camera, at average size
     is_fitted: bool = False  # True if the 2D fit has changed joints and vertices
+    from_rays_m: np.ndarray | None = None  # (3,) of the wrist, from the rays of the joints; None if not computed yet
 
     def with_shape(self, joints_m: np.ndarray, vertices_m: np.ndarray) -> "Aggregate":
         """The right hand with fitted joints (21, 3) and vertices (V, 3), wrist in the origin."""
-        return replace(self, joints_m=joints_m, vertices_m=vertices_m, wrist_rotation=wrist_rotation(joints_m), is_fitted=True)
+        turned = wrist_rotation(joints_m)
+        return replace(self, joints_m=joints_m, vertices_m=vertices_m, wrist_rotation=turned, is_fitted=True, from_rays_m=None)
 
     def mirrored(self) -> "Aggregate":
         """The hand of the other side: reflection in the plane x = 0 of the camera."""
@@ -74,6 +76,7 @@ class Aggregate:
             wrist_rotation=mirror_rotations(self.wrist_rotation),
             spread=self.spread.mirrored(),
             hypotheses_m=mirror_points(self.hypotheses_m),
+            from_rays_m=None if self.from_rays_m is None else mirror_points(self.from_rays_m),
         )
 
 

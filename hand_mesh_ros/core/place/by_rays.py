@@ -51,7 +51,13 @@ class Location:
 
 
 def locate(
-    joints_m: np.ndarray, rays: np.ndarray, confidence: np.ndarray, joint_std_m: np.ndarray, scale: Scale, gain: float
+    joints_m: np.ndarray,
+    rays: np.ndarray,
+    confidence: np.ndarray,
+    joint_std_m: np.ndarray,
+    scale: Scale,
+    gain: float,
+    translation_m: np.ndarray | None = None,
 ) -> Location:
     """Position of one hand from its rays.
 
@@ -62,8 +68,9 @@ def locate(
         joint_std_m: (21,) standard deviation of the joints relative to the hand, per axis.
         scale: current estimate of the size.
         gain: `Calibration.location_gain`.
+        translation_m: (3,) of the joints, from `translate_onto_rays`; None to compute the translation here.
     """
-    translation = translate_onto_rays(joints_m[None], rays, confidence)[0][0]
+    translation = translate_onto_rays(joints_m[None], rays, confidence)[0][0] if translation_m is None else translation_m
     placed = joints_m + translation
     of_place = gain * translation_covariance(placed, rays, confidence, KEYPOINT_NOISE * ray_extent(rays), joint_std_m)
     # A wrong size moves the centre along its ray.

@@ -17,16 +17,19 @@ _SUREST = 0.02
 _LEAST = 1e-3
 
 
-def signs(seen: SeenHand, joints_m: np.ndarray) -> np.ndarray:
+def signs(seen: SeenHand, joints_m: np.ndarray, residual: float | None = None) -> np.ndarray:
     """Signs of error of one hand, (4,): logarithms, larger values mean larger errors. An unknown sign is NaN.
 
     Args:
         seen: the right hand.
         joints_m: (21, 3) estimate of the hand in camera axes, any origin.
+        residual: distance of the joints from their rays, from `translate_onto_rays`; None to compute the distance here.
     """
     guesses = np.stack([seen.world_landmarks_m.astype(np.float64), np.column_stack([seen.rays, seen.depth])])
     apart = np.log(_LEAST + _distances(guesses, joints_m))
-    residual = translate_onto_rays(joints_m[None], seen.rays, seen.confidence)[1][0] / max(ray_extent(seen.rays), 1e-6)
+    if residual is None:
+        residual = translate_onto_rays(joints_m[None], seen.rays, seen.confidence)[1][0]
+    residual = residual / max(ray_extent(seen.rays), 1e-6)
     return np.array([*apart, np.log(_LEAST + residual), np.log(1 + _SUREST - min(float(seen.confidence.max()), 1.0))])
 
 

@@ -28,6 +28,7 @@ ROWS = (
     ("below 10 mm PA-MPJPE, of all hands", 1e2, "%"),
     ("correct side", 1e2, "%"),
     ("keypoint error of the detector, of the hand's radius", 1e2, "%"),
+    ("depth error of the detector, of the hand's radius", 1e2, "%"),
     ("PA-MPJPE aggregate", 1e3, "mm"),
     ("PA-MPJPE mean of all hypotheses", 1e3, "mm"),
     ("PA-MPJPE heaviest hypothesis", 1e3, "mm"),
@@ -85,17 +86,32 @@ def look(detector: HandDetector, samples: Iterable[Sample]) -> list[Seen]:
 def _keypoint_error(detection: HandDetection, sample: Sample) -> float:
     """Returns the mean distance to the true keypoints, divided by the root mean square radius of the hand in the image."""
     truth = project(sample.joints_m, sample.frame.camera_matrix)
-    radius = np.sqrt(((truth - truth.mean(0)) ** 2).sum(-1).mean())
-    return float(metrics.point_errors(detection.keypoints_px, truth).mean() / radius)
+    return float(metrics.point_errors(detection.keypoints_px, truth).mean() / _radius(truth))
+
+
+def _depth_error(detection: HandDetection, sample: Sample) -> float:
+    """Returns the mean error of the detector's relative depths, divided by the radius of the hand in the image.
+
+    The true depths are in pixels at the distance of the hand, relative to the mean of the joints, as the detector's depths are.
+    """
+    camera_matrix, depth_m = sample.frame.camera_matrix, sample.joints_m[:, 2]
+    true_px = camera_matrix[0, 0] * (depth_m - depth_m.mean()) / depth_m.mean()
+    reported_px = detection.keypoint_depth_px - detection.keypoint_depth_px.mean()
+    return float(np.abs(reported_px - true_px).mean() / _radius(project(sample.joints_m, camera_matrix)))
+
+
+def _radius(points_px: np.ndarray) -> float:
+    """Returns the root mean square distance of points (N, 2) from their centre."""
+    return float(np.sqrt(((points_px - points_px.mean(0)) ** 2).sum(-1).mean()))
 
 
 def measure(pipeline: HandMeshPipeline, seen: Seen) -> dict[str, Any]:
     """Returns the figures of one image, without tracking.
 
-    The keys are the names of `ROWS`, the name of the image, the number of detected hands, palm_angle_deg, and hidden_share (NaN
-    if unknown). For a detected hand, more keys hold the error of each joint after alignment, (21, 3) metres, and the confidence
-    levels, (21,). A level is the confidence of the smallest ellipsoid that holds the error. There are levels of the error after
-    alignment and of the absolute error.
+    The keys are the names of `ROWS`, the name of the image, the number of detected hands, palm_angle_deg, distance_m, and
+    hidden_share and has_objects (NaN if unknown). For a detected hand, more keys hold the error of each joint after alignment,
+    (21, 3) metres, and the confidence levels, (21,). A level is the confidence of the smallest ellipsoid that holds the error.
+    There are levels of the error after alignment and of the absolute error.
     """
     sample = seen.sample
     flat = pipeline.hand_model.joints_m if sample.side == "right" else mirror_points(pipeline.hand_model.joints_m)
@@ -104,7 +120,9 @@ def measure(pipeline: HandMeshPipeline, seen: Seen) -> dict[str, Any]:
         "name": sample.name,
         "hands": seen.n_hands,
         "palm_angle_deg": sample.palm_angle_deg,
+        "distance_m": float(np.linalg.norm(sample.joints_m.mean(0))),
         "hidden_share": float("nan") if sample.hidden is None else float(sample.hidden.mean()),
+        "has_objects": float("nan") if sample.has_objects is None else float(sample.has_objects),
         "found": float(seen.detection is not None),
         "PA-MPJPE, a miss counts as the flat hand": float(metrics.pa_error(flat, sample.joints_m)),
         "below 10 mm PA-MPJPE, of all hands": 0.0,
@@ -114,6 +132,7 @@ def measure(pipeline: HandMeshPipeline, seen: Seen) -> dict[str, Any]:
     estimate = pipeline.chain.answer(seen.detection, sample.frame).estimate
     result["correct side"] = float(seen.detection.handedness == sample.side)
     result["keypoint error of the detector, of the hand's radius"] = _keypoint_error(seen.detection, sample)
+    result["depth error of the detector, of the hand's radius"] = _depth_error(seen.detection, sample)
     result |= _shape(pipeline, estimate, seen.detection, sample) | _surface(pipeline, estimate, sample)
     error = result["PA-MPJPE aggregate"]
     result |= {"PA-MPJPE, a miss counts as the flat hand": error, "below 10 mm PA-MPJPE, of all hands": float(error < _GOOD_M)}

@@ -22,9 +22,13 @@ KEYPOINTS = {
     "detector error 10 to 25 %": (0.1, 0.25),
     "detector error above 25 %": (0.25, np.inf),
 }
+OBJECTS = {"no object": (0, 0.5), "object in the hand or in front of it": (0.5, 2)}
+DISTANCES = {"nearer than 0.4 m": (0, 0.4), "0.4 to 0.8 m": (0.4, 0.8), "0.8 to 1.5 m": (0.8, 1.5), "beyond 1.5 m": (1.5, np.inf)}
 _GROUPED = {
     "palm_angle_deg": VIEWS,
     "hidden_share": OCCLUSIONS,
+    "has_objects": OBJECTS,
+    "distance_m": DISTANCES,
     "keypoint error of the detector, of the hand's radius": KEYPOINTS,
 }
 
@@ -47,9 +51,9 @@ def found_ones(results: Sequence[Result]) -> list[Result]:
 
 
 def groups(results: Sequence[Result]) -> dict[str, list[Result]]:
-    """Groups images by the angle between the palm's normal and the line of sight, and by the known share of hidden joints.
+    """Groups images by the angle between the palm's normal and the line of sight, by hidden joints, by objects, and by distance.
 
-    It also groups detected hands by the error of the detector's keypoints.
+    It also groups detected hands by the error of the detector's keypoints. Groups without an image are left out.
     """
     return {
         title: chosen

@@ -1,14 +1,17 @@
 """Images with their truth: photographs from a folder, rendered hands of the held-out set, and mirror images."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from hand_mesh_ros.core.geometry import rigid
 from hand_mesh_ros.core.geometry.camera import project
 from hand_mesh_ros.core.geometry.mirror import mirror_points
+from hand_mesh_ros.core.hand import kinematics
+from hand_mesh_ros.core.hand.joint_angles import joint_angles
 from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
 from hand_mesh_ros.core.types import Frame, Side
 
@@ -21,6 +24,8 @@ _OTHER: dict[str, Side] = {"left": "right", "right": "left"}
 HIDDEN_M = 0.015
 # Relative standard deviation of the adult hand length: Gordon et al. 1989, NATICK/TR-89/044, men and women together.
 SIZE_REL_STD = 0.063
+# Share of the natural hands that grasp an object.
+_SHARE_OF_GRASPS = 0.35
 # Scenes come in batches. With a fixed batch size, a short test set is the start of a long test set.
 _BATCH = 50
 
@@ -35,6 +40,7 @@ class Sample:
     side: Side
     vertices_m: np.ndarray | None = None  # (V, 3), None if the surface is unknown
     hidden: np.ndarray | None = None  # (21,) bool, joints behind an object or outside the image; None if unknown
+    has_objects: bool | None = None  # in the hand or in front of it; None if unknown
 
     @property
     def palm_angle_deg(self) -> float:
@@ -57,10 +63,44 @@ def real_samples(folder: Path) -> Iterator[Sample]:
         if bgr is None:
             raise ValueError(f"{path}, listed in {folder / 'annotations.npz'}, is missing or is not an image")
         rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-        padded = cv2.copyMakeBorder(rgb, PAD_PX, PAD_PX, PAD_PX, PAD_PX, cv2.BORDER_REFLECT_101)
-        shifted = camera_matrix.astype(np.float64)
-        shifted[:2, 2] += PAD_PX
-        yield Sample(str(name), Frame(padded, shifted), joints.astype(np.float64), str(side))
+        yield Sample(str(name), _padded(rgb, camera_matrix), joints.astype(np.float64), str(side))
+
+
+def _padded(rgb: np.ndarray, camera_matrix: np.ndarray) -> Frame:
+    border = cv2.copyMakeBorder(rgb, PAD_PX, PAD_PX, PAD_PX, PAD_PX, cv2.BORDER_REFLECT_101)
+    return Frame(border, _moved(camera_matrix, PAD_PX))
+
+
+def _moved(camera_matrix: np.ndarray, offset_px: float) -> np.ndarray:
+    """Returns the camera matrix (3, 3) of an image with more pixels on the left and above."""
+    moved = camera_matrix.astype(np.float64)
+    moved[:2, 2] += offset_px
+    return moved
+
+
+def rendered_samples(photographs: Iterable[Sample], seed: int) -> Iterator[Sample]:
+    """Yields renders of our own hand in the poses of photographs, through the same cameras, with the same border.
+
+    The true joints are those of our hand. They have no annotation errors, and the definition of the joints is that of the models.
+    Skins, forearms, light and backgrounds are random, from the held-out set. No object covers the hands.
+
+    Args:
+        photographs: samples of `real_samples`, 256 x 256 px without their border.
+        seed: seed of the appearance.
+    """
+    from models_train.data.scenes import SceneMaker
+    from models_train.hands.sample import shipped_hand
+
+    maker, hand = SceneMaker(np.random.default_rng(seed), held_out=True), shipped_hand()
+    for photograph in photographs:
+        right = flipped(photograph) if photograph.side == "left" else photograph
+        joints, vertices = kinematics.pose(hand, joint_angles(hand, right.joints_m, "right"))
+        camera_from_wrist = rigid.align(joints, right.joints_m, with_scale=True)
+        camera_matrix = _moved(right.frame.camera_matrix, -PAD_PX)
+        scene = maker.scene_of(joints, vertices, camera_from_wrist, camera_matrix, with_objects=False)
+        hidden = hidden_joints(scene.joints_m, scene.vertices_m, camera_matrix, scene.depth_m)
+        sample = Sample(photograph.name, _padded(scene.rgb, camera_matrix), scene.joints_m, "right", scene.vertices_m, hidden)
+        yield flipped(sample) if photograph.side == "left" else sample
 
 
 def synthetic_samples(count: int, seed: int, with_depth: bool = False, natural: bool = False) -> Iterator[Sample]:
@@ -73,12 +113,14 @@ def synthetic_samples(count: int, seed: int, with_depth: bool = False, natural: 
         count: number of hands.
         seed: seed of the set.
         with_depth: frames have the rendered depth.
-        natural: most poses are recorded poses, and most views show the palm or the back.
+        natural: poses, grasps and views as they occur. Most poses are recorded poses, a third of the hands grasp an object, and
+            most views show the palm or the back.
     """
-    # Only this function needs the renderer.
+    # Only rendered samples need the renderer.
     from models_train.data.scenes import SceneMaker
 
-    maker = SceneMaker(np.random.default_rng(seed), held_out=True, natural=natural)
+    objects = {"share_with_object": 0.0, "share_of_grasps": _SHARE_OF_GRASPS} if natural else {}
+    maker = SceneMaker(np.random.default_rng(seed), held_out=True, natural=natural, **objects)
     sizes = np.exp(SIZE_REL_STD * np.random.default_rng([seed, 1]).standard_normal(count))
     for index, size in enumerate(sizes):
         if index % _BATCH == 0:
@@ -86,7 +128,8 @@ def synthetic_samples(count: int, seed: int, with_depth: bool = False, natural: 
         scene = scenes[index % _BATCH]
         frame = Frame(scene.rgb, scene.camera_matrix, (size * scene.depth_m).astype(np.float32) if with_depth else None)
         hidden = hidden_joints(scene.joints_m, scene.vertices_m, scene.camera_matrix, scene.depth_m)
-        sample = Sample(f"{seed}-{index:04d}", frame, size * scene.joints_m, "right", size * scene.vertices_m, hidden)
+        surface = size * scene.vertices_m
+        sample = Sample(f"{seed}-{index:04d}", frame, size * scene.joints_m, "right", surface, hidden, scene.has_objects)
         yield flipped(sample) if index % 2 else sample
 
 

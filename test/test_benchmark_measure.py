@@ -126,8 +126,10 @@ def test_commands_measure_and_compare(tmp_path, capsys, monkeypatch):
 def test_tables_are_written_with_their_pictures(images, pipeline, tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "HYPOTHESES", (1, 2))
     monkeypatch.setattr(tables, "STEPS", (1, 2))
-    tables.write(tmp_path, {"synthetic": images, "again": images[:4]}, pipeline, sweep_count=2)
+    sources = {tables.NATURAL: images, tables.ANY_POSE: images[:4], "house": images[:3], "house, rendered": images[3:6]}
+    tables.write(tmp_path, sources, pipeline, sweep_count=2)
     text = (tmp_path / "accuracy.md").read_text()
+    assert "**house**: 3 photographs" in text
     assert "nan" not in text
     assert all(name in text for name, _, _ in ROWS)
     for name in ("reliability", "best_of_n"):

@@ -4,7 +4,16 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.samples import HIDDEN_M, PAD_PX, Sample, flipped, hidden_joints, real_samples, synthetic_samples
+from benchmarks.samples import (
+    HIDDEN_M,
+    PAD_PX,
+    Sample,
+    flipped,
+    hidden_joints,
+    real_samples,
+    rendered_samples,
+    synthetic_samples,
+)
 from hand_mesh_ros.core.geometry.camera import project
 from hand_mesh_ros.core.geometry.mirror import mirror_points
 from hand_mesh_ros.core.types import Frame
@@ -103,3 +112,27 @@ def test_photographs_are_padded_with_their_camera(tmp_path, samples):
     (tmp_path / "images" / "0.png").unlink()
     with pytest.raises(ValueError, match=r"0\.png"):
         list(real_samples(tmp_path))
+
+
+def test_a_render_of_a_photograph_shows_our_hand_in_its_pose_at_its_place(samples):
+    photographs = []
+    for sample in samples[:2]:  # a right and a left hand
+        camera_matrix = sample.frame.camera_matrix.copy()
+        camera_matrix[:2, 2] += PAD_PX
+        border = cv2.copyMakeBorder(sample.frame.rgb, *[PAD_PX] * 4, cv2.BORDER_REFLECT_101)
+        photographs.append(Sample(sample.name, Frame(border, camera_matrix), sample.joints_m, sample.side))
+    for photograph, rendered in zip(photographs, rendered_samples(photographs, seed=1), strict=True):
+        assert (rendered.name, rendered.side) == (photograph.name, photograph.side)
+        assert rendered.frame.rgb.shape == photograph.frame.rgb.shape
+        np.testing.assert_allclose(rendered.frame.camera_matrix, photograph.frame.camera_matrix)
+        # Builds differ, poses do not.
+        assert np.linalg.norm(rendered.joints_m - photograph.joints_m, axis=-1).mean() < 0.012
+        skin = project(rendered.vertices_m, rendered.frame.camera_matrix).round().astype(int)
+        on_hand = rendered.frame.rgb[skin[:, 1].clip(0, 383), skin[:, 0].clip(0, 383)].astype(float)
+        # The mean colour of the hand is that of a skin: more red than blue.
+        assert on_hand[:, 0].mean() > on_hand[:, 2].mean()
+
+
+def test_a_third_of_the_natural_hands_grasp_an_object():
+    hands = list(synthetic_samples(50, seed=7, natural=True))
+    assert 0.2 < np.mean([hand.has_objects for hand in hands]) < 0.6

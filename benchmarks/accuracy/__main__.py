@@ -1,14 +1,16 @@
 """Measures the error of the estimates and the calibration of their uncertainty.
 
     python -m benchmarks.accuracy --data ../shared/data/real_dev
+    python -m benchmarks.accuracy --data ../shared/data/real_dev --rendered
     python -m benchmarks.accuracy --synthetic --count 500
     python -m benchmarks.accuracy --synthetic --natural --count 500
 
 `--data` names a folder with images/ and annotations.npz: image (N,) file names, camera_matrix (N, 3, 3), joints_m (N, 21, 3) in
 the camera's optical frame, handedness (N,). The hands fill these images, so the benchmark adds a border of 64 reflected pixels.
+With `--rendered` the benchmark renders our own hand in the poses of these images, through the same cameras.
 `--synthetic` renders the test set, with right and left hands in turn. Its poses, builds, skin tones and backgrounds are held out
-from training. These images have no border, and the truth includes the surface. With `--natural` most poses are recorded poses,
-and most views show the palm or the back. `--flip` mirrors every image, camera and truth.
+from training. These images have no border, and the truth includes the surface. With `--natural` most poses are recorded poses, a
+third of the hands grasp an object, and most views show the palm or the back. `--flip` mirrors every image, camera and truth.
 
 The detector gets no hint about the hand's position. Figures are means over the hands that the detector found; two rows also count
 the missed hands. Intervals are 95 % bootstrap intervals over images. Images of one recording are similar, so judge gains by
@@ -25,7 +27,7 @@ import numpy as np
 from benchmarks import metrics, report
 from benchmarks.measure import ROWS, look, measure
 from benchmarks.report import Result, say
-from benchmarks.samples import TEST_COUNT, TEST_SEED, flipped, real_samples, synthetic_samples
+from benchmarks.samples import TEST_COUNT, TEST_SEED, flipped, real_samples, rendered_samples, synthetic_samples
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 
 
@@ -38,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=TEST_COUNT, help="number of rendered hands")
     parser.add_argument("--seed", type=int, default=TEST_SEED, help="seed of the rendered hands")
     parser.add_argument("--depth", action="store_true", help="also give the rendered depth to the pipeline")
-    parser.add_argument("--natural", action="store_true", help="natural poses and views of rendered hands")
+    parser.add_argument("--natural", action="store_true", help="natural poses, grasps and views of rendered hands")
+    parser.add_argument("--rendered", action="store_true", help="render our own hand in the poses of --data")
     parser.add_argument("--flip", action="store_true", help="mirror the images")
     parser.add_argument("--models", default="", help="folder of the model files; default: the shipped models")
     parser.add_argument("--hypotheses", type=int, default=8)
@@ -47,9 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     if (args.depth or args.natural) and not args.synthetic:
         parser.error("--depth and --natural need --synthetic")
+    if args.rendered and not args.data:
+        parser.error("--rendered needs --data")
     pipeline = HandMeshPipeline.default(n_hypotheses=args.hypotheses, joint_steps=args.steps, models_dir=args.models)
     drawn = (args.count, args.seed, args.depth, args.natural)
     samples = synthetic_samples(*drawn) if args.synthetic else real_samples(args.data)
+    if args.rendered:
+        samples = rendered_samples(samples, args.seed)
     if args.flip:
         samples = map(flipped, samples)
     results = [measure(pipeline, seen) for seen in look(pipeline.detector, samples)]

@@ -8,13 +8,15 @@ import numpy as np
 import trimesh
 from scipy.spatial.transform import Rotation
 
+from hand_mesh_ros.core.geometry import rigid
 from hand_mesh_ros.core.geometry.rotations import rotation_about
 from hand_mesh_ros.core.topology import FINGERTIPS, MIDDLE_MCP
 from hand_mesh_ros.synthetic import appearance
 from hand_mesh_ros.synthetic.render import Light, render
 from models_train.data.views import DISTANCE_M, natural_rotations
+from models_train.hands.grasps import Solid, sample_grasp
 from models_train.hands.poses import NATURAL_SHARE
-from models_train.hands.sample import HandBatch, sample_hands, shipped_hand
+from models_train.hands.sample import sample_hands, shipped_hand
 
 SIZE_PX = (256, 256)
 _SHARE_BARE, _SHARE_WITH_OBJECT, _SHARE_OCCLUDED, _SHARE_SHOWN = 0.5, 0.2, 0.08, 0.65
@@ -37,6 +39,7 @@ class Scene:
     joints_m: np.ndarray  # (21, 3)
     vertices_m: np.ndarray  # (V, 3)
     depth_m: np.ndarray  # (256, 256) float32 along z of the nearest surface; 0 is background
+    has_objects: bool  # in the hand or in front of it
 
 
 class SceneMaker:
@@ -50,6 +53,7 @@ class SceneMaker:
         n_rooms: int = 40,
         natural: bool = False,
         share_with_object: float = _SHARE_WITH_OBJECT,
+        share_of_grasps: float = 0.0,
     ) -> None:
         """Prepares the stock.
 
@@ -59,9 +63,10 @@ class SceneMaker:
             n_skins: number of skins and sleeves in stock.
             n_rooms: number of backgrounds in stock.
             natural: most poses are recorded poses, and most views show the palm or the back.
-            share_with_object: share of hands that hold an object.
+            share_with_object: share of the other hands with an object between palm and fingers. The object ignores the fingers.
+            share_of_grasps: share of hands whose fingers close on an object.
         """
-        self._share_with_object = share_with_object
+        self._share_with_object, self._share_of_grasps = share_with_object, share_of_grasps
         self._rng, self._hand, self._held_out, self._natural = rng, shipped_hand(), held_out, natural
         self._skins = [appearance.skin_colours(self._hand, rng, _tone(rng, held_out)) for _ in range(n_skins)]
         self._sleeves = [appearance.sleeve(self._hand, rng) for _ in range(n_skins)]
@@ -71,27 +76,59 @@ class SceneMaker:
     def scenes(self, n: int) -> list[Scene]:
         """Returns `n` pictures of `n` hands."""
         hands = sample_hands(self._rng, n, self._held_out, NATURAL_SHARE if self._natural else 0.0)
-        return [self._scene(hands, index) for index in range(n)]
+        return [self._scene(*self._with_grasp(*hand)) for hand in zip(hands.joints_m, hands.vertices_m)]
 
-    def _scene(self, hands: HandBatch, index: int) -> Scene:
+    def _with_grasp(self, joints_m: np.ndarray, vertices_m: np.ndarray) -> tuple[np.ndarray, np.ndarray, Solid | None]:
+        """Replaces a share of the hands with grasps."""
+        if not self._share_of_grasps or self._rng.random() >= self._share_of_grasps:
+            return joints_m, vertices_m, None
+        grasp = sample_grasp(self._rng, self._held_out)
+        return grasp.joints_m, grasp.vertices_m, grasp.held
+
+    def _scene(self, joints_m: np.ndarray, vertices_m: np.ndarray, held: Solid | None) -> Scene:
+        rotation = natural_rotations(self._rng, 1)[0] if self._natural else _view(self._rng)
+        middle = joints_m.mean(0)
+        radius_m = np.linalg.norm(joints_m - middle, axis=-1).max()
+        camera_matrix, centre = _camera(self._rng, radius_m, DISTANCE_M[1] if self._natural else _FAR_M)
+        camera_from_wrist = rotation, centre - rotation @ middle, 1.0
+        return self.scene_of(joints_m, vertices_m, camera_from_wrist, camera_matrix, held=held)
+
+    def scene_of(
+        self,
+        joints_m: np.ndarray,
+        vertices_m: np.ndarray,
+        camera_from_wrist: tuple[np.ndarray, np.ndarray, float],
+        camera_matrix: np.ndarray,
+        with_objects: bool = True,
+        held: Solid | None = None,
+    ) -> Scene:
+        """Returns a picture of a given right hand, with random skin, forearm, light, background and camera faults.
+
+        Args:
+            joints_m: (21, 3) in the wrist frame.
+            vertices_m: (V, 3) in the wrist frame.
+            camera_from_wrist: rotation (3, 3), translation (3,) in metres, scale.
+            camera_matrix: (3, 3) of a picture of 256 x 256 px.
+            with_objects: random objects are in the hand and in front of some hands.
+            held: object of a grasp, None for a hand that grasps nothing. Such a hand holds no other object.
+        """
         rng = self._rng
-        rotation = natural_rotations(rng, 1)[0] if self._natural else _view(rng)
-        middle = hands.joints_m[index].mean(0)
-        radius_m = np.linalg.norm(hands.joints_m[index] - middle, axis=-1).max()
-        camera_matrix, centre = _camera(rng, radius_m, DISTANCE_M[1] if self._natural else _FAR_M)
 
         def place(points: np.ndarray) -> np.ndarray:
-            return (points - middle) @ rotation.T + centre
+            return rigid.transform(points, *camera_from_wrist)
 
-        joints, vertices = place(hands.joints_m[index]), place(hands.vertices_m[index])
+        joints, vertices = place(joints_m), place(vertices_m)
         parts = [(vertices, self._hand.faces, self._skins[rng.integers(len(self._skins))])]
         parts.append(self._forearm(place, parts[0][2]))
-        if rng.random() < self._share_with_object:
+        if held is not None:
+            surface, faces = held.surface()
+            parts.append((place(surface), faces, np.tile(_random_colour(rng), (len(surface), 1))))
+        elif with_objects and rng.random() < self._share_with_object:
             parts.append(random_object(rng, 0.5 * (joints[MIDDLE_MCP] + joints[FINGERTIPS].mean(0)), 0.03))
-        if rng.random() < _SHARE_OCCLUDED:
+        if with_objects and rng.random() < _SHARE_OCCLUDED:
             parts.append(random_object(rng, joints[rng.integers(21)] * rng.uniform(0.6, 0.9), 0.015))
         rgb, depth = _picture(rng, parts, camera_matrix, self._background())
-        return Scene(rgb, camera_matrix, joints, vertices, depth)
+        return Scene(rgb, camera_matrix, joints, vertices, depth, len(parts) > 2)
 
     def _forearm(self, place: Callable[[np.ndarray], np.ndarray], skin: np.ndarray) -> Part:
         """Returns a sleeve or a bare forearm, bent at the wrist."""
@@ -152,7 +189,11 @@ def random_object(rng: np.random.Generator, centre_m: np.ndarray, size_m: float)
     else:
         shape = trimesh.creation.cylinder(radius=0.7 * radius, height=radius * rng.uniform(2, 8), sections=20)
     turned = shape.vertices @ Rotation.random(random_state=rng).as_matrix().T + centre_m + rng.normal(0, 0.01, 3)
-    return turned, np.asarray(shape.faces), np.tile(rng.uniform(0.02, 0.9, 3), (len(turned), 1))
+    return turned, np.asarray(shape.faces), np.tile(_random_colour(rng), (len(turned), 1))
+
+
+def _random_colour(rng: np.random.Generator) -> np.ndarray:
+    return rng.uniform(0.02, 0.9, 3)
 
 
 def _picture(

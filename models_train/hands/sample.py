@@ -77,9 +77,15 @@ def sample_joints(rng: np.random.Generator, n: int, held_out: bool = False, natu
 
 def sample_hands(rng: np.random.Generator, n: int, held_out: bool = False, natural_share: float = 0.0) -> HandBatch:
     """Returns skeletons and surfaces of `n` hands, with poses and builds of the training set or of the held-out set."""
+    rest, flat = sample_flat_hands(rng, n, held_out)
+    hand = shipped_hand()
+    return HandBatch(*kinematics.skin(hand, sample_rotations(rng, n, hand, held_out, natural_share), rest, flat))
+
+
+def sample_flat_hands(rng: np.random.Generator, n: int, held_out: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Returns joints (n, 21, 3) and vertices (n, V, 3) of flat hands, with builds of the training set or of the held-out set."""
     hand = shipped_hand()
     palm_width, thickness = sample_build(rng, n, held_out)
     rest = shape.rest_joints(hand.joints_m, sample_lengths(rng, n, hand), palm_width)
     of_segments = thickness[:, None] * np.exp(rng.normal(0, _SEGMENT_REL_STD, (n, N_JOINTS)))
-    flat = shape.stretch(hand.template_m, hand.joints_m, hand.skin_weights, rest, of_segments)
-    return HandBatch(*kinematics.skin(hand, sample_rotations(rng, n, hand, held_out, natural_share), rest, flat))
+    return rest, shape.stretch(hand.template_m, hand.joints_m, hand.skin_weights, rest, of_segments)

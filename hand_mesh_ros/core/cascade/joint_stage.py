@@ -6,17 +6,25 @@ import numpy as np
 
 from hand_mesh_ros.core.cascade.view import FEATURES_SHAPE, JOINT_UNIT_M, Cues, HandView, look_at_hand
 from hand_mesh_ros.core.config import JointConfig
-from hand_mesh_ros.core.geometry.rotations import lengths
+from hand_mesh_ros.core.geometry import rigid, rotations
 from hand_mesh_ros.core.hand import model as hand_model
-from hand_mesh_ros.core.hand.model import HandModel, bone_lengths
+from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.models.noise import SCHEDULE
 from hand_mesh_ros.core.models.onnx_model import OnnxModel
 from hand_mesh_ros.core.models.sampler import ddim
-from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
+from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS, WRIST, joint_order_digest
 from hand_mesh_ros.core.types import Hypotheses, SeenHand, ViewEmbedding
 
 # Decrease of the log weight per relative distance from the other hypotheses.
 _CONSENSUS = 2.0
+# Share of the deviation from average proportions that a sampled skeleton keeps. The training moves the joints at random, so that
+# the nets trust keypoints more than proportions. The samples therefore vary more than real hands. Chosen on rendered hands.
+_KEPT_DEVIATION = 0.75
+# Share of the way to the orientation of the detector's world landmarks. The nets do not use these landmarks, whose shape is worse
+# than that of the samples. The error of their orientation is partly independent. Chosen on rendered natural hands.
+_LANDMARK_SHARE = 0.15
+# Joints of each finger with the wrist before them, (5, 5).
+_CHAINS = np.insert(FINGER_JOINTS, 0, WRIST, axis=1)
 ENCODER_FILE, DENOISER_FILE = "joint_encoder.onnx", "joint_denoiser.onnx"
 
 
@@ -29,7 +37,7 @@ class JointSampler:
         Raises:
             ModelError: if a file is missing, damaged, not a file of this package, or does not match the other files.
         """
-        self._bone_sum_m = HandModel.load(models_dir / hand_model.FILE_NAME).bone_lengths_m.sum()
+        self._average_m = HandModel.load(models_dir / hand_model.FILE_NAME).bone_lengths_m[FINGER_JOINTS - 1]
         expected = {"kind": "joint_encoder", "joint_order": joint_order_digest()}
         self._encoder = OnnxModel(models_dir / ENCODER_FILE, expected, config.device, config.threads)
         expected |= {"kind": "joint_denoiser", "schedule": SCHEDULE, "view_space": self._encoder.fact("view_space")}
@@ -67,9 +75,7 @@ class JointSampler:
         view = look_at_hand(self._cues(seen))
         embedding = self._embed(view, seen)
         joints_m = self._sample(embedding) * JOINT_UNIT_M @ view.virtual_from_camera
-        joints_m -= joints_m[:, :1]
-        # One image does not show the size. The training hands have average size, but the model output may differ slightly.
-        joints_m *= self._bone_sum_m / bone_lengths(joints_m).sum(-1)[:, None, None]
+        joints_m = turned_to(seen.world_landmarks_m, plausible_bones(joints_m, self._average_m))
         embedded = ViewEmbedding(embedding[0], view.virtual_from_camera)
         return Hypotheses(joints_m.astype(np.float32), _consensus(joints_m).astype(np.float32), embedded)
 
@@ -104,11 +110,44 @@ class JointSampler:
         return ddim(denoise, self._noise, self._steps).reshape(-1, N_JOINTS, 3)
 
 
+def plausible_bones(joints_m: np.ndarray, average_m: np.ndarray) -> np.ndarray:
+    """Skeletons (K, 21, 3) with more plausible bone lengths, of average adult size, with the wrist in the origin.
+
+    The directions of the bones stay. One image does not show the size, so the sum of the bones becomes that of an average hand.
+
+    Args:
+        joints_m: (K, 21, 3).
+        average_m: (5, 4) bone lengths of an average hand, per finger from the wrist to the tip.
+    """
+    bones = np.diff(joints_m[:, _CHAINS], axis=2)
+    lengths = np.maximum(rotations.lengths(bones), 1e-6)
+    deviation = np.log(lengths / average_m)
+    deviation -= deviation.mean((1, 2), keepdims=True)
+    plausible = average_m * np.exp(_KEPT_DEVIATION * deviation)
+    plausible *= average_m.sum() / plausible.sum((1, 2), keepdims=True)
+    placed = np.zeros_like(joints_m)
+    placed[:, FINGER_JOINTS] = np.cumsum(bones * (plausible / lengths)[..., None], axis=2)
+    return placed
+
+
+def turned_to(world_landmarks_m: np.ndarray, joints_m: np.ndarray) -> np.ndarray:
+    """Skeletons (K, 21, 3), all turned about the wrist by the same small part of the way to the detector's landmarks.
+
+    Args:
+        world_landmarks_m: (21, 3) in camera axes, of any size; NaN if there are none. Then the skeletons stay.
+        joints_m: (K, 21, 3) with the wrist in the origin.
+    """
+    if not np.all(np.isfinite(world_landmarks_m)):
+        return joints_m
+    to_landmarks = rigid.align(joints_m.mean(0), np.asarray(world_landmarks_m, np.float64))[0]
+    return joints_m @ rotations.from_vector(_LANDMARK_SHARE * rotations.to_vector(to_landmarks)).T
+
+
 def _consensus(joints_m: np.ndarray) -> np.ndarray:
     """Log weight of each skeleton, (K,), from skeletons (K, 21, 3). A skeleton nearer to the other skeletons gets more weight.
 
     The other skeletons are samples of the possible truth. So the mean distance to the other skeletons estimates the error of a
     skeleton. A sample has no other information about its error, because all samples come from the same image.
     """
-    distance = lengths(joints_m[:, None] - joints_m[None]).mean(-1).sum(-1)
+    distance = rotations.lengths(joints_m[:, None] - joints_m[None]).mean(-1).sum(-1)
     return -_CONSENSUS * distance / max(distance.mean(), 1e-9)

@@ -5,17 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hand_mesh_ros.core.cascade.joint_stage import JointSampler
+from hand_mesh_ros.core.cascade.joint_stage import JointSampler, plausible_bones, turned_to
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.detect import crop
 from hand_mesh_ros.core.detect.seen_hand import see
-from hand_mesh_ros.core.geometry import camera
+from hand_mesh_ros.core.geometry import camera, rigid
 from hand_mesh_ros.core.geometry.mirror import mirror_points
-from hand_mesh_ros.core.geometry.rotations import rotation_about
+from hand_mesh_ros.core.geometry.rotations import rotation_about, to_vector
 from hand_mesh_ros.core.hand import kinematics
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel, bone_lengths
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
-from hand_mesh_ros.core.topology import MIDDLE_MCP
+from hand_mesh_ros.core.topology import BONES, FINGER_JOINTS, MIDDLE_MCP
 from hand_mesh_ros.core.types import Frame, HandDetection, SeenHand
 
 # A long lens, which leaves little perspective to tell near from far.
@@ -112,13 +112,44 @@ def test_a_left_hand_is_seen_as_the_right_hand_that_it_mirrors(hand):
     np.testing.assert_allclose(other.camera_rays, mirror_points(one.camera_rays), atol=1e-6)
 
 
-def test_cues_that_the_shipped_encoder_never_learned_from_have_no_influence(sampler, hand):
+def test_cues_that_the_shipped_encoder_never_learned_from_do_not_change_the_shape(sampler, hand):
     plain, rng = seen(leaning(hand, 20)), np.random.default_rng(0)
     with_image = replace(plain, features=rng.normal(0, 2, (192, 7, 7)).astype(np.float32))
     with_world = replace(plain, world_landmarks_m=rng.normal(0, 0.1, (21, 3)).astype(np.float32))
-    for more in (with_image, with_world):
-        np.testing.assert_array_equal(sampler(more).joints_m, sampler(plain).joints_m)
+    np.testing.assert_array_equal(sampler(with_image).joints_m, sampler(plain).joints_m)
+    alone, turned = sampler(plain).joints_m, sampler(with_world).joints_m
+    rotation, _, _ = rigid.align(alone[0], turned[0])
+    np.testing.assert_allclose(turned, alone @ rotation.T, atol=1e-5)
 
 
 def test_every_noise_comes_with_its_opposite(sampler):
     np.testing.assert_array_equal(sampler._noise[:16], -sampler._noise[16:])
+
+
+def test_bones_are_nearer_to_average_lengths_and_keep_their_directions(hand):
+    rng = np.random.default_rng(0)
+    joints_m = 1.1 * hand.joints_m[None] + rng.normal(0, 0.004, (5, 21, 3)) + np.array([0.1, 0, 0])
+    average_m = hand.bone_lengths_m[FINGER_JOINTS - 1]
+    plausible = plausible_bones(joints_m, average_m)
+    np.testing.assert_allclose(plausible[:, 0], 0)
+    np.testing.assert_allclose(bone_lengths(plausible).sum(-1), average_m.sum())
+
+    def bones(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        offsets = joints[:, BONES[:, 1]] - joints[:, BONES[:, 0]]
+        lengths = np.linalg.norm(offsets, axis=-1)
+        deviation = np.log(lengths / hand.bone_lengths_m)
+        return offsets / lengths[..., None], deviation - deviation.mean(1, keepdims=True)
+
+    (before, deviation), (after, less) = bones(joints_m), bones(plausible)
+    np.testing.assert_allclose(after, before, atol=1e-9)
+    np.testing.assert_allclose(less, 0.75 * deviation, atol=1e-9)
+
+
+def test_skeletons_turn_a_part_of_the_way_to_the_landmarks(hand):
+    joints_m = np.stack([hand.joints_m, hand.joints_m]).astype(float)
+    turn = rotation_about(np.array([0.6, 0.8, 0]), np.array(0.4))
+    turned = turned_to(0.7 * hand.joints_m @ turn.T + 0.2, joints_m)
+    (rotation, _, _) = rigid.align(joints_m[0], turned[0])
+    np.testing.assert_allclose(to_vector(rotation), 0.15 * 0.4 * np.array([0.6, 0.8, 0]), atol=1e-6)
+    np.testing.assert_array_equal(turned[1], turned[0])
+    np.testing.assert_array_equal(turned_to(np.full((21, 3), np.nan), joints_m), joints_m)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hand_mesh_ros.core.cascade.aggregate import Aggregate, aggregate, main_mode, weigh
+from hand_mesh_ros.core.cascade.aggregate import Aggregate, aggregate, agreed, main_mode, weigh
 from hand_mesh_ros.core.cascade.joint_stage import JointSampler
 from hand_mesh_ros.core.cascade.mesh_stage import MeshDecoder
 from hand_mesh_ros.core.config import PipelineConfig
@@ -167,6 +167,7 @@ class HandChain:
         with timer.stage("mesh"):
             vertices_m = self.decoder.mean_mesh(hypotheses, main)
         with timer.stage("aggregate"):
+            main, vertices_m = agreed(main, vertices_m, self.hand_model.joint_regressor, self._joint_shares)
             return aggregate(hypotheses, main, vertices_m, translations_m, self._joint_shares)
 
     def place(self, hand: Aggregate, covariances: HandCovariances, seen: SeenHand, frame: Frame, size: Scale) -> Location:

@@ -179,3 +179,19 @@ def test_the_spread_of_the_wrist_frame_is_that_of_the_hypotheses(rng):
     result = summed_up(hands[angles < 0.25])
     expected = np.std(vectors[angles < 0.25], axis=0)
     np.testing.assert_allclose(np.sqrt(np.diag(result.spread.rotation)), expected, rtol=0.2)
+
+
+def test_skeleton_and_mesh_agree_on_a_shape_between_them(rng):
+    main = agg.main_mode(np.stack([curled(0.3)] * 2), np.full(2, 0.5))
+    mesh = main.joints_m + rng.normal(0, 0.004, (21, 3))
+    # A mesh of one vertex a joint: its regressor and its shares are the identity.
+    agreed, vertices = agg.agreed(main, mesh, np.eye(21), np.eye(21))
+    np.testing.assert_allclose(vertices, agreed.joints_m, atol=1e-12)
+    np.testing.assert_allclose(agreed.joints_m[0], 0, atol=1e-12)
+    assert bone_sum(agreed.joints_m) == pytest.approx(bone_sum(main.joints_m))
+    middle = 0.5 * (mesh + main.joints_m)
+    middle = (middle - middle[0]) * bone_sum(main.joints_m) / bone_sum(middle)
+    np.testing.assert_allclose(agreed.joints_m, middle, atol=1e-12)
+    same, unmoved = agg.agreed(main, main.joints_m, np.eye(21), np.eye(21))
+    np.testing.assert_allclose(same.joints_m, main.joints_m, atol=1e-12)
+    np.testing.assert_allclose(unmoved, main.joints_m, atol=1e-12)

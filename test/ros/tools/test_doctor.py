@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +23,7 @@ from std_msgs.msg import Header
 SIZE = (64, 48)
 K = [60.0, 0, 31.5, 0, 60.0, 23.5, 0, 0, 1]
 PERIOD_S = 0.1
+AT_ONCE = 4
 SECONDS = 5  # part of this time passes until the topics are discovered
 COMMAND = (sys.executable, "-m", "hand_mesh_ros.ros.tools.doctor")
 
@@ -106,31 +108,46 @@ def test_a_healthy_camera_has_no_findings(graph: Graph) -> None:
     assert facts["packages"]["numpy"] == np.__version__
 
 
-@pytest.mark.parametrize(
-    ("fault", "arguments", "problem", "cure"),
-    [
-        ({"qos": qos_profile_sensor_data}, ["--image-qos", "reliable"], "offers another RELIABILITY", "image_qos"),
-        ({"kind": CompressedImage}, [], "carries sensor_msgs/msg/CompressedImage", "image_transport to compressed"),
-        ({"twice": True}, [], "has 2 publishers", "one camera at a time"),
-        ({"stamp": Time().to_msg()}, [], "a stamp of zero", "must stamp each image"),
-        ({"stamp": Time(seconds=1.7e9).to_msg()}, [], "do not advance", "must stamp each image"),
-        ({"ahead_s": 37.0}, [], "ahead of the clock", "chrony"),
-        ({"ahead_s": -1.5}, [], "ms old, max_age_ms is 500", "chrony"),
-        ({"ahead_s": -60.0}, [], "60.0 s behind", "use_sim_time"),
-        ({"encoding": "holographic"}, [], "holographic", "encoding"),
-        ({"info": {"distortion_model": "brown_conrady", "d": [0.1] * 5}}, [], "'brown_conrady'", "parameter rectified"),
-        ({"info": {"k": [0.0] * 9}}, [], "all-zero K", "camera_calibration"),
-        ({"info": {"height": 20}}, [], "64x20", ""),
-        ({"info": {"header": Header(frame_id="other")}}, [], "'other'", "give the camera_info of the image"),
-        ({"depth_shape": (24, 32)}, ["--depth={ns}/depth"], "32x24", "align_depth"),
-        ({"depth_frame": "depth_optical"}, ["--depth={ns}/depth"], "'depth_optical'", "align_depth"),
-        ({}, ["--output-frame", "base_link"], "no transform from optical into base_link", "static_transform_publisher"),
-    ],
-    ids=lambda value: next(iter(value), "frame") if isinstance(value, dict) else "",
-)
-def test_a_fault_is_named_with_its_cure(graph: Graph, fault: dict, arguments: list[str], problem: str, cure: str) -> None:
-    given = [word.format(ns=graph.namespace) for word in arguments]
-    code, findings, _ = examine(graph, Driver(graph, **fault), *given)
+# The fault of the driver, arguments of the doctor, and parts of what it prints: the problem and the cure.
+CASES = [
+    ({"qos": qos_profile_sensor_data}, ["--image-qos", "reliable"], "offers another RELIABILITY", "image_qos"),
+    ({"kind": CompressedImage}, [], "carries sensor_msgs/msg/CompressedImage", "image_transport to compressed"),
+    ({"twice": True}, [], "has 2 publishers", "one camera at a time"),
+    ({"stamp": Time().to_msg()}, [], "a stamp of zero", "must stamp each image"),
+    ({"stamp": Time(seconds=1.7e9).to_msg()}, [], "do not advance", "must stamp each image"),
+    ({"ahead_s": 37.0}, [], "ahead of the clock", "chrony"),
+    ({"ahead_s": -1.5}, [], "ms old, max_age_ms is 500", "chrony"),
+    ({"ahead_s": -60.0}, [], "60.0 s behind", "use_sim_time"),
+    ({"encoding": "holographic"}, [], "holographic", "encoding"),
+    ({"info": {"distortion_model": "brown_conrady", "d": [0.1] * 5}}, [], "'brown_conrady'", "parameter rectified"),
+    ({"info": {"k": [0.0] * 9}}, [], "all-zero K", "camera_calibration"),
+    ({"info": {"height": 20}}, [], "64x20", ""),
+    ({"info": {"header": Header(frame_id="other")}}, [], "'other'", "give the camera_info of the image"),
+    ({"depth_shape": (24, 32)}, ["--depth={ns}/depth"], "32x24", "align_depth"),
+    ({"depth_frame": "depth_optical"}, ["--depth={ns}/depth"], "'depth_optical'", "align_depth"),
+    ({}, ["--output-frame", "base_link"], "no transform from optical into base_link", "static_transform_publisher"),
+]
+
+
+@pytest.fixture(scope="module")
+def reports() -> Iterator[list[tuple[int, list[dict]]]]:
+    """Exit codes and findings of all cases. Some doctors work at the same time, since they wait most of the time."""
+    graphs = [Graph(f"doctor_{number}") for number in range(len(CASES))]
+
+    def report(graph: Graph, case: tuple) -> tuple[int, list[dict]]:
+        fault, arguments, *_ = case
+        return examine(graph, Driver(graph, **fault), *(word.format(ns=graph.namespace) for word in arguments))[:2]
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield list(pool.map(report, graphs, CASES))
+    for graph in graphs:
+        graph.close()
+
+
+@pytest.mark.parametrize("number", range(len(CASES)), ids=lambda number: next(iter(CASES[number][0]), "frame"))
+def test_a_fault_is_named_with_its_cure(reports: list[tuple[int, list[dict]]], number: int) -> None:
+    _, _, problem, cure = CASES[number]
+    code, findings = reports[number]
     assert code == 1
     found = [finding for finding in findings if problem in finding["problem"]]
     assert found, findings

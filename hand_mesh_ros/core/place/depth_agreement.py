@@ -26,9 +26,9 @@ _GATE = 3.0
 _SKIN_M = 0.010
 # Smallest number of joints with a measured depth.
 _LEAST_JOINTS = 8
-# Window of the median [s], smallest number of images in the window, and largest half width of the middle half of the log ratios.
-# A wrong unit gives the same ratio in all images. A wall beside the hand does not.
-_WINDOW_S, _LEAST_IMAGES, _WIDEST = 3.0, 8, 0.12
+# Window of the median [s], its length while it has too few images [s], smallest number of images, and largest half width of the
+# middle half of the log ratios. A wrong unit gives the same ratio in all images. A wall beside the hand does not.
+_WINDOW_S, _LONGEST_S, _LEAST_IMAGES, _WIDEST = 2.0, 3.0, 8, 0.12
 
 
 def depth_ratio(joints_m: np.ndarray, keypoints_px: np.ndarray, frame: Frame) -> float | None:
@@ -66,8 +66,12 @@ class DepthAgreement:
     def step(self, ratios: Iterable[float], stamp_s: float) -> None:
         """Adds the ratios of the hands in the next image."""
         self._seen.extend((stamp_s, math.log(ratio)) for ratio in ratios)
-        while self._seen and not 0 <= stamp_s - self._seen[0][0] <= _WINDOW_S:
+        while self._seen and not 0 <= stamp_s - self._seen[0][0] <= self._window_s:
             self._seen.popleft()
+
+    @property
+    def _window_s(self) -> float:
+        return _WINDOW_S if len(self._seen) > _LEAST_IMAGES else _LONGEST_S
 
     @property
     def ratio(self) -> float | None:

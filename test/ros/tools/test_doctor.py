@@ -40,7 +40,7 @@ class Driver:
 
     def __init__(self, graph: Graph, **fault: object) -> None:
         self._graph, self._fault = graph, SimpleNamespace(**({"qos": QoSProfile(depth=5), "kind": Image} | fault))
-        node = graph.node
+        node, self._number = graph.node, 0
         self._image = node.create_publisher(self._fault.kind, "image", self._fault.qos)
         self._info = node.create_publisher(CameraInfo, "camera_info", 5)
         self._depth = node.create_publisher(Image, "depth", 5)
@@ -55,10 +55,16 @@ class Driver:
         info = CameraInfo(header=header, width=SIZE[0], height=SIZE[1], k=K, distortion_model="plumb_bob", d=[0.0] * 5)
         for name, value in getattr(fault, "info", {}).items():
             setattr(info, name, value)
-        depth = image_of(np.full(getattr(fault, "depth_shape", SIZE[::-1]), 0.5, np.float32), "32FC1")
+        height, width = getattr(fault, "depth_shape", SIZE[::-1])
+        distances_m = np.tile(np.linspace(0.4, 2.5, width, dtype=np.float32), (height, 1))
+        depth = image_of(*getattr(fault, "depth_values", lambda distances_m: (distances_m, "32FC1"))(distances_m))
         depth.header = Header(stamp=stamp, frame_id=getattr(fault, "depth_frame", "optical"))
+        if apart_s := getattr(fault, "depth_apart_s", 0.0):
+            depth.header.stamp = (now + Duration(seconds=apart_s)).to_msg()
         self._info.publish(info)
-        self._depth.publish(depth)
+        if self._number % getattr(fault, "depth_every", 1) == 0:
+            self._depth.publish(depth)
+        self._number += 1
         if fault.kind is Image:
             image = image_of(np.full((*SIZE[::-1], 3), 90, np.uint8))
             image.header, image.encoding = header, getattr(fault, "encoding", "rgb8")
@@ -125,6 +131,17 @@ CASES = [
     ({"info": {"header": Header(frame_id="other")}}, [], "'other'", "give the camera_info of the image"),
     ({"depth_shape": (24, 32)}, ["--depth={ns}/depth"], "32x24", "align_depth"),
     ({"depth_frame": "depth_optical"}, ["--depth={ns}/depth"], "'depth_optical'", "align_depth"),
+    (
+        {"depth_values": lambda m: (m.astype(np.uint16), "16UC1")},
+        ["--depth={ns}/depth"],
+        "has a median of 0.0",
+        "depth_scale to 1000",
+    ),
+    ({"depth_values": lambda m: (1000 * m, "32FC1")}, ["--depth={ns}/depth"], "has a median of 1.4", "set depth_scale to 0.001"),
+    ({"depth_values": lambda m: (np.full_like(m, 0.5), "32FC1")}, ["--depth={ns}/depth"], "the same distance of 0.5 m", "sensor"),
+    ({"depth_apart_s": 0.04}, ["--depth={ns}/depth"], "differs by 40.0 ms, depth_slop_ms is 15", ""),
+    ({"depth_every": 2}, ["--depth={ns}/depth"], "of the images have no depth: images come at 10 Hz", "at the same rate"),
+    ({"depth_every": 1000}, ["--depth={ns}/depth"], "no depth arrives on", "enable depth in the driver"),
     ({}, ["--output-frame", "base_link"], "no transform from optical into base_link", "static_transform_publisher"),
 ]
 

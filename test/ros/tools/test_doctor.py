@@ -140,7 +140,7 @@ CASES = [
     ({"depth_values": lambda m: (1000 * m, "32FC1")}, ["--depth={ns}/depth"], "has a median of 1.4", "set depth_scale to 0.001"),
     ({"depth_values": lambda m: (np.full_like(m, 0.5), "32FC1")}, ["--depth={ns}/depth"], "the same distance of 0.5 m", "sensor"),
     ({"depth_apart_s": 0.04}, ["--depth={ns}/depth"], "differs by 40.0 ms, depth_slop_ms is 15", ""),
-    ({"depth_every": 2}, ["--depth={ns}/depth"], "of the images have no depth: images come at 10 Hz", "at the same rate"),
+    ({"depth_every": 2}, ["--depth={ns}/depth"], "of the images have no depth: images come at", "at the same rate"),
     ({"depth_every": 1000}, ["--depth={ns}/depth"], "no depth arrives on", "enable depth in the driver"),
     ({}, ["--output-frame", "base_link"], "no transform from optical into base_link", "static_transform_publisher"),
 ]

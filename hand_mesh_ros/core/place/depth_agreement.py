@@ -8,7 +8,7 @@ have shows no fault: depth times 0.8 before an adult looks exactly like correct 
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -75,11 +75,10 @@ class DepthAgreement:
 
     @property
     def ratio(self) -> float | None:
-        """The ratio if it is the same in enough images, else None."""
-        if len(self._seen) < _LEAST_IMAGES:
-            return None
-        low, middle, high = np.percentile([log_ratio for _, log_ratio in self._seen], [25, 50, 75])
-        return float(np.exp(middle)) if high - low < 2 * _WIDEST else None
+        """The ratio if it is the same in enough images, else None. After a change, the newer half of the images is enough."""
+        log_ratios = [log_ratio for _, log_ratio in self._seen]
+        newer = log_ratios[-max(_LEAST_IMAGES, len(log_ratios) // 2) :]
+        return next(filter(None, map(_common_ratio, (log_ratios, newer))), None)
 
     def fault(self, known: Scale) -> float | None:
         """The ratio, if no hand of the size that is known without depth explains the ratio; else None."""
@@ -91,3 +90,10 @@ class DepthAgreement:
             tolerance = math.exp(_GATE * math.hypot(known.rel_std, _RATIO_STD))
             low, high = known.factor / tolerance, known.factor * tolerance
         return None if low <= ratio <= high else ratio
+
+
+def _common_ratio(log_ratios: Sequence[float]) -> float | None:
+    if len(log_ratios) < _LEAST_IMAGES:
+        return None
+    low, middle, high = np.percentile(log_ratios, [25, 50, 75])
+    return float(np.exp(middle)) if high - low < 2 * _WIDEST else None

@@ -25,7 +25,7 @@ setup(
     # core.models.onnx_model.default_models_dir() looks in this folder. CMake installs the models there too.
     data_files=[("share/hand_mesh_ros/models", MODELS)],
     # These are lower bounds. requirements/ has the tested versions.
-    install_requires=["click>=8.0", "numpy>=1.21.6", "onnxruntime>=1.18", "opencv-python-headless>=4.5.4", "trimesh>=4.4"],
+    install_requires=["click>=8.0", "numpy>=1.22", "onnxruntime>=1.18", "opencv-python-headless>=4.5.4", "trimesh>=4.4"],
     extras_require={
         # Shares files with onnxruntime. Afterwards run `pip uninstall onnxruntime`, then reinstall onnxruntime-gpu.
         "gpu": ["onnxruntime-gpu>=1.18"],

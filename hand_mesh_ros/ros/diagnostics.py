@@ -14,8 +14,10 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from hand_mesh_ros.core.stream.memory import resident_mb
 
-# No image for this time is an error. After a refused image, the error stays in the diagnostics for the same time [s].
-SILENCE_S = 2.0
+# No image for this time is an error. With a summary each second, the error is visible within 3 s [s].
+SILENCE_S = 1.5
+# A problem stays in the diagnostics for this time [s].
+_PRESENT_S = 2.0
 _WINDOW = 150
 
 
@@ -28,7 +30,7 @@ class Problem:
 
     @property
     def is_present(self) -> bool:
-        return time.monotonic() - self.at_s < SILENCE_S
+        return time.monotonic() - self.at_s < _PRESENT_S
 
 
 class Health:

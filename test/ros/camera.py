@@ -8,8 +8,9 @@ from types import SimpleNamespace
 
 import numpy as np
 from graph import Graph
+from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from hand_mesh_ros.msg import Hand, HandArray
@@ -27,26 +28,33 @@ def image_of(pixels: np.ndarray, encoding: str = "rgb8") -> Image:
 
 
 class Camera:
-    """Publishers of image, camera_info and depth in the namespace of a graph that collects `hands`."""
+    """Publishers of image, camera_info and, once there is depth, depth in the namespace of a graph that collects `hands`."""
 
     def __init__(self, graph: Graph, size: tuple[int, int], profile: QoSProfile = qos_profile_sensor_data) -> None:
         """Creates the publishers; `size` is the width and height that camera_info states."""
         self._graph, self.size, self.frame_id = graph, size, FRAME_ID
         self.info_frame_id: str | None = None  # None for the frame of the image
+        self._profile = profile
         node = graph.node
         self.image = node.create_publisher(Image, "image", profile)
         self.info = node.create_publisher(CameraInfo, "camera_info", profile)
-        self.depth = node.create_publisher(Image, "depth", profile)
+        self.depth: Publisher | None = None
         if "hands" not in graph.received:
             graph.collect("hands", HandArray)
+
+    def add_depth(self, kind: type = Image, topic: str = "depth") -> Publisher:
+        """The publisher of depth. A publisher that sends nothing is a fault that the node names."""
+        if self.depth is None:
+            self.depth = self._graph.node.create_publisher(kind, topic, self._profile)
+            assert self._graph.wait_for(self.depth.get_subscription_count, START_S)
+        return self.depth
 
     def connect(self, image: Image, k: np.ndarray, timeout_s: float = START_S) -> None:
         """Waits until the node answers the image of a hand with a hand whose place it knows.
 
-        The node learns of the three publishers one by one: its first images may come before it hears of the calibration.
+        The node learns of the publishers one by one: its first images may come before it hears of the calibration.
         """
-        publishers = (self.image, self.info, self.depth)
-        assert self._graph.wait_for(lambda: all(publisher.get_subscription_count() for publisher in publishers), timeout_s)
+        assert self._graph.wait_for(lambda: self.image.get_subscription_count() and self.info.get_subscription_count(), timeout_s)
         deadline = time.monotonic() + timeout_s
         while not any(hand.scale_source != Hand.SCALE_NONE for hands in self.hands for hand in hands.hands):
             assert time.monotonic() < deadline, "no image is answered with a calibrated hand"
@@ -57,7 +65,7 @@ class Camera:
         """All answers."""
         return self._graph.received["hands"]
 
-    def send(self, image: Image, k: np.ndarray, depth: Image | None = None) -> Header:
+    def send(self, image: Image, k: np.ndarray, depth: Image | CompressedImage | None = None) -> Header:
         """Publishes an image with its calibration under a new stamp; its header."""
         header = Header(stamp=self._graph.node.get_clock().now().to_msg(), frame_id=self.frame_id)
         image.header = header
@@ -66,7 +74,7 @@ class Camera:
         self.info.publish(CameraInfo(header=info_header, width=self.size[0], height=self.size[1], k=np.ravel(k)))
         if depth is not None:
             depth.header = header
-            self.depth.publish(depth)
+            self.add_depth().publish(depth)
         self.image.publish(image)
         return header
 

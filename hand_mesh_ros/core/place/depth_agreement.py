@@ -8,7 +8,7 @@ have shows no fault: depth times 0.8 before an adult looks exactly like correct 
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -26,9 +26,9 @@ _GATE = 3.0
 _SKIN_M = 0.010
 # Smallest number of joints with a measured depth.
 _LEAST_JOINTS = 8
-# Window of the median [s], smallest number of images in the window, and largest half width of the middle half of the log ratios.
-# A wrong unit gives the same ratio in all images. A wall beside the hand does not.
-_WINDOW_S, _LEAST_IMAGES, _WIDEST = 3.0, 8, 0.12
+# Window of the median [s], its length while it has too few images [s], smallest number of images, and largest half width of the
+# middle half of the log ratios. A wrong unit gives the same ratio in all images. A wall beside the hand does not.
+_WINDOW_S, _LONGEST_S, _LEAST_IMAGES, _WIDEST = 2.0, 3.0, 8, 0.12
 
 
 def depth_ratio(joints_m: np.ndarray, keypoints_px: np.ndarray, frame: Frame) -> float | None:
@@ -66,16 +66,19 @@ class DepthAgreement:
     def step(self, ratios: Iterable[float], stamp_s: float) -> None:
         """Adds the ratios of the hands in the next image."""
         self._seen.extend((stamp_s, math.log(ratio)) for ratio in ratios)
-        while self._seen and not 0 <= stamp_s - self._seen[0][0] <= _WINDOW_S:
+        while self._seen and not 0 <= stamp_s - self._seen[0][0] <= self._window_s:
             self._seen.popleft()
 
     @property
+    def _window_s(self) -> float:
+        return _WINDOW_S if len(self._seen) > _LEAST_IMAGES else _LONGEST_S
+
+    @property
     def ratio(self) -> float | None:
-        """The ratio if it is the same in enough images, else None."""
-        if len(self._seen) < _LEAST_IMAGES:
-            return None
-        low, middle, high = np.percentile([log_ratio for _, log_ratio in self._seen], [25, 50, 75])
-        return float(np.exp(middle)) if high - low < 2 * _WIDEST else None
+        """The ratio if it is the same in enough images, else None. After a change, the newer half of the images is enough."""
+        log_ratios = [log_ratio for _, log_ratio in self._seen]
+        newer = log_ratios[-max(_LEAST_IMAGES, len(log_ratios) // 2) :]
+        return next(filter(None, map(_common_ratio, (log_ratios, newer))), None)
 
     def fault(self, known: Scale) -> float | None:
         """The ratio, if no hand of the size that is known without depth explains the ratio; else None."""
@@ -87,3 +90,10 @@ class DepthAgreement:
             tolerance = math.exp(_GATE * math.hypot(known.rel_std, _RATIO_STD))
             low, high = known.factor / tolerance, known.factor * tolerance
         return None if low <= ratio <= high else ratio
+
+
+def _common_ratio(log_ratios: Sequence[float]) -> float | None:
+    if len(log_ratios) < _LEAST_IMAGES:
+        return None
+    low, middle, high = np.percentile(log_ratios, [25, 50, 75])
+    return float(np.exp(middle)) if high - low < 2 * _WIDEST else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 # After a longer time without an answer, the figures begin again [s].
-_WINDOW_S, _LONGEST_PAUSE_S = 3.0, 2.0
+_WINDOW_S, _LONGEST_PAUSE_S = 2.2, 2.0
 # The window contains at least this number of answers, so that a slow camera is judged too.
 _LEAST_ANSWERS = 8
 # Smallest number of images between the first and the last stamp of depth for a share of pairs.
@@ -68,12 +68,17 @@ class DepthPairs:
             self._answers.popleft()
         if len(self._answers) < _LEAST_ANSWERS or now_s - self._answers[-1][1] > _LONGEST_PAUSE_S:
             return None
+        # Images after the last depth are not counted: depth has ended.
+        last_s = self._depths[-1][1] if self._depths else now_s
+        answers = [with_depth for with_depth, answered_s in self._answers if answered_s <= last_s]
+        if not answers:
+            return None
         since_s = min(self._answers[0][1], now_s - _WINDOW_S)
         images, depths = (np.array([each for each in came if each[1] >= since_s]) for came in (self._images, self._depths))
         delays_s, share = _delays(images, depths, slop_ns)
         return PairFigures(
-            answered=len(self._answers),
-            without_depth=sum(not with_depth for with_depth, _ in self._answers),
+            answered=len(answers),
+            without_depth=answers.count(False),
             seconds=now_s - self._answers[0][1],
             image_hz=_rate(images),
             depth_hz=_rate(depths),

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import numpy as np
 from sensor_msgs.msg import Image
 
 from hand_mesh_ros.core.stream.transform_buffer import TransformError
@@ -13,6 +12,7 @@ from hand_mesh_ros.ros.input.convert_camera import intrinsics, why_uncalibrated
 from hand_mesh_ros.ros.input.convert_compressed import decompress
 from hand_mesh_ros.ros.input.convert_frame import depth_of_image
 from hand_mesh_ros.ros.input.convert_image import ConversionError, decode_rgb
+from hand_mesh_ros.ros.input.watch import depth_warnings
 
 _REGISTER = "register depth to the image in the driver (realsense2_camera: align_depth.enable:=true), or run depth_image_proc"
 # The transform of the newest image may still be on its way.
@@ -34,7 +34,7 @@ def _of_calibration(watch: Watch, raw: Image | None, asked: Asked) -> list[Findi
         return [Finding(stream.topic, reason, "" if any(info.k) else "calibrate the camera (camera_calibration)")]
     findings = []
     if raw is not None:
-        findings += _tried(stream, lambda: intrinsics(info, raw.width, raw.height, asked.rectified), "")
+        findings += _tried(stream, lambda: intrinsics(info, raw.width, raw.height, asked.rectified))
     if watch.image.last is not None:
         foreign = diagnosis.foreign_info(watch.image.last.header.frame_id, info.header.frame_id)
         findings += [Finding(stream.topic, foreign)] if foreign else []
@@ -42,7 +42,7 @@ def _of_calibration(watch: Watch, raw: Image | None, asked: Asked) -> list[Findi
 
 
 def depth(watch: Watch, raw: Image | None, asked: Asked) -> list[Finding]:
-    """Registration and pairing of depth.
+    """Registration, unit and pairing of depth.
 
     Args:
         watch: the inputs.
@@ -52,18 +52,18 @@ def depth(watch: Watch, raw: Image | None, asked: Asked) -> list[Finding]:
     stream = watch.depth
     if stream.last is None or raw is None:
         return []
-    findings = _tried(stream, lambda: depth_of_image(stream.last, raw), _REGISTER)
-    ours, theirs = watch.image.last.header.frame_id, stream.last.header.frame_id
-    if ours and theirs and ours != theirs:
-        problem = f"{watch.image.topic} has the frame_id '{ours}', {stream.topic} has '{theirs}'"
-        findings.append(Finding(stream.topic, problem, f"{_REGISTER}; ignore this if only the name differs"))
-    apart_s = _apart_s(stream.stamps_ns, watch.image.stamps_ns)
-    if apart_s > asked.depth_slop_s:
-        problem = (
-            f"the stamps of {stream.topic} and {watch.image.topic} differ by {1e3 * apart_s:.0f} ms, "
-            f"depth_slop_ms is {1e3 * asked.depth_slop_s:g}"
-        )
-        findings.append(Finding(stream.topic, problem, "synchronise depth and colour in the driver, or raise depth_slop_ms"))
+    findings = []
+    try:
+        if reason := depth_warnings.implausible(depth_of_image(stream.last, raw, asked.depth_scale), asked.depth_scale):
+            findings.append(Finding(stream.topic, f"{stream.topic} {reason}"))
+    except ConversionError as error:
+        findings.append(Finding(stream.topic, f"{stream.topic}: {error}", _REGISTER))
+    if frames := depth_warnings.other_frames(stream.last, watch.image.last):
+        findings.append(Finding(stream.topic, depth_warnings.other_frame(frames, stream.topic, watch.image.topic), _REGISTER))
+    limits = asked.depth_slop_ms, asked.depth_wait_ms, 1e3 * asked.max_age_s
+    missing = depth_warnings.missing_depth(watch.pairs, stream.topic, watch.nearest_depth_s, *limits) if watch.pairs else None
+    if missing:
+        findings.append(Finding(stream.topic, missing))
     return findings
 
 
@@ -98,16 +98,9 @@ def _readable(stream: Stream) -> tuple[Image | None, list[Finding]]:
         return None, [Finding(stream.topic, f"{stream.topic}: {error}", "let the driver send an encoding of docs/interface.md")]
 
 
-def _tried(stream: Stream, convert: Callable[[], object], cure: str) -> list[Finding]:
+def _tried(stream: Stream, convert: Callable[[], object]) -> list[Finding]:
     try:
         convert()
     except ConversionError as error:
-        return [Finding(stream.topic, f"{stream.topic}: {error}", cure)]
+        return [Finding(stream.topic, f"{stream.topic}: {error}")]
     return []
-
-
-def _apart_s(stamps: list[int], of_images: list[int]) -> float:
-    """Median distance of a stamp from the nearest stamp of an image; 0 without stamps."""
-    if not stamps or not of_images or not all(stamps):
-        return 0.0
-    return float(np.median(1e-9 * np.abs(np.subtract.outer(stamps, of_images)).min(axis=1)))

@@ -9,7 +9,8 @@ from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from hand_mesh_ros.core.stream.intake import RESTART_NS
+from hand_mesh_ros.core.stream.depth_pairs import PairFigures
+from hand_mesh_ros.core.stream.intake import RESTART_NS, Intake
 from hand_mesh_ros.ros import qos
 from hand_mesh_ros.ros.endpoints import Endpoints
 from hand_mesh_ros.ros.input import diagnosis, transforms
@@ -32,7 +33,9 @@ class Asked:
     rectified: bool = False
     must_have_depth: bool = False  # a missing depth topic is a finding
     max_age_s: float = 0.5  # as the parameter max_age_ms
-    depth_slop_s: float = 0.015  # as the parameter depth_slop_ms
+    depth_slop_ms: float = 15.0  # as the parameter
+    depth_wait_ms: float = 60.0  # as the parameter
+    depth_scale: float = 1.0  # as the parameter
 
 
 @dataclass
@@ -72,6 +75,9 @@ class Watch:
         self._other_transport, self._other = wires.popitem()
         self._stamp_watch, self._max_age_s = StampWatch(), asked.max_age_s
         self.stamp_trouble = ""  # what the stamp of the newest image says, as in the diagnostics of the node
+        # Pairs images and depth as the node does.
+        self._intake: Intake[Any] = Intake(1e-3 * asked.depth_slop_ms, 1e-3 * asked.depth_wait_ms)
+        self.pairs: PairFigures | None = None  # figures of the last seconds; None without depth
         self.image = self._stream(wire, asked.image_qos)
         self.camera_info = self._stream(Wire("camera_info", self._name(asked.camera_info), CameraInfo), "sensor_data")
         self.depth = self._stream(Wire("depth", self._name(asked.depth), Image), asked.image_qos)
@@ -83,8 +89,15 @@ class Watch:
         self.image_topics: list[str] = []  # all topics with images
 
     def look(self) -> None:
-        """Adapts to publishers that have appeared."""
+        """Adapts to publishers that have appeared, and takes images as the node does. Call this after each message."""
         self._latched.look()
+        self._intake.take(0.0)
+        self.pairs = self._intake.pair_figures() or self.pairs
+
+    @property
+    def nearest_depth_s(self) -> float:
+        """Smallest stamp difference to a depth image for the last image without depth."""
+        return self._intake.nearest_depth_s
 
     def finish(self) -> None:
         """Reads the publishers from the graph and ends the subscriptions."""
@@ -101,7 +114,8 @@ class Watch:
         if self.depth.last is None:
             others = diagnosis.depth_topics(self.depth.topic)
             others.pop("raw")
-            self.depth.silence = diagnosis.why_no_depth(node, self.depth.wire, others, self._conflict(self.depth))
+            conflict, is_silent = self._conflict(self.depth), self.image.last is not None
+            self.depth.silence = diagnosis.why_no_depth(node, self.depth.wire, others, conflict, is_silent)
         self.image_topics = sorted(
             topic
             for topic, types in node.get_topic_names_and_types()
@@ -123,6 +137,9 @@ class Watch:
             now_ns, stamp = self._node.get_clock().now().nanoseconds, stamp_ns(message.header)
             if stream is self.image and stamp:
                 self._judge(stamp, now_ns)
+                self._intake.put_image(message, stamp)
+            elif stream is self.depth and stamp:
+                self._intake.put_depth(message, stamp)
             stream.arrivals_ns.append(now_ns)
             stream.stamps_ns.append(stamp)
             stream.last = message

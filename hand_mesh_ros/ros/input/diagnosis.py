@@ -47,12 +47,7 @@ def why_no_image(node: Node, image: Wire, other: Wire, other_transport: str, con
         return f"no image: {_misfit(image, carried)}: {_cure_of_image(image, carried)}"
     if conflict:
         return f"no image: the publisher of {image.topic} offers another {conflict}; set the parameter image_qos"
-    return (
-        f"no image arrives on {image.topic} although it has a publisher; {_hint_at_users()}with best effort, images larger than "
-        "the publisher's shared memory segment are lost: start the driver with "
-        "FASTDDS_DEFAULT_PROFILES_FILE=config/fastdds_images.xml "
-        "or set image_qos to reliable"
-    )
+    return f"no image arrives on {image.topic} although it has a publisher; {_hint_at_users()}{_hint_at_loss('images')}"
 
 
 def why_no_camera_info(node: Node, info: Wire) -> str:
@@ -70,14 +65,15 @@ def depth_topics(base: str) -> dict[str, str]:
     return {"raw": base, **{transport: f"{base}/{transport}" for transport in COMPRESSED_DEPTH}}
 
 
-def why_no_depth(node: Node, depth: Wire, others: Mapping[str, str], conflict: str) -> str:
-    """Why depth that is sent does not arrive; empty if no depth is sent, since depth is optional, or if there is no reason.
+def why_no_depth(node: Node, depth: Wire, others: Mapping[str, str], conflict: str, is_silent: bool) -> str:
+    """Why depth that is sent does not arrive; empty if no depth is sent, since depth is optional, or if depth arrives.
 
     Args:
         node: a node of the graph.
         depth: the input that is silent.
         others: topics that the node would have with other values of `depth_transport`, by these values.
         conflict: as in `why_no_image`.
+        is_silent: no depth has arrived for some time.
     """
     carried = carried_types(node, depth.topic)
     if not carried:
@@ -87,7 +83,12 @@ def why_no_depth(node: Node, depth: Wire, others: Mapping[str, str], conflict: s
         return f"no depth: {_misfit(depth, carried)}: {_cure_of_depth(depth, carried)}"
     if conflict:
         return f"no depth: the publisher of {depth.topic} offers another {conflict}; set the parameter image_qos"
-    return ""
+    if not is_silent:
+        return ""
+    return (
+        f"no depth arrives on {depth.topic} although it has a publisher; {_hint_at_users()}{_hint_at_loss('depth images')}; "
+        "or enable depth in the driver, or remap depth to an unused topic (depth:=no_depth)"
+    )
 
 
 def foreign_info(image_frame: str, info_frame: str) -> str:
@@ -117,6 +118,13 @@ def _hint_at_users() -> str:
     return (
         f"segments in {_SEGMENTS} belong to {others}, this node runs as {_user_name(own)}, and neither can write to the segments "
         "of the other: run camera and node as one user, or start both with FASTDDS_BUILTIN_TRANSPORTS=UDPv4; or, "
+    )
+
+
+def _hint_at_loss(messages: str) -> str:
+    return (
+        f"with best effort, {messages} larger than the publisher's shared memory segment are lost: start the driver with "
+        "FASTDDS_DEFAULT_PROFILES_FILE=config/fastdds_images.xml or set image_qos to reliable"
     )
 
 

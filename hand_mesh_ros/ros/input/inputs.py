@@ -1,6 +1,8 @@
 """Subscriptions of the node. Callbacks only store messages. If messages are missing, this module reports the likely reason."""
 
+import math
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from itertools import combinations
@@ -16,6 +18,11 @@ from hand_mesh_ros.ros.input.diagnosis import Wire
 from hand_mesh_ros.ros.input.latched_info import LatchedInfo
 from hand_mesh_ros.ros.input.stamp_watch import NO_CLOCK
 from hand_mesh_ros.ros.stamp import stamp_ns
+
+# Without depth for this time while images arrive, depth is silent. With a look each second, this is known within 3 s [s].
+_DEPTH_SILENCE_S = 1.5
+# After a longer pause of the images, the time of the images begins again [s].
+_PAUSE_S = 1.0
 
 
 class Inputs:
@@ -50,6 +57,10 @@ class Inputs:
         self._camera_info_came = threading.Event()
         self._node, self._intake, self._on_image, self._refuse = endpoints.node, intake, on_image, refuse
         self._conflicts: dict[str, str] = {}
+        self._image_s = self._images_since_s = self._depth_s = -math.inf  # monotonic times: last image, first one, last depth
+        self._depth_is_sent = self._depth_was_sent = (
+            False  # whether depth had a publisher at the last look, and at the one before
+        )
         self._subscriptions: dict[str, Subscription] = {}
         self._wires: dict[str, Wire] = {}
         base = self._node.resolve_topic_name("image")
@@ -78,6 +89,8 @@ class Inputs:
     def look_around(self) -> None:
         """Adapts to publishers that have appeared since the last call. Call this in the thread of the executor."""
         self._latched_info.look()
+        self._depth_was_sent = self._depth_is_sent
+        self._depth_is_sent = self._node.count_publishers(self.topic("depth")) > 0
 
     def topic(self, name: str) -> str:
         """Returns the full topic name of an input, after remapping."""
@@ -112,7 +125,15 @@ class Inputs:
 
     def why_no_depth(self) -> str:
         """Returns why depth that is sent does not arrive; empty if there is no reason."""
-        return diagnosis.why_no_depth(self._node, self._wires["depth"], self._other_depths, self._conflicts.get("depth", ""))
+        conflict = self._conflicts.get("depth", "")
+        return diagnosis.why_no_depth(self._node, self._wires["depth"], self._other_depths, conflict, self._depth_is_silent())
+
+    def _depth_is_silent(self) -> bool:
+        """Whether images arrive without depth. A publisher that has just appeared may still be connecting."""
+        now_s = time.monotonic()
+        if now_s - self._image_s > _PAUSE_S or not self._depth_was_sent:
+            return False
+        return now_s - max(self._images_since_s, self._depth_s) > _DEPTH_SILENCE_S
 
     def _require_distinct_topics(self, image_topic: str, depth_topic: str) -> None:
         """Raises ValueError if two inputs have the same topic. DDS would refuse, or depth would be an image of colours."""
@@ -125,6 +146,10 @@ class Inputs:
 
     def _image_came(self, image: Image | CompressedImage) -> None:
         self._on_image()
+        now_s = time.monotonic()
+        if now_s - self._image_s > _PAUSE_S:
+            self._images_since_s = now_s
+        self._image_s = now_s
         if stamp := stamp_ns(image.header):
             self._intake.put_image(image, stamp)
         else:
@@ -135,6 +160,7 @@ class Inputs:
         self._camera_info_came.set()
 
     def _depth_came(self, depth: Image | CompressedImage) -> None:
+        self._depth_s = time.monotonic()
         if stamp := stamp_ns(depth.header):
             self._intake.put_depth(depth, stamp)
         else:

@@ -19,29 +19,22 @@ from hand_mesh_ros.core.stream.transform_buffer import TransformError
 from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.ros import diagnostics
 from hand_mesh_ros.ros.endpoints import Endpoints
-from hand_mesh_ros.ros.input import diagnosis
 from hand_mesh_ros.ros.input.convert_camera import why_uncalibrated
 from hand_mesh_ros.ros.input.convert_compressed import decompress
 from hand_mesh_ros.ros.input.convert_frame import depth_of_image, to_frame
 from hand_mesh_ros.ros.input.convert_image import ConversionError
 from hand_mesh_ros.ros.input.inputs import Inputs
-from hand_mesh_ros.ros.input.stamp_watch import StampWatch
-from hand_mesh_ros.ros.input.watch import depth_warnings
-from hand_mesh_ros.ros.input.watch.brightness import Stretch, shows_nothing
-from hand_mesh_ros.ros.input.watch.swapped_colours import SwappedColours
+from hand_mesh_ros.ros.input.watch.brightness import Stretch
+from hand_mesh_ros.ros.input.watch.depth_watch import DepthWatch
+from hand_mesh_ros.ros.input.watch.image_watch import ImageWatch
 from hand_mesh_ros.ros.output.images import OverlayImage
 from hand_mesh_ros.ros.output.output_frame import OutputFrame
 from hand_mesh_ros.ros.output.outputs import Outputs
 from hand_mesh_ros.ros.output.tf_output import WristFrames
 from hand_mesh_ros.ros.parameters import NodeConfig
-from hand_mesh_ros.ros.stamp import stamp_ns
 
 # Maximum time that the first image waits for CameraInfo. Later images without CameraInfo count as not calibrated [s].
 _CAMERA_INFO_PATIENCE_S = 1.0
-# Interval between two looks at the pairs of images and depth [s].
-_PAIRS_PERIOD_S = 0.5
-# Without a hand, the brightness of the images is looked at in this interval [s].
-_LOOK_PERIOD_S = 0.5
 # A warning of the same kind is logged once in this time [s].
 _LOG_PERIOD_S = 10.0
 
@@ -73,13 +66,9 @@ class Perception:
         """
         self._node, self._pipeline, self._health, self._on_answer = node, pipeline, health, on_answer
         self._camera_state = "no image yet"
-        self._frame_id: str | None = None  # of the last image
-        self._sequence, self._paired_s = 0, 0.0
-        self._stamps = StampWatch()
+        self._sequence = 0
         self._logged_s: dict[str, float] = {}  # subject of a warning: monotonic time
-        self._stretch, self._hand_s = Stretch(), time.monotonic()  # the last time that an image showed a hand
-        self._looked_s, self._nothing = 0.0, ""
-        self._swapped = SwappedColours(lambda frame: pipeline.detector.detect(frame, plan=one_look(frame.rgb)))
+        self._stretch = Stretch()
         self._stopping = threading.Event()
         self._intake: Intake[Image | CompressedImage] = Intake(config.depth_slop_ms * 1e-3, config.depth_wait_ms * 1e-3)
         self._endpoints = Endpoints(node)
@@ -93,6 +82,10 @@ class Perception:
         except Exception:
             self._endpoints.destroy()
             raise
+        self._images = ImageWatch(
+            self._inputs, lambda frame: pipeline.detector.detect(frame, plan=one_look(frame.rgb)), self._warn
+        )
+        self._depths = DepthWatch(self._inputs, self._intake, self._warn)
         self.tf_state = "off" if frames is None else frames.state  # for diagnostics
         # The executor thread replaces the whole tuple. The worker thread reads the tuple between two images.
         self._settings = config, pipeline.config
@@ -130,7 +123,7 @@ class Perception:
             "superseded by newer": intake.superseded,
             "came late": intake.late,
             "stamp jumps back": intake.restarts,
-            "stamps repeated": self._stamps.repeated,
+            "stamps repeated": self._images.repeated,
             "images without their depth": intake.unpaired,
             "images without transform": self._output_frame.missed,
             "nearest depth [s]": f"{intake.nearest_depth_s:.4f}",
@@ -174,14 +167,11 @@ class Perception:
         if is_restarted:
             self._pipeline.reset()
             self._output_frame.clear()
-            self._warn("restart", f"image stamps jumped back: all tracks are dropped{self._inputs.rivals()}")
         now_ns, max_age_s = self._node.get_clock().now().nanoseconds, 1e-3 * self._config.max_age_ms
-        stamp = self._stamps.judge(stamp_ns(image.header), now_ns, is_restarted, max_age_s)
+        stamp = self._images.judge_stamp(image, now_ns, is_restarted, max_age_s)
         if stamp.error:
             self._refuse("image", stamp.error)
             return
-        if stamp.warning:
-            self._warn("clock", stamp.warning)
         if stamp.is_too_old:
             self._health.drop_stale()
             return
@@ -191,16 +181,9 @@ class Perception:
         raw = decompress(image) if isinstance(image, CompressedImage) else image
         frame = self._to_frame(raw, depth)
         converted_s = time.perf_counter()
-        if self._frame_id not in (None, frame.frame_id):
-            change = f"from '{self._frame_id}' to '{frame.frame_id}'"
-            self._warn("camera", f"frame_id of image changed {change}: all tracks are dropped{self._inputs.rivals()}")
-        self._frame_id = frame.frame_id
         found = self._pipeline.estimate(frame)
-        if ratio := self._pipeline.depth_fault:
-            self._warn("unit of depth", depth_warnings.wrong_unit(self._inputs.topic("depth"), ratio, self._config.depth_scale))
-        self._watch_brightness(frame, bool(found))
-        if text := self._swapped.step(raw, frame, bool(found), time.monotonic()):
-            self._warn("encoding", f"{self._inputs.topic('image')} {text}")
+        self._depths.look_at_values(frame.depth_m, self._config.depth_scale, self._pipeline.depth_fault)
+        self._images.look_at_colours(raw, frame, bool(found))
         if frame.is_calibrated and any(hand.scale_source == "none" for hand in found):
             topic = self._inputs.topic("camera_info")
             self._warn("lens", f"the lens model of {topic} does not reach a hand: this hand has no position")
@@ -227,8 +210,7 @@ class Perception:
     def _to_frame(self, image: Image, depth: Image | CompressedImage | None) -> Frame:
         info = self._inputs.camera_info
         frame = to_frame(image, info, self._depth_m(depth, image), self._config.rectified, self._stretch)
-        if info is not None and (reason := diagnosis.foreign_info(image.header.frame_id, info.header.frame_id)):
-            self._warn("frame_id", reason)
+        self._images.look_at_frames(image.header.frame_id, info)
         if frame.is_calibrated:
             self._camera_state = f"calibrated, focal length {frame.camera_matrix[0, 0]:.1f} px"
         else:
@@ -240,13 +222,10 @@ class Perception:
 
     def _depth_m(self, depth: Image | CompressedImage | None, image: Image) -> np.ndarray | None:
         """Returns depth in metres, or None if depth is missing or unusable. The image is then processed without depth."""
-        self._watch_pairs()
+        self._depths.look_at_pairs(self._config)
         if depth is None:
             return None
-        if frames := depth_warnings.other_frames(depth, image):
-            self._warn(
-                "frame of depth", depth_warnings.other_frame(frames, self._inputs.topic("depth"), self._inputs.topic("image"))
-            )
+        self._depths.look_at_frames(depth, image)
         if trouble := self._pipeline.chain.depth_fit_trouble:
             self._warn("depth_fit", trouble)
         try:
@@ -254,28 +233,6 @@ class Perception:
         except ConversionError as error:
             self._refuse("depth", str(error))
             return None
-
-    def _watch_brightness(self, frame: Frame, is_found: bool) -> None:
-        """Warns of images that are too dark or too bright to show a hand. An image with a hand is good enough."""
-        now_s = time.monotonic()
-        if is_found:
-            self._hand_s, self._nothing = now_s, ""
-        elif now_s - max(self._hand_s, self._looked_s) > _LOOK_PERIOD_S:
-            self._looked_s, self._nothing = now_s, shows_nothing(frame.rgb)
-        if self._nothing:
-            self._warn("brightness", f"{self._inputs.topic('image')} {self._nothing}")
-
-    def _watch_pairs(self) -> None:
-        now_s = time.monotonic()
-        if now_s - self._paired_s < _PAIRS_PERIOD_S:
-            return
-        self._paired_s, figures = now_s, self._intake.pair_figures()
-        if figures is None:
-            return
-        config, nearest_s = self._config, self._intake.nearest_depth_s
-        asked = config.depth_slop_ms, config.depth_wait_ms, config.max_age_ms
-        if text := depth_warnings.missing_depth(figures, self._inputs.topic("depth"), nearest_s, *asked):
-            self._warn("pairs", text)
 
     def _refuse(self, name: str, reason: str) -> None:
         text = f"{self._inputs.topic(name)} refused: {reason}"

@@ -86,7 +86,9 @@ def _graph(options: argparse.Namespace, arguments: Sequence[str]) -> tuple[dict[
         options.rectified,
         must_have_depth=options.depth != "depth",
         max_age_s=1e-3 * options.max_age_ms,
-        depth_slop_s=1e-3 * options.depth_slop_ms,
+        depth_slop_ms=options.depth_slop_ms,
+        depth_wait_ms=options.depth_wait_ms,
+        depth_scale=options.depth_scale,
     )
     process.ensure_log_folder()
     rclpy.init(args=["doctor", *arguments])
@@ -157,6 +159,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rectified", action="store_true", help="as the parameter")
     parser.add_argument("--max-age-ms", type=float, default=500.0, help="as the parameter")
     parser.add_argument("--depth-slop-ms", type=float, default=15.0, help="as the parameter")
+    parser.add_argument("--depth-wait-ms", type=float, default=60.0, help="as the parameter")
+    parser.add_argument("--depth-scale", type=float, default=1.0, help="as the parameter")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long to look (default 10)")
     parser.add_argument("--json", action="store_true", help="print findings and facts as JSON")
     return parser

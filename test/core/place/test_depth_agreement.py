@@ -59,6 +59,14 @@ def test_few_images_and_ratios_that_change_show_nothing():
     assert agreement.ratio is None
 
 
+def test_a_unit_that_changes_is_known_after_a_second():
+    agreement = DepthAgreement()
+    for number in range(180):
+        stamp_s = number / 30
+        agreement.step([1.0 if stamp_s < 5 else 10.0], stamp_s)
+    assert agreement.fault(PRIOR) == pytest.approx(10.0)
+
+
 @pytest.mark.parametrize("size", [0.8, 1.25])
 def test_an_unlikely_size_widens_what_is_known_so_that_both_explanations_hold(size):
     seen = SizeMeasure(float(np.log(size)), 0.06)

@@ -44,7 +44,8 @@ def test_a_delay_is_measured_with_its_sign(late_s):
 def test_a_lower_rate_is_the_share_of_pairs():
     found = figures(every=2, without=2)
     assert found.paired_share == pytest.approx(0.5, abs=0.02)
-    assert (found.answered, found.without_depth) == (60, 30)
+    # The last image is after the last depth.
+    assert (found.answered, found.without_depth) == (59, 30)
     assert found.depth_hz == pytest.approx(15, rel=0.01)
 
 
@@ -60,3 +61,14 @@ def test_a_pause_of_depth_and_the_time_before_it_do_not_count():
     assert pairs.figures(SLOP_NS, 60.0) is None
     assert figures(start_s=60.0, pairs=pairs).answered == 60
     assert figures(start_s=70.0, pairs=pairs).paired_share == 1
+
+
+def test_images_after_the_last_depth_are_not_without_depth():
+    pairs = DepthPairs()
+    assert figures(without=60, pairs=pairs).without_depth == 1
+    # Depth has ended. Some images wait in vain until the end is known.
+    for number in range(30):
+        now_s = 52.0 + number / 30
+        pairs.image_came(int(1e9 * now_s), now_s)
+        pairs.image_answered(False, now_s)
+    assert pairs.figures(SLOP_NS, 53.0).without_depth <= 1

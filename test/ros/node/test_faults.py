@@ -125,14 +125,14 @@ def test_another_resolution_starts_a_new_stream(graph, view):
 
 
 def test_depth_that_never_fits_an_image_is_named_with_the_difference(graph, view):
-    depth = image_of(np.full(SIZE[::-1], 500, np.uint16), "16UC1")
+    depth, to_depth = image_of(np.full(SIZE[::-1], 500, np.uint16), "16UC1"), graph.camera.add_depth()
     seen = len(graph.statuses())
 
     def is_named() -> DiagnosticStatus | None:
         graph.camera.send(image_of(view.rgb), view.k)
         depth.header.stamp = graph.node.get_clock().now().to_msg()
         depth.header.stamp.sec -= 3
-        graph.camera.depth.publish(depth)
+        to_depth.publish(depth)
         graph.wait_for(lambda: False, 0.1)
         return next((status for status in graph.statuses()[seen:] if "depth_slop_ms" in status.message), None)
 
@@ -165,7 +165,7 @@ def test_random_bytes_in_every_field_of_an_image_leave_the_node_alive(graph, vie
         image.data = array("B", rng.bytes(length))
         graph.camera.send(image, rng.normal(size=9) * 10.0 ** rng.integers(-300, 300))
         if number % 5 == 0:
-            graph.camera.depth.publish(image)
+            graph.camera.add_depth().publish(image)
         graph.wait_for(lambda: False, 0.02)
     assert graph.process.poll() is None
     assert found(graph, view)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +23,7 @@ from std_msgs.msg import Header
 SIZE = (64, 48)
 K = [60.0, 0, 31.5, 0, 60.0, 23.5, 0, 0, 1]
 PERIOD_S = 0.1
+AT_ONCE = 4
 SECONDS = 5  # part of this time passes until the topics are discovered
 COMMAND = (sys.executable, "-m", "hand_mesh_ros.ros.tools.doctor")
 
@@ -38,7 +40,7 @@ class Driver:
 
     def __init__(self, graph: Graph, **fault: object) -> None:
         self._graph, self._fault = graph, SimpleNamespace(**({"qos": QoSProfile(depth=5), "kind": Image} | fault))
-        node = graph.node
+        node, self._number = graph.node, 0
         self._image = node.create_publisher(self._fault.kind, "image", self._fault.qos)
         self._info = node.create_publisher(CameraInfo, "camera_info", 5)
         self._depth = node.create_publisher(Image, "depth", 5)
@@ -53,10 +55,16 @@ class Driver:
         info = CameraInfo(header=header, width=SIZE[0], height=SIZE[1], k=K, distortion_model="plumb_bob", d=[0.0] * 5)
         for name, value in getattr(fault, "info", {}).items():
             setattr(info, name, value)
-        depth = image_of(np.full(getattr(fault, "depth_shape", SIZE[::-1]), 0.5, np.float32), "32FC1")
+        height, width = getattr(fault, "depth_shape", SIZE[::-1])
+        distances_m = np.tile(np.linspace(0.4, 2.5, width, dtype=np.float32), (height, 1))
+        depth = image_of(*getattr(fault, "depth_values", lambda distances_m: (distances_m, "32FC1"))(distances_m))
         depth.header = Header(stamp=stamp, frame_id=getattr(fault, "depth_frame", "optical"))
+        if apart_s := getattr(fault, "depth_apart_s", 0.0):
+            depth.header.stamp = (now + Duration(seconds=apart_s)).to_msg()
         self._info.publish(info)
-        self._depth.publish(depth)
+        if self._number % getattr(fault, "depth_every", 1) == 0:
+            self._depth.publish(depth)
+        self._number += 1
         if fault.kind is Image:
             image = image_of(np.full((*SIZE[::-1], 3), 90, np.uint8))
             image.header, image.encoding = header, getattr(fault, "encoding", "rgb8")
@@ -106,31 +114,57 @@ def test_a_healthy_camera_has_no_findings(graph: Graph) -> None:
     assert facts["packages"]["numpy"] == np.__version__
 
 
-@pytest.mark.parametrize(
-    ("fault", "arguments", "problem", "cure"),
-    [
-        ({"qos": qos_profile_sensor_data}, ["--image-qos", "reliable"], "offers another RELIABILITY", "image_qos"),
-        ({"kind": CompressedImage}, [], "carries sensor_msgs/msg/CompressedImage", "image_transport to compressed"),
-        ({"twice": True}, [], "has 2 publishers", "one camera at a time"),
-        ({"stamp": Time().to_msg()}, [], "a stamp of zero", "must stamp each image"),
-        ({"stamp": Time(seconds=1.7e9).to_msg()}, [], "do not advance", "must stamp each image"),
-        ({"ahead_s": 37.0}, [], "ahead of the clock", "chrony"),
-        ({"ahead_s": -1.5}, [], "ms old, max_age_ms is 500", "chrony"),
-        ({"ahead_s": -60.0}, [], "60.0 s behind", "use_sim_time"),
-        ({"encoding": "holographic"}, [], "holographic", "encoding"),
-        ({"info": {"distortion_model": "brown_conrady", "d": [0.1] * 5}}, [], "'brown_conrady'", "parameter rectified"),
-        ({"info": {"k": [0.0] * 9}}, [], "all-zero K", "camera_calibration"),
-        ({"info": {"height": 20}}, [], "64x20", ""),
-        ({"info": {"header": Header(frame_id="other")}}, [], "'other'", "give the camera_info of the image"),
-        ({"depth_shape": (24, 32)}, ["--depth={ns}/depth"], "32x24", "align_depth"),
-        ({"depth_frame": "depth_optical"}, ["--depth={ns}/depth"], "'depth_optical'", "align_depth"),
-        ({}, ["--output-frame", "base_link"], "no transform from optical into base_link", "static_transform_publisher"),
-    ],
-    ids=lambda value: next(iter(value), "frame") if isinstance(value, dict) else "",
-)
-def test_a_fault_is_named_with_its_cure(graph: Graph, fault: dict, arguments: list[str], problem: str, cure: str) -> None:
-    given = [word.format(ns=graph.namespace) for word in arguments]
-    code, findings, _ = examine(graph, Driver(graph, **fault), *given)
+# The fault of the driver, arguments of the doctor, and parts of what it prints: the problem and the cure.
+CASES = [
+    ({"qos": qos_profile_sensor_data}, ["--image-qos", "reliable"], "offers another RELIABILITY", "image_qos"),
+    ({"kind": CompressedImage}, [], "carries sensor_msgs/msg/CompressedImage", "image_transport to compressed"),
+    ({"twice": True}, [], "has 2 publishers", "one camera at a time"),
+    ({"stamp": Time().to_msg()}, [], "a stamp of zero", "must stamp each image"),
+    ({"stamp": Time(seconds=1.7e9).to_msg()}, [], "do not advance", "must stamp each image"),
+    ({"ahead_s": 37.0}, [], "ahead of the clock", "chrony"),
+    ({"ahead_s": -1.5}, [], "ms old, max_age_ms is 500", "chrony"),
+    ({"ahead_s": -60.0}, [], "60.0 s behind", "use_sim_time"),
+    ({"encoding": "holographic"}, [], "holographic", "encoding"),
+    ({"info": {"distortion_model": "brown_conrady", "d": [0.1] * 5}}, [], "'brown_conrady'", "parameter rectified"),
+    ({"info": {"k": [0.0] * 9}}, [], "all-zero K", "camera_calibration"),
+    ({"info": {"height": 20}}, [], "64x20", ""),
+    ({"info": {"header": Header(frame_id="other")}}, [], "'other'", "give the camera_info of the image"),
+    ({"depth_shape": (24, 32)}, ["--depth={ns}/depth"], "32x24", "align_depth"),
+    ({"depth_frame": "depth_optical"}, ["--depth={ns}/depth"], "'depth_optical'", "align_depth"),
+    (
+        {"depth_values": lambda m: (m.astype(np.uint16), "16UC1")},
+        ["--depth={ns}/depth"],
+        "has a median of 0.0",
+        "depth_scale to 1000",
+    ),
+    ({"depth_values": lambda m: (1000 * m, "32FC1")}, ["--depth={ns}/depth"], "has a median of 1.4", "set depth_scale to 0.001"),
+    ({"depth_values": lambda m: (np.full_like(m, 0.5), "32FC1")}, ["--depth={ns}/depth"], "the same distance of 0.5 m", "sensor"),
+    ({"depth_apart_s": 0.04}, ["--depth={ns}/depth"], "differs by 40.0 ms, depth_slop_ms is 15", ""),
+    ({"depth_every": 2}, ["--depth={ns}/depth"], "of the images have no depth: images come at", "at the same rate"),
+    ({"depth_every": 1000}, ["--depth={ns}/depth"], "no depth arrives on", "enable depth in the driver"),
+    ({}, ["--output-frame", "base_link"], "no transform from optical into base_link", "static_transform_publisher"),
+]
+
+
+@pytest.fixture(scope="module")
+def reports() -> Iterator[list[tuple[int, list[dict]]]]:
+    """Exit codes and findings of all cases. Some doctors work at the same time, since they wait most of the time."""
+    graphs = [Graph(f"doctor_{number}") for number in range(len(CASES))]
+
+    def report(graph: Graph, case: tuple) -> tuple[int, list[dict]]:
+        fault, arguments, *_ = case
+        return examine(graph, Driver(graph, **fault), *(word.format(ns=graph.namespace) for word in arguments))[:2]
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield list(pool.map(report, graphs, CASES))
+    for graph in graphs:
+        graph.close()
+
+
+@pytest.mark.parametrize("number", range(len(CASES)), ids=lambda number: next(iter(CASES[number][0]), "frame"))
+def test_a_fault_is_named_with_its_cure(reports: list[tuple[int, list[dict]]], number: int) -> None:
+    _, _, problem, cure = CASES[number]
+    code, findings = reports[number]
     assert code == 1
     found = [finding for finding in findings if problem in finding["problem"]]
     assert found, findings

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 
 from hand_mesh_ros.core.config import SIZE_LIMITS
@@ -12,7 +13,11 @@ _LEAST_WITHOUT = 0.25
 # Shares of images that have a depth with their stamp. Below the first one, the stamps do not match.
 _MATCHING = 0.15
 # Without any image between the stamps of depth, the cause is known only after this time [s].
-_PATIENCE_S = 2.0
+_PATIENCE_S = 1.5
+# Depth of a camera that sees a hand has its median between these distances [m]. Grid of the pixels that are measured [px].
+_NEAREST_M, _FARTHEST_M, _GRID = 0.05, 50.0, 4
+# Smallest share of the pixels with a distance.
+_LEAST_MEASURED = 0.001
 # The advised waiting time is longer than the delay by this factor, in steps of so many milliseconds.
 _WAIT_MARGIN, _WAIT_STEP_MS, _LONGEST_WAIT_MS = 1.25, 10.0, 1000.0
 
@@ -32,6 +37,29 @@ def wrong_unit(topic: str, ratio: float, scale: float) -> str:
         advice += "; if the unit is right, register depth to the image"
     compared = f"ratio {ratio:.2g} of depth and distance by the size of the hand"
     return f"depth of {topic} does not agree with the hand: {compared}; {advice}"
+
+
+def implausible(depth_m: np.ndarray, scale: float) -> str:
+    """Returns why depth cannot be that of a camera, with what to do. The text is empty if the values are plausible.
+
+    Args:
+        depth_m: (H, W) in metres, 0 where depth is missing.
+        scale: the factor that depth was multiplied with.
+    """
+    distances_m = depth_m[::_GRID, ::_GRID]
+    measured_m = distances_m[distances_m > 0]
+    if measured_m.size < _LEAST_MEASURED * distances_m.size:
+        return "has no distance at more than 99.9 % of its pixels: start the depth sensor, or remove what covers it"
+    low_m, middle_m, high_m = np.percentile(measured_m, [1, 50, 99])
+    if middle_m < _NEAREST_M or middle_m > _FARTHEST_M:
+        factor = 1000 if middle_m < _NEAREST_M else 0.001
+        unit = "16UC1 counts millimetres, 32FC1 counts metres"
+        return (
+            f"has a median of {middle_m:.3g} m: {unit}; if the values have the other unit, set depth_scale to {factor * scale:g}"
+        )
+    if low_m == high_m:
+        return f"has the same distance of {middle_m:.3g} m at all pixels: check the depth sensor"
+    return ""
 
 
 def other_frames(depth: Image | CompressedImage, image: Image | CompressedImage) -> tuple[str, str] | None:

@@ -153,7 +153,7 @@ class _Estimate:
 
 def describe(hand: "HandEstimate") -> str:
     """Returns one line about a hand."""
-    text = f"{hand.handedness} hand, score {hand.score:.2f}, {len(hand.weights)} hypotheses in {hand.n_modes} mode(s)"
+    text = f"{hand.handedness} hand, score {hand.score:.2f}, {len(hand.weights)} hypotheses in {counted(hand.n_modes, 'mode')}"
     if hand.scale_source == "none":
         return f"{text}; the camera is unknown, so the mesh is relative to the wrist"
     place = ", ".join(f"{value:.3f}" for value in hand.wrist_pose[:3, 3])

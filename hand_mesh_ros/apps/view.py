@@ -143,7 +143,7 @@ def _snapshot(frame: "Frame", hands: "list[HandEstimate]", timings_ms: dict[str,
     from hand_mesh_ros.viewer.snapshot import Snapshot
 
     facts = {f"{stage} [ms]": f"{value:.1f}" for stage, value in timings_ms.items()}
-    headline = f"{len(hands)} hand(s)" if hands else "no hand found"
+    headline = counted(len(hands), "hand") if hands else "no hand found"
     view = frame.rgb, frame.camera_matrix, frame.distortion
     return Snapshot(*view, hands, headline, facts, frame.depth_m, frame.stamp_s, timings_ms["total"])
 

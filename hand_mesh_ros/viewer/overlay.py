@@ -16,6 +16,8 @@ SIDE_COLOURS = {"left": (90, 158, 242), "right": (242, 168, 107)}
 # Display rgb per finger, thumb first.
 FINGER_COLOURS = np.array([[240, 98, 94], [245, 190, 66], [120, 205, 95], [80, 185, 230], [178, 122, 230]], np.uint8)
 _WRIST_COLOUR = (235, 235, 235)
+# Display rgb per joint, (21, 3).
+JOINT_COLOURS = np.concatenate([[_WRIST_COLOUR], np.repeat(FINGER_COLOURS, 4, axis=0)]).astype(np.uint8)
 # OpenCV draws at 1/16 pixel with this shift.
 _SHIFT = 4
 
@@ -83,9 +85,8 @@ def _draw_skeleton(image: np.ndarray, points_px: np.ndarray, colour: tuple[int, 
 
 def _draw_joints(image: np.ndarray, points_px: np.ndarray, radius: int) -> None:
     for joint, centre in enumerate(_fixed_point(points_px)):
-        rgb = _WRIST_COLOUR if joint == 0 else FINGER_COLOURS[(joint - 1) // 4].tolist()
         cv2.circle(image, centre, (radius + 1) << _SHIFT, (20, 20, 20), -1, cv2.LINE_AA, _SHIFT)
-        cv2.circle(image, centre, radius << _SHIFT, rgb, -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(image, centre, radius << _SHIFT, JOINT_COLOURS[joint].tolist(), -1, cv2.LINE_AA, _SHIFT)
 
 
 def _draw_label(image: np.ndarray, hand: HandEstimate, unit: int) -> None:

@@ -51,7 +51,7 @@ lint: $(STAMPS)/test
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 
-setup: $(STAMPS)/messages $(STAMPS)/viewer $(STAMPS)/train $(STAMPS)/test $(STAMPS)/docs
+setup: $(STAMPS)/messages $(STAMPS)/test_messages $(STAMPS)/viewer $(STAMPS)/train $(STAMPS)/test $(STAMPS)/docs
 
 docs: $(STAMPS)/docs
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
@@ -110,6 +110,11 @@ $(STAMPS)/%: requirements/%.txt | $(STAMPS)/venv
 $(STAMPS)/messages: $(INTERFACES) $(STAMPS)/runtime $(STAMPS)/ros $(STAMPS)/build
 	$(call build_into_venv,tf2_msgs,cmake/tf2_msgs)
 	$(call build_into_venv,hand_mesh_ros,.,-DHAND_MESH_ROS_IN_PLACE=ON)
+	touch $@
+
+# The wheels lack these messages too. Only tests need them.
+$(STAMPS)/test_messages: $(wildcard test/ros/foxglove_msgs/* test/ros/foxglove_msgs/msg/*) $(STAMPS)/messages
+	$(call build_into_venv,foxglove_msgs,test/ros/foxglove_msgs)
 	touch $@
 
 # $(call build_into_venv,<package>,<folder>[,<options>])

@@ -78,7 +78,7 @@ def parse(arguments: list[str] | None = None) -> tuple[Path, bool, dict[str, Any
     parser.add_argument("--resume", action="store_true", help=f"continue from {LAST} in the run folder")
     for name, item in {item.name: item for config in CONFIGS.values() for item in fields(config)}.items():
         if name != "task":
-            doc = f"{item.metadata['doc']} (default {item.default})"
+            doc = item.metadata["doc"] + (f" (default {item.default})" if item.default != "" else "")
             parser.add_argument("--" + name.replace("_", "-"), type=type(item.default), default=argparse.SUPPRESS, help=doc)
     parser.add_argument("--recipe", type=Path, help="JSON file of settings")
     given = vars(parser.parse_args(arguments))

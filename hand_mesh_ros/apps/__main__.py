@@ -67,7 +67,7 @@ def main() -> None:
     """Hand meshes with calibrated uncertainty from images, videos, webcams and bags.
 
     Lengths are in metres in the optical frame of the camera: x right, y down, z forward.
-    "hand-mesh COMMAND --help" shows the options and examples of a command.
+    Every COMMAND shows its options and examples with --help.
 
     Exit codes: 0 success, 1 a failure, 2 wrong use, 130 stopped by Ctrl-C.
     """

@@ -40,6 +40,15 @@ class _WithExamples(click.Command):
         self._examples = examples
         self.params.append(verbose_option())
 
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Parses the arguments. Refuses file names that OpenCV cannot open."""
+        for text in args:
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise click.UsageError(f"the argument {text!r} is not valid UTF-8: rename the file or folder", context) from None
+        return super().parse_args(context, args)
+
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the examples."""
         if self._examples:
@@ -205,6 +214,11 @@ def out_option(default: str) -> Callable:
     """Returns a decorator that adds --out. `default` describes the default folder."""
     folder = click.Path(file_okay=False, path_type=Path)
     return click.option("--out", type=folder, help=f"Folder of the results, created if missing; default: {default}.")
+
+
+def counted(n: int, noun: str) -> str:
+    """Returns a number with its noun, for example "1 hand" or "2 hands"."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def camera_of(camera_matrix: tuple[float, float, float, float] | None, fov_deg: float | None) -> Any:

@@ -23,10 +23,10 @@ _ROS_CHECK = "hand_mesh_ros.ros.tools.doctor"
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def doctor(context: click.Context, arguments: Sequence[str]) -> None:
-    """Show the versions, the devices and the state of the model files, and run the chain once.
+    """Check the installation, and run the chain once.
 
-    With ARGUMENTS, `ros2 run hand_mesh_ros doctor` runs with these arguments and checks the topics. The exit code is 1 if
-    something does not work.
+    Shows the versions, the devices and the state of the model files. With ARGUMENTS, `ros2 run hand_mesh_ros doctor` runs with
+    these arguments and checks the topics. The exit code is 1 if something does not work.
     """
     if arguments:
         if not (installation.is_there("rclpy") and installation.is_there(_ROS_CHECK)):

@@ -43,9 +43,11 @@ def _sampling(steps: int) -> Callable[[Callable], Callable]:
             click.option(
                 "--format", "kind", type=click.Choice(MESHES), default="obj", show_default=True, help="Mesh format [metres]."
             ),
-            click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the noise."),
-            click.option("--steps", type=click.IntRange(1, 1000), default=steps, show_default=True, help="Denoising steps."),
-            click.option("--n", type=click.IntRange(1, 1024), default=8, show_default=True, help="Number of hands."),
+            click.option("--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True, help="Seed of the noise."),
+            click.option(
+                "--steps", type=click.IntRange(1, 1000), metavar="N", default=steps, show_default=True, help="Denoising steps."
+            ),
+            click.option("--n", type=click.IntRange(1, 1024), metavar="N", default=8, show_default=True, help="Number of hands."),
         ):
             command = option(command)
         return command
@@ -100,9 +102,10 @@ def inpaint(
     out: Path | None,
     **models: Any,
 ) -> None:
-    """Replace fingers of a hand with sampled ones, in the frame of the hand.
+    """Replace fingers of a hand with sampled ones.
 
-    MESH is an OBJ or PLY file of this hand model in metres and of average size, like the files of `generate` and `reconstruct`.
+    The results are in the frame of the given hand. MESH is an OBJ or PLY file of this hand model in metres and of average size,
+    like the files of `generate` and `reconstruct`.
     """
     import numpy as np
 
@@ -136,7 +139,10 @@ _image_argument = click.argument("image", type=click.Path(exists=True, dir_okay=
 @camera_options
 @_sampling(steps=10)
 def reconstruct(**options: Any) -> None:
-    """Sample hypotheses of every hand in an image, in the camera frame, the most likely first."""
+    """Sample hypotheses of every hand in an image.
+
+    The surfaces are in the camera frame. The most likely hypothesis comes first.
+    """
     _reconstruct(fit=False, **options)
 
 
@@ -145,7 +151,10 @@ def reconstruct(**options: Any) -> None:
 @camera_options
 @_sampling(steps=10)
 def fit(**options: Any) -> None:
-    """Sample hypotheses like `reconstruct`, and fit their joints to the keypoints at every step."""
+    """Sample hypotheses that are fitted to the keypoints.
+
+    Like `reconstruct`, but every step fits the joints to the keypoints.
+    """
     _reconstruct(fit=True, **options)
 
 

@@ -14,6 +14,7 @@ from hand_mesh_ros.apps.command import (
     camera_options,
     chain_options,
     chain_settings,
+    counted,
     failure,
     out_option,
     save_option,
@@ -60,7 +61,7 @@ def image(
     and hypotheses, with units and frames in their keys. CSV has one row per joint. The command reports images that it
     cannot read, continues with the next image, and ends with exit code 1.
     """
-    camera = camera_of(camera_matrix, fov_deg)
+    camera, files = camera_of(camera_matrix, fov_deg), list(dict.fromkeys(files))
     if depth and len(files) > 1:
         raise click.UsageError(f"--depth needs exactly one image, but got {len(files)}")
     if depth and not camera.is_known:
@@ -101,9 +102,9 @@ def folder(
     if not files:
         raise click.ClickException(f"{folder} contains no image: no file name ends with {', '.join(sorted(SUFFIXES))}")
     estimate = _Estimate(camera, None, mirrored, save, chain)
-    with click.progressbar(files, label=f"{len(files)} images", file=sys.stderr) as bar:
+    with click.progressbar(files, label=counted(len(files), "image"), file=sys.stderr) as bar:
         failed = estimate.all(((path, out) for path in bar), _stems(files, out), lambda _: None)
-    click.echo(f"{len(files) - len(failed)} images, {estimate.n_hands} hands: {out}")
+    click.echo(f"{counted(len(files) - len(failed), 'image')}, {counted(estimate.n_hands, 'hand')}: {out}")
     _finish(failed, len(files))
 
 
@@ -152,7 +153,7 @@ class _Estimate:
 
 def describe(hand: "HandEstimate") -> str:
     """Returns one line about a hand."""
-    text = f"{hand.handedness} hand, score {hand.score:.2f}, {len(hand.weights)} hypotheses in {hand.n_modes} mode(s)"
+    text = f"{hand.handedness} hand, score {hand.score:.2f}, {len(hand.weights)} hypotheses in {counted(hand.n_modes, 'mode')}"
     if hand.scale_source == "none":
         return f"{text}; the camera is unknown, so the mesh is relative to the wrist"
     place = ", ".join(f"{value:.3f}" for value in hand.wrist_pose[:3, 3])
@@ -169,7 +170,7 @@ def _stems(files: Sequence[Path], out: Path | None) -> dict[Path, str]:
     stems = {path: path.stem if counts[out or path.parent, path.stem] == 1 else path.name.replace(".", "_") for path in files}
     targets = [(out or path.parent, stem) for path, stem in stems.items()]
     if len(set(targets)) < len(files):
-        twice = next(path for path in files if targets.count((out or path.parent, stems[path])) > 1 or files.count(path) > 1)
+        twice = next(path for path in files if targets.count((out or path.parent, stems[path])) > 1)
         raise click.UsageError(f"two images would write the same files {stems[twice]}_...: use another --out for each image")
     return stems
 

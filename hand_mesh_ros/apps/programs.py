@@ -55,7 +55,7 @@ def _called(module: Any, name: str, arguments: Sequence[str]) -> int:
 bag = Program(
     "bag",
     "hand_mesh_ros.ros.tools.process_bag",
-    "Estimate the hands in a recorded ROS 2 bag and write them to a new bag. Needs ROS 2 or its PyPI wheels, and rosbags. Exit "
+    "Estimate the hands in a recorded ROS 2 bag. Writes them to a new bag. Needs ROS 2 or its PyPI wheels, and rosbags. Exit "
     "code 1: some images were refused; 2: the bag, a topic or an option cannot be used.",
     ("hand-mesh bag drive.mcap results --image /camera/image_raw --camera-info /camera/camera_info",),
 )
@@ -74,6 +74,7 @@ export = Program(
 evaluate = Program(
     "evaluate",
     "benchmarks.accuracy.__main__",
-    "Measure the accuracy of the chain on rendered hands or on annotated photographs. Needs a checkout of the repository.",
+    "Measure the accuracy of the chain. The data are rendered hands or annotated photographs. Needs a checkout of the "
+    "repository.",
     ("hand-mesh evaluate --synthetic --count 100", "hand-mesh evaluate --data FOLDER --json figures.json"),
 )

@@ -15,6 +15,7 @@ from hand_mesh_ros.apps.command import (
     camera_options,
     chain_options,
     chain_settings,
+    counted,
     out_option,
     save_option,
     stop_on_signals,
@@ -52,10 +53,10 @@ def video(
     resume: bool,
     **chain: Any,
 ) -> None:
-    """Estimate the hands in a video file, or from a webcam by its number.
+    """Estimate the hands in a video or from a webcam.
 
-    Hands are followed and smoothed from image to image. The overlay is an MP4 video. The JSON lines have one record per image,
-    CSV one row per joint. NPZ also holds the surfaces.
+    The first webcam has the number 0. Hands are followed and smoothed from image to image. The overlay is an MP4 video. The JSON
+    lines have one record per image, CSV one row per joint. NPZ also holds the surfaces.
 
     Ctrl-C ends the run after the current image, with exit code 130. The command writes all files for the processed images.
     --resume continues the run. The JSON lines of a stopped run have the name FILE_hands.unfinished.jsonl.
@@ -76,17 +77,18 @@ def video(
     images = open_source(SourceConfig(source, hfov_deg=0.0), 0.0)
     name = f"webcam{source}" if is_live else Path(source).stem
     records = folder / f"{name}_hands.jsonl"
-    if resume and is_complete(records):
-        click.echo(f"{records} is complete: nothing to continue")
-        return
     pipeline = HandMeshPipeline.default(**chain_settings(**chain))
     origin = Origin(Path(source).name, pipeline.model_id, {"mirrored": mirrored, **settings_of(pipeline.config)})
     run = VideoRun(VideoJob(records, save, camera, origin, mirrored, is_live), images, pipeline)
+    if resume and is_complete(records):
+        run.check_complete()
+        click.echo(f"{records} is complete: nothing to continue")
+        return
     with stop_on_signals() as is_stopped, _bar(images.n_images, source) as bar:
         outcome = run(resume, _Report(bar), is_stopped)
     for path in outcome.files:
         click.echo(f"wrote {path}")
-    click.echo(f"{outcome.progress.images} images, {outcome.progress.hands} hands")
+    click.echo(f"{counted(outcome.progress.images, 'image')}, {counted(outcome.progress.hands, 'hand')}")
     if not outcome.is_complete:
         click.echo("stopped before the end: the same command with --resume continues", err=True)
         context.exit(STOPPED)
@@ -115,4 +117,4 @@ class _Report:
         if progress.is_replay:
             self._hands_before, self._started_s = progress.hands, time.monotonic()
         rate = (progress.hands - self._hands_before) / max(time.monotonic() - self._started_s, 1e-6)
-        self._bar.update(int(progress.images <= self._bar.length), f"{progress.hands} hands, {rate:.1f} hands/s")
+        self._bar.update(int(progress.images <= self._bar.length), f"{counted(progress.hands, 'hand')}, {rate:.1f} hands/s")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hand_mesh_ros.apps.command import Command, camera_of, camera_options, chain_options, chain_settings, stop_on_signals
+from hand_mesh_ros.apps.command import Command, camera_of, camera_options, chain_options, chain_settings, counted, stop_on_signals
 
 if TYPE_CHECKING:
     from hand_mesh_ros.core.pipeline import HandMeshPipeline
@@ -28,8 +28,21 @@ _MOST_LATE_S = 0.5  # images that are later do not catch up
     examples=("hand-mesh view synthetic", "hand-mesh view clip.mp4 --fov 69 --port 8090", "hand-mesh view 0 --mirrored"),
 )
 @click.argument("source", metavar="FILE|WEBCAM|synthetic")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address of the page; 0.0.0.0 lets other machines look.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Port; the next free one if taken.")
+@click.option(
+    "--host",
+    metavar="ADDRESS",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address of the page; 0.0.0.0 lets other machines look.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    metavar="N",
+    default=8080,
+    show_default=True,
+    help="Port; the next free one if taken.",
+)
 @click.option("--duration", type=click.FloatRange(0, min_open=True), metavar="S", help="End after this time [seconds].")
 @click.option("--depth", is_flag=True, help="Use and show the depth of the synthetic camera.")
 @camera_options
@@ -45,9 +58,10 @@ def view(
     mirrored: bool,
     **chain: Any,
 ) -> None:
-    """Show the hands of an image, a video, a webcam or a rendered hand in a browser page, without ROS.
+    """Show the hands of a source in a page of the browser.
 
-    A video restarts at its end. Ctrl-C closes the page. `make demo` shows the same page with the ROS graph behind it.
+    The source is an image, a video, a webcam by its number, or a rendered hand. The command needs no ROS. A video restarts at its
+    end. Ctrl-C closes the page. `make demo` shows the same page with the ROS graph behind it.
     """
     camera = camera_of(camera_matrix, fov_deg)
     if source != _SYNTHETIC and not source.isdigit() and not Path(source).is_file():
@@ -73,7 +87,7 @@ def view(
             n_images, n_hands = _show(first, frames, pipeline, viewer, changes, _is_over(duration, is_stopped))
         finally:
             viewer.close()
-    click.echo(f"{n_images} images, {n_hands} hands")
+    click.echo(f"{counted(n_images, 'image')}, {counted(n_hands, 'hand')}")
 
 
 def _show(
@@ -129,7 +143,7 @@ def _snapshot(frame: "Frame", hands: "list[HandEstimate]", timings_ms: dict[str,
     from hand_mesh_ros.viewer.snapshot import Snapshot
 
     facts = {f"{stage} [ms]": f"{value:.1f}" for stage, value in timings_ms.items()}
-    headline = f"{len(hands)} hand(s)" if hands else "no hand found"
+    headline = counted(len(hands), "hand") if hands else "no hand found"
     view = frame.rgb, frame.camera_matrix, frame.distortion
     return Snapshot(*view, hands, headline, facts, frame.depth_m, frame.stamp_s, timings_ms["total"])
 

@@ -10,6 +10,7 @@ import numpy as np
 from hand_mesh_ros.core.types import HandEstimate
 from hand_mesh_ros.results.record import Record, to_line
 from hand_mesh_ros.results.tables import surfaces_of
+from hand_mesh_ros.results.whole_file import naming
 
 
 class Journal:
@@ -52,11 +53,21 @@ class Journal:
         return n_images
 
     def append(self, record: Record, hands: Sequence[HandEstimate]) -> None:
-        """Appends an image to the files."""
-        with self._surfaces.open("ab") as file:
-            file.write(surfaces_of(hands, self._n_vertices).tobytes())
-        with self.unfinished.open("a", encoding="utf-8") as file:
-            file.write(to_line(record) + "\n")
+        """Appends an image to the files.
+
+        Raises:
+            OSError: if a file cannot be written, for example because the disk is full. The files keep the images before.
+        """
+        lengths = {path: path.stat().st_size for path in (self._surfaces, self.unfinished)}
+        try:
+            with naming(self._surfaces), self._surfaces.open("ab") as file:
+                file.write(surfaces_of(hands, self._n_vertices).tobytes())
+            with naming(self.unfinished), self.unfinished.open("a", encoding="utf-8") as file:
+                file.write(to_line(record) + "\n")
+        except OSError:
+            for path, length in lengths.items():
+                os.truncate(path, length)
+            raise
 
     def records(self) -> Iterator[Record]:
         """Yields the records one by one, because the memory may be too small for all records."""
@@ -81,6 +92,12 @@ class Journal:
 def is_complete(path: Path) -> bool:
     """Returns whether NAME.jsonl exists and no stopped run exists."""
     return path.is_file() and not _unfinished(path).is_file()
+
+
+def first_record(path: Path) -> Record | None:
+    """Returns the record of the first image in a file of JSON lines. Returns None if the file has no complete record."""
+    with path.open("rb") as file:
+        return _parsed(file.readline())
 
 
 def _unfinished(path: Path) -> Path:

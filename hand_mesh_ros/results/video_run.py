@@ -9,7 +9,7 @@ import numpy as np
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.types import Frame, HandEstimate
 from hand_mesh_ros.results import tables
-from hand_mesh_ros.results.journal import Journal
+from hand_mesh_ros.results.journal import Journal, first_record
 from hand_mesh_ros.results.record import Origin, Record, hands_of, to_record
 from hand_mesh_ros.results.video_file import OverlayVideo
 from hand_mesh_ros.sources.assumed_camera import GivenCamera
@@ -21,6 +21,7 @@ _AGAIN_S = 1.0
 _USUAL_RATE_HZ = 30.0
 # Keys of the records that must be equal in the stopped and the continued run.
 _SAME = ("source", "width_px", "height_px", "camera_matrix_px", "model_id", "settings")
+_SUFFIXES = {"overlay": ".mp4", "jsonl": ".jsonl", "npz": ".npz", "csv": ".csv"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,9 @@ class VideoRun:
         self._job, self._source, self._pipeline = job, source, pipeline
         self._rate_hz = source.rate_hz or _USUAL_RATE_HZ
         self._journal = Journal(job.records, len(pipeline.hand_model.template_m))
-        self._overlay = OverlayVideo(job.records.with_suffix(".mp4"), self._rate_hz) if "overlay" in job.kinds else None
+        self._overlay = (
+            OverlayVideo(job.records.with_suffix(_SUFFIXES["overlay"]), self._rate_hz) if "overlay" in job.kinds else None
+        )
         self._ids = _Ids()
 
     def __call__(self, resume: bool, report: Callable[[Progress], None], is_stopped: Callable[[], bool]) -> Outcome:
@@ -92,6 +95,21 @@ class VideoRun:
             files = self._write_files(is_complete)
         return Outcome(progress, is_complete, files)
 
+    def check_complete(self) -> None:
+        """Checks that the complete run, which `resume` would continue, has the settings and the files of this run.
+
+        Raises:
+            FileNotFoundError: if the complete run did not write a file of this run.
+            ValueError: if the settings of the complete run were different.
+        """
+        records = self._job.records
+        for path in (records.with_suffix(_SUFFIXES[kind]) for kind in self._job.kinds):
+            if not path.is_file():
+                raise FileNotFoundError(f"{records} is complete, but {path.name} is missing: run without --resume to write it")
+        stored = first_record(records)
+        if stored is not None:
+            self._known_frame(stored, 0, records, "run without --resume to replace the file")
+
     def _start(self, resume: bool) -> int:
         if resume:
             return self._journal.recover()
@@ -110,7 +128,10 @@ class VideoRun:
         first_shown = n_known - max(1, round(_AGAIN_S * self._rate_hz))
         try:
             for record in self._journal.records() if n_known else ():
-                frame, hands = self._known_frame(record, progress.images), hands_of(record)
+                frame = self._known_frame(
+                    record, progress.images, self._journal.unfinished, "use the same options, or delete the file"
+                )
+                hands = hands_of(record)
                 self._draw(frame, hands)
                 if progress.images >= first_shown:
                     self._ids.match(self._pipeline.estimate(frame), hands)
@@ -138,19 +159,16 @@ class VideoRun:
     def _record(self, frame: Frame, hands: Sequence[HandEstimate], index: int) -> Record:
         return to_record(frame, hands, replace(self._job.origin, index=index, time_s=frame.stamp_s))
 
-    def _known_frame(self, stored: Record, index: int) -> Frame:
-        """Returns the next image of the stopped run, after a check of the settings."""
+    def _known_frame(self, stored: Record, index: int, path: Path, advice: str) -> Frame:
+        """Returns the next image of an earlier run, after a check of the settings. The errors name its file and an advice."""
         shot = self._source.read()
         if shot is None:
-            raise ValueError(f"{self._job.origin.name} ends after {index} images, but {self._journal.unfinished} has more")
+            raise ValueError(f"{self._job.origin.name} ends after {index} images, but {path} has more")
         frame = self._frame(shot)
         now = self._record(frame, (), index)
         for key in _SAME:
             if stored.get(key) != now[key]:
-                raise ValueError(
-                    f"{self._journal.unfinished} has {key} {stored.get(key)} in image {index}, but this run has {now[key]}: "
-                    "use the same options, or delete the file"
-                )
+                raise ValueError(f"{path} has {key} {stored.get(key)} in image {index}, but this run has {now[key]}: {advice}")
         return frame
 
     def _draw(self, frame: Frame, hands: Sequence[HandEstimate]) -> None:
@@ -162,10 +180,10 @@ class VideoRun:
         if self._overlay and self._overlay.close():
             files.append(self._overlay.path)
         if "npz" in self._job.kinds:
-            files.append(journal.path.with_suffix(".npz"))
+            files.append(journal.path.with_suffix(_SUFFIXES["npz"]))
             tables.write_npz(files[-1], journal.records(), journal.surfaces(), self._pipeline.hand_model.faces)
         if "csv" in self._job.kinds:
-            files.append(journal.path.with_suffix(".csv"))
+            files.append(journal.path.with_suffix(_SUFFIXES["csv"]))
             tables.write_csv(files[-1], journal.records())
         if is_complete:
             journal.finish()

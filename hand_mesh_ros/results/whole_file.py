@@ -9,6 +9,16 @@ import numpy as np
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Adds the path to an error of the operating system that names no file, for example if the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+@contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Gives a temporary path in the same folder. At the end of the block the file gets the name `path`.
 
@@ -16,8 +26,9 @@ def written_whole(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.stem}.unfinished{path.suffix}")
     try:
-        yield temporary
-        temporary.replace(path)
+        with naming(path):
+            yield temporary
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -76,6 +76,10 @@ def _depth_of_png(path: Path) -> np.ndarray:
 
 def _decoded(path: Path, flags: int) -> np.ndarray:
     opencv_log.silence()
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:  # OpenCV would crash
+        raise ValueError(f"the file name {str(path)!r} is not valid UTF-8: rename the file") from error
     if not path.is_file():
         raise ValueError(f"{path} is missing or is not a file")
     if not path.stat().st_size:
@@ -83,7 +87,7 @@ def _decoded(path: Path, flags: int) -> np.ndarray:
     try:
         image = cv2.imread(str(path), flags)
     except cv2.error as error:  # for example if the image has too many pixels
-        raise ValueError(f"{path} cannot be decoded: {error}") from error
+        raise ValueError(f"{path} cannot be decoded: OpenCV reports {error.err}") from error
     if image is None:
         raise ValueError(f"{path} is not an image that OpenCV can read, or is damaged")
     return image

@@ -16,6 +16,8 @@ SIDE_COLOURS = {"left": (90, 158, 242), "right": (242, 168, 107)}
 # Display rgb per finger, thumb first.
 FINGER_COLOURS = np.array([[240, 98, 94], [245, 190, 66], [120, 205, 95], [80, 185, 230], [178, 122, 230]], np.uint8)
 _WRIST_COLOUR = (235, 235, 235)
+# Display rgb per joint, (21, 3).
+JOINT_COLOURS = np.concatenate([[_WRIST_COLOUR], np.repeat(FINGER_COLOURS, 4, axis=0)]).astype(np.uint8)
 # OpenCV draws at 1/16 pixel with this shift.
 _SHIFT = 4
 
@@ -83,18 +85,32 @@ def _draw_skeleton(image: np.ndarray, points_px: np.ndarray, colour: tuple[int, 
 
 def _draw_joints(image: np.ndarray, points_px: np.ndarray, radius: int) -> None:
     for joint, centre in enumerate(_fixed_point(points_px)):
-        rgb = _WRIST_COLOUR if joint == 0 else FINGER_COLOURS[(joint - 1) // 4].tolist()
         cv2.circle(image, centre, (radius + 1) << _SHIFT, (20, 20, 20), -1, cv2.LINE_AA, _SHIFT)
-        cv2.circle(image, centre, radius << _SHIFT, rgb, -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(image, centre, radius << _SHIFT, JOINT_COLOURS[joint].tolist(), -1, cv2.LINE_AA, _SHIFT)
 
 
 def _draw_label(image: np.ndarray, hand: HandEstimate, unit: int) -> None:
     text = f"{hand.handedness} {hand.handedness_prob:.2f}"
-    scale = 0.45 * unit
     x, y = hand.keypoints_px[:, 0].min(), hand.keypoints_px[:, 1].min() - 8 * unit
     origin = (int(np.clip(x, 2, image.shape[1] - 2)), int(np.clip(y, 14 * unit, image.shape[0] - 2)))
-    for colour, width in (((20, 20, 20), 3 * unit), (SIDE_COLOURS[hand.handedness], unit)):
-        cv2.putText(image, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, width, cv2.LINE_AA)
+    draw_text(image, text, origin, SIDE_COLOURS[hand.handedness], unit)
+
+
+def draw_text(image: np.ndarray, text: str, origin: tuple[int, int], colour: tuple[int, int, int], unit: int) -> None:
+    """Writes text with a dark outline into an image, (H, W, 3) uint8.
+
+    Args:
+        image: rgb; changes.
+        text: one line of ASCII.
+        origin: lower left corner of the text in pixels.
+        colour: rgb.
+        unit: width of the lines in pixels. The size of the letters is proportional.
+    """
+    # OpenCV 5 writes thick letters wider apart than thin letters, so that a thick text is no outline of a thin one.
+    outline = [((20, 20, 20), shift) for shift in ((-unit, -unit), (-unit, unit), (unit, -unit), (unit, unit))]
+    for rgb, (right, down) in (*outline, (colour, (0, 0))):
+        place = origin[0] + right, origin[1] + down
+        cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45 * unit, rgb, unit, cv2.LINE_AA)
 
 
 def _is_in_front(joints_m: np.ndarray) -> bool:

@@ -1,5 +1,6 @@
 """A browser page: hands with their uncertainty in a 3D scene, the image with an overlay, plots and controls."""
 
+import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -28,10 +29,14 @@ class Viewer:
             port: wanted port; if the port is in use, the page uses the next free port.
             on_setting: called in another thread with name and value after the user changed a setting of the chain. The page has
                 controls for the settings after the first call of `show_settings`.
+
+        Raises:
+            ValueError: if this machine does not have the address `host`.
         """
+        _check_host(host)
         with redirect_stdout(None):  # viser prints a banner even if `verbose` is False
             self._server = viser.ViserServer(host=host, port=port, label="hand_mesh_ros", verbose=False)
-        self.address = f"http://{host}:{self._server.get_port()}"
+        self.address = f"http://{f'[{host}]' if ':' in host else host}:{self._server.get_port()}"
         self._faces: np.ndarray | None = None
         self._drawings: dict[Place, HandDrawing] = {}
         self._last: Snapshot | None = None
@@ -123,3 +128,14 @@ def _places(hands: Sequence[HandEstimate]) -> dict[Place, HandEstimate]:
     for hand in hands:
         places[hand.handedness, sum(side == hand.handedness for side, _ in places)] = hand
     return places
+
+
+def _check_host(host: str) -> None:
+    """Opens a free port for a moment, because viser tries all ports without an end if the address is wrong."""
+    try:
+        family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
+        socket.create_server((host, 0), family=family).close()
+    except (OSError, UnicodeError) as error:
+        raise ValueError(
+            f"host {host!r} is no address of this machine: use 127.0.0.1 for this machine alone, or 0.0.0.0 for all networks"
+        ) from error

@@ -177,5 +177,5 @@ def _hand_text(hand: HandEstimate) -> str:
         f'<span style="color:rgb({red},{green},{blue})">{hand.handedness}</span> {hand.handedness_prob:.2f} · '
         f"score {hand.score:.2f} · {hand.state} · id {hand.track_id}  \n"
         f"{place} · reprojection {hand.reprojection_px:.1f} px  \n"
-        f"joints ± {spread_mm(hand):.1f} mm · {len(hand.weights)} hypotheses in {hand.n_modes} mode(s)"
+        f"joints ± {spread_mm(hand):.1f} mm · {len(hand.weights)} hypotheses in {hand.n_modes} mode{'s' * (hand.n_modes != 1)}"
     )

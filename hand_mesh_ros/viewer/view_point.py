@@ -17,6 +17,12 @@ _MARGIN = 1.15
 # Centre and radius of the view before the first hand [m].
 _NO_HAND = (np.array([0.0, 0.0, 0.4]), 0.11)
 _LEAST_RADIUS_M = 0.1
+# The image in the frustum of the camera, usually 0.15 m in front of the camera, hides the hands from an eye farther back [m].
+_IMAGE_M = 0.15
+# Such an eye moves to this place in front of the images of all usual lenses [m].
+_BEFORE_THE_IMAGE_M = 0.22
+# Largest field of view that avoids this [rad].
+_WIDEST_RAD = float(np.deg2rad(110.0))
 # A hand may move this far without a movement of the view, relative to the radius of the view.
 _DEAD_ZONE = 0.25
 # Share of the offset that one drawing removes.
@@ -57,15 +63,28 @@ class ViewPoint:
             camera = client.camera
             if number not in self._placed:
                 self._placed.add(number)
-                width = 2 * np.arctan(np.tan(FOV_RAD / 2) * camera.aspect)
-                position = eye(self._anchor, radius, DIRECTIONS[self._direction], min(FOV_RAD, float(width)))
+                position, fov_rad = placed(self._anchor, radius, self._direction, camera.aspect)
                 with client.atomic():
-                    camera.fov, camera.position, camera.look_at = FOV_RAD, position, self._anchor
+                    camera.fov, camera.position, camera.look_at = fov_rad, position, self._anchor
             elif shift.any():
                 # The browser reports its camera late. Only the offset stays correct, and the user changes only the offset.
                 offset = camera.position - camera.look_at
                 with client.atomic():
                     camera.position, camera.look_at = self._anchor + offset, self._anchor
+
+
+def placed(centre_m: np.ndarray, radius_m: float, direction: str, aspect: float) -> tuple[np.ndarray, float]:
+    """Returns the position of the eye, (3,), and the vertical field of view [rad] so that a sphere fills the view.
+
+    From the front the eye stays before the image of the camera: a wide scene gets a wider field of view, not a farther eye.
+    """
+    narrow = min(1.0, aspect)
+    position = eye(centre_m, radius_m, DIRECTIONS[direction], 2 * float(np.arctan(narrow * np.tan(FOV_RAD / 2))))
+    distance_m = centre_m[2] - _BEFORE_THE_IMAGE_M
+    if direction != "front" or position[2] >= _IMAGE_M or distance_m <= _MARGIN * radius_m:
+        return position, FOV_RAD
+    fov_rad = 2 * float(np.arctan(_MARGIN * radius_m / (narrow * distance_m)))
+    return (centre_m - [0, 0, distance_m], fov_rad) if fov_rad < _WIDEST_RAD else (position, FOV_RAD)
 
 
 def eye(centre_m: np.ndarray, radius_m: float, direction: tuple[float, float, float], fov_rad: float) -> np.ndarray:

@@ -59,6 +59,13 @@ def test_every_command_has_a_help_with_examples_of_itself(run: Run, words: tuple
     assert "  -v, --verbose" in result.output
 
 
+def test_the_summaries_of_the_commands_fit_into_80_columns() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
+    command = [sys.executable, "-m", "hand_mesh_ros.apps", "--help"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert "..." not in done.stdout.partition("Commands:")[2].partition("Examples:")[0]
+
+
 def test_the_version_is_that_of_the_package(run: Run) -> None:
     version = ElementTree.parse(ROOT / "package.xml").findtext("version")
     assert run("--version").output == f"hand-mesh {version}\n"

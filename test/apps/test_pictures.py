@@ -197,13 +197,13 @@ def test_ctrl_c_ends_a_folder_and_keeps_whole_files(photo: Path, tmp_path: Path)
         (["photo.png", "--fov", "180"], "180.0 is not in the range"),
         (["photo.png", "--save", "obj,stl"], "'stl' is unknown; choose from overlay,"),
         (["photo.png", "--depth", "photo.png"], "--depth needs --camera-matrix or --fov"),
-        (["photo.png", "photo.png"], "two images would write the same files photo_"),
+        (["photo.png", "../{0}/photo.png", "--out", "out"], "two images would write the same files photo_"),
         ([], "Missing argument 'FILE...'"),
     ],
 )
 def test_wrong_use_is_named(run: Run, photo: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], reason: str) -> None:
     monkeypatch.chdir(photo.parent)
-    result = run("image", *arguments, *CPU)
+    result = run("image", *(argument.format(photo.parent.name) for argument in arguments), *CPU)
     assert result.exit_code == 2
     assert reason in " ".join(result.output.split())
 
@@ -231,3 +231,23 @@ def test_no_folder_is_written_into_itself_and_none_is_empty(run: Run, tmp_path: 
     result = run("folder", tmp_path)
     assert result.exit_code == 1
     assert f"{tmp_path} contains no image" in result.output
+
+
+def test_an_image_that_is_given_twice_is_processed_once(run: Run, photo: Path) -> None:
+    result = run("image", photo, photo, "--save", "json", *CPU)
+    assert result.exit_code == 0, result.output
+    assert result.output.count("wrote") == 1
+    assert (photo.parent / "photo_hands.json").is_file()
+
+
+def test_file_names_that_are_not_utf8_are_refused(run: Run, photo: Path) -> None:
+    """OpenCV crashes on such a name."""
+    named = Path(os.fsdecode(os.fsencode(photo.parent) + b"/gr\xf6\xdfe.png"))
+    named.write_bytes(photo.read_bytes())
+    result = run("image", named, *CPU)
+    assert result.exit_code == 2
+    assert "is not valid UTF-8: rename the file" in " ".join(result.output.split())
+    result = run("folder", photo.parent, *CPU)
+    assert result.exit_code == 1
+    assert "is not valid UTF-8: rename the file" in result.output
+    assert "1 image, 1 hand:" in result.output

@@ -113,6 +113,13 @@ def test_a_run_stopped_by_ctrl_c_keeps_its_images_and_is_continued(run: Run, mak
         for hand, other_hand in zip(line["hands"], expected["hands"]):
             np.testing.assert_allclose(hand["joints_m"], other_hand["joints_m"], atol=0.01)
     assert "nothing to continue" in run("video", video, *CPU, "--resume").output
+    other = run("video", video, "--device", "cpu", "--fov", 50, "--resume")
+    assert other.exit_code == 1
+    assert "has camera_matrix_px" in other.output, "the options differ from those of the complete run"
+    (tmp_path / "clip_hands.csv").unlink()
+    incomplete = run("video", video, *CPU, *ALL, "--resume")
+    assert incomplete.exit_code == 1
+    assert "clip_hands.csv is missing: run without --resume to write it" in incomplete.output
 
 
 def test_a_killed_run_is_continued_after_its_last_complete_image(run: Run, make_video: MakeVideo, tmp_path: Path) -> None:
@@ -174,6 +181,7 @@ def test_odd_sizes_get_an_overlay(run: Run, make_video: MakeVideo, tmp_path: Pat
         (["97", "--resume"], 2, "a webcam cannot repeat its images"),
         (["text.mp4"], 1, "video 'text.mp4' cannot be opened"),
         (["empty.mp4"], 1, "video 'empty.mp4' cannot be opened"),
+        (["gr\udcf6\udcdfe.mp4"], 2, "is not valid UTF-8: rename the file"),
         (["text.mp4", "--hypotheses", "0"], 2, "0 is not in the range"),
         (["text.mp4", "--save", "obj"], 2, "'obj' is unknown"),
         (["text.mp4", "--out", "text.mp4/below"], 1, "Not a directory"),

@@ -42,9 +42,18 @@ def test_the_page_shows_a_source_until_ctrl_c(photo: Path, make_video: Callable,
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=30)[0]
     assert process.returncode == 0, said
-    n_images, n_hands = map(int, re.search(r"(\d+) images, (\d+) hands", said).groups())
+    n_images, n_hands = map(int, re.search(r"(\d+) images?, (\d+) hands?", said).groups())
     assert 1 <= n_hands <= n_images
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("host", ["203.0.113.7", "no.such.name.invalid"])
+def test_an_address_of_another_machine_is_refused(photo: Path, host: str) -> None:
+    command = [sys.executable, "-m", "hand_mesh_ros.apps", "view", str(photo), "--device", "cpu", "--host", host]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1, done.stderr
+    assert f"host '{host}' is no address of this machine" in done.stderr
 
 
 def test_a_duration_ends_the_page(run: Run, make_video: Callable, tmp_path: Path) -> None:

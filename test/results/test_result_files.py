@@ -1,6 +1,8 @@
 """Files that are whole or not there, and the journal of a video after a stop at any place."""
 
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +41,40 @@ def test_a_format_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="cannot be written"):
         OverlayVideo(tmp_path / "missing/a.mp4", 30.0).write(FRAME.rgb)
     assert not list(tmp_path.iterdir())
+
+
+@contextmanager
+def largest_file(n_bytes: int) -> Iterator[None]:
+    """Files cannot grow beyond this length. The system reports this like a full disk, without a file name."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_reported_with_the_file(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    with largest_file(1000), pytest.raises(OSError, match="too large") as error:
+        write_picture(tmp_path / "a.png", noise)
+    assert error.value.filename == str(tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("n_bytes", "full"), [(15_000, "clip.unfinished.surfaces"), (15_700, "clip.unfinished.jsonl")])
+def test_a_journal_keeps_its_images_when_the_disk_is_full(
+    make_hand: Callable[..., HandEstimate], tmp_path: Path, n_bytes: int, full: str
+) -> None:
+    journal = Journal(tmp_path / "clip.jsonl", N_VERTICES)
+    journal.start()
+    fill(journal, [], 0, 33)  # their records leave too little space for the record of a hand
+    before = list(journal.records())
+    with largest_file(n_bytes), pytest.raises(OSError, match="too large") as error:
+        fill(journal, [make_hand()], 33, 1)
+    assert error.value.filename == str(tmp_path / full)
+    assert list(journal.records()) == before
+    assert len(journal.surfaces()) == 0
 
 
 def fill(journal: Journal, hands: list[HandEstimate], start: int, n_images: int) -> None:

@@ -151,7 +151,7 @@ def test_foxglove_knows_each_panel_and_each_panel_has_a_place() -> None:
 def test_foxglove_shows_topics_and_fields_of_the_node() -> None:
     text = json.dumps(FOXGLOVE)
     topics = set(re.findall(r'"/hand_mesh/(\w+)', text))
-    assert topics == {"hands", "joint_cloud", "markers", "overlay"}
+    assert topics == {"annotations", "hands", "image", "joint_cloud", "markers", "overlay"}
     assert topics <= set(documented())
     fields = {name: (ROOT / f"msg/{name}.msg").read_text() for name in ("Hand", "HandArray")}
     for path in re.findall(r'"/hand_mesh/hands\.([^"]+)"', text):

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pytest
 
 from hand_mesh_ros.core.geometry.camera import project
 from hand_mesh_ros.core.types import HandEstimate
-from hand_mesh_ros.viewer.overlay import FINGER_COLOURS, OverlayLayers, draw_overlay
+from hand_mesh_ros.viewer.overlay import FINGER_COLOURS, OverlayLayers, draw_overlay, draw_text
 
 K = np.array([[300.0, 0, 159.5], [0, 300.0, 119.5], [0, 0, 1]])
 BLACK = np.zeros((240, 320, 3), np.uint8)
@@ -50,3 +51,14 @@ def test_hands_behind_or_far_beside_the_camera_do_not_break_it(make_hand: Callab
 
 def test_no_hand_no_change() -> None:
     np.testing.assert_array_equal(draw_overlay(BLACK + 7, [], K), BLACK + 7)
+
+
+@pytest.mark.parametrize("unit", [1, 3])
+def test_the_outline_of_a_text_follows_its_letters(unit: int) -> None:
+    image = np.full((40 * unit, 130 * unit, 3), 120, np.uint8)
+    draw_text(image, "right 0.95", (8 * unit, 25 * unit), (255, 170, 0), unit)
+    letters = (image[..., 0] > 190).astype(np.uint8)
+    near = cv2.dilate(letters, np.ones((4 * unit + 3, 4 * unit + 3), np.uint8))
+    dark = image.max(axis=2) < 80
+    assert dark.sum() > 100 * unit
+    assert not (dark & (near == 0)).any()

@@ -17,7 +17,7 @@ from hand_mesh_ros.viewer.live_settings import LABELS
 from hand_mesh_ros.viewer.page import Viewer
 from hand_mesh_ros.viewer.snapshot import Snapshot
 from hand_mesh_ros.viewer.surroundings import depth_points
-from hand_mesh_ros.viewer.view_point import DIRECTIONS, eye, sphere
+from hand_mesh_ros.viewer.view_point import DIRECTIONS, eye, placed, sphere
 
 K = np.array([[300.0, 0, 159.5], [0, 300.0, 119.5], [0, 0, 1]])
 IMAGE = np.full((240, 320, 3), 90, np.uint8)
@@ -95,6 +95,16 @@ def test_the_hands_fit_into_the_view_from_each_direction(make_hand: Callable[...
     offsets = hand.vertices_m - position
     angles = np.arccos(offsets @ forward / np.linalg.norm(offsets, axis=1))
     assert 0.5 * fov_rad / 2 < angles.max() < fov_rad / 2
+
+
+@pytest.mark.parametrize("aspect", [0.5, 1.0, 1.6])
+def test_the_image_of_the_camera_does_not_hide_hands_that_are_far_apart(aspect: float) -> None:
+    centre, radius = np.array([0.0, 0.0, 1.2]), 0.4
+    position, fov_rad = placed(centre, radius, "front", aspect)
+    image_m = 0.2  # the frustum of a camera of 35 degrees ends here
+    assert position[2] > image_m
+    half = np.arctan(np.tan(fov_rad / 2) * min(1.0, aspect))
+    assert np.arcsin(radius / (centre[2] - position[2])) < half < np.deg2rad(45)
 
 
 def test_plots_end_at_a_round_number_and_start_again_with_the_source(

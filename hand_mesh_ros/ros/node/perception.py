@@ -27,6 +27,7 @@ from hand_mesh_ros.ros.input.inputs import Inputs
 from hand_mesh_ros.ros.input.watch.brightness import Stretch
 from hand_mesh_ros.ros.input.watch.depth_watch import DepthWatch
 from hand_mesh_ros.ros.input.watch.image_watch import ImageWatch
+from hand_mesh_ros.ros.output.annotations import HandAnnotations
 from hand_mesh_ros.ros.output.images import OverlayImage
 from hand_mesh_ros.ros.output.output_frame import OutputFrame
 from hand_mesh_ros.ros.output.outputs import Outputs
@@ -75,7 +76,7 @@ class Perception:
         try:
             self._frames = frames = WristFrames(self._endpoints, config.tf_prefix) if config.publish_tf else None
             self._outputs = Outputs(self._endpoints, pipeline.hand_model, pipeline.model_id, limits, frames)
-            self._overlay = OverlayImage(self._endpoints)
+            self._overlay, self._annotations = OverlayImage(self._endpoints), HandAnnotations(self._endpoints)
             self._output_frame = OutputFrame(self._endpoints, config.output_frame, config.tf_wait_ms * 1e-3)
             asked = config.image_qos, config.image_transport, config.depth_transport
             self._inputs = Inputs(self._endpoints, self._intake, *asked, health.image_received, self._refuse)
@@ -197,7 +198,9 @@ class Perception:
             return
         age_is_known = not math.isnan(stamp.age_s)
         latency_s = self._outputs.publish(estimates, header, self._sequence, self._intake.superseded, age_is_known)
-        self._overlay.publish(frame, found, image.header, self._pipeline.config.mirrored_input)
+        is_mirrored = self._pipeline.config.mirrored_input
+        self._overlay.publish(frame, found, image.header, is_mirrored)
+        self._annotations.publish(frame.rgb.shape[1], found, image.header, is_mirrored)
         if self._frames is not None and self._frames.trouble:
             self._warn("tf", self._frames.trouble)
         stages_ms = {

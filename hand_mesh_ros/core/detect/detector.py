@@ -16,8 +16,9 @@ from hand_mesh_ros.core.config import DetectorConfig
 from hand_mesh_ros.core.detect import crop, verify
 from hand_mesh_ros.core.detect.look import Look, look, mean, to_detection
 from hand_mesh_ros.core.detect.palm import KEYPOINT_JOINTS, Palm, PalmDetector
-from hand_mesh_ros.core.detect.search import Plan, whole_plan
+from hand_mesh_ros.core.detect.search import Plan, is_waiting, whole_plan
 from hand_mesh_ros.core.detect.tiles import Tile
+from hand_mesh_ros.core.detect.verify import SAME_HAND, agreed, is_covered, on_same_hand
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel, palm_length
 from hand_mesh_ros.core.models.onnx_model import OnnxModel
 from hand_mesh_ros.core.topology import joint_order_digest
@@ -26,15 +27,16 @@ from hand_mesh_ros.core.types import Frame, HandDetection
 # Weight of the newest image in the running probability of the side. The side changes if the probability is below the second
 # value. With these values, a side stays for five successive images that contradict it.
 SIDE_RATE, _SIDE_FLIP = 0.2, 0.35
-# Two detections are the same hand if the mean distance of their keypoints is below this value [palm lengths].
-_SAME_HAND = 0.4
-# A smaller detection is a part of a larger hand if its relative size is below the first value, and if the share of its keypoints
-# in the box of the larger hand is above the second value.
-_PART_SIZE, _PART_WITHIN = 0.7, 0.6
 # The first look at a palm must reach this share of `min_score`. Otherwise there are no further looks.
 _WORTH_A_LOOK = 0.6
-# Minimum score of a hand that was found only in a small part of a single image. No second image can confirm this hand.
-_SURE = 0.8
+# A followed hand that is not in its expected square is searched in a square that is larger by this factor.
+_WIDER = 1.6
+# Largest ratio of the sizes of a followed hand in two successive images.
+_SIZE_FACTOR = 1.5
+# No second image can confirm a hand in a single image. A hand is certain only with a high score, or in a view of the whole image.
+# The other hands need several parts or views that agree. For these hands, palms and hands with a lower score are examined too,
+# down to these shares of `min_palm_score` and `min_score`.
+_ALONE_PALM, _ALONE_PRESENCE, _ALONE_SCORE, _SURE = 0.4, 0.8, 0.4, 0.8
 
 
 class HandDetector:
@@ -79,7 +81,10 @@ class HandDetector:
         if len(hands) < self.config.max_hands and (search or not hands):
             if plan is None:
                 plan = whole_plan(frame.rgb, self.config.min_hand_px)
-            hands += self._find(frame.rgb, hands, plan, started_s)
+            if plan.is_alone:
+                hands += self._find_alone(frame.rgb, hands, plan)
+            else:
+                hands += self._find(frame.rgb, hands, plan, started_s)
         return hands
 
     def _follow(self, rgb: np.ndarray, previous: Sequence[HandDetection]) -> list[HandDetection]:
@@ -94,24 +99,40 @@ class HandDetector:
         return [kept[index] for index in sorted(kept)]
 
     def _found_again(self, rgb: np.ndarray, last: HandDetection) -> HandDetection | None:
-        square = crop.around_keypoints(last.keypoints_px.astype(np.float64))
         mirrored = crop.is_mirrored(last.image_from_crop)
-        seen = self._look(rgb, crop.mirror(square) if mirrored else square)
-        if (score := self._followed_score(seen, last)) is None:
+        square = crop.around_keypoints(last.keypoints_px.astype(np.float64))
+        square = crop.mirror(square) if mirrored else square
+        if (hand := self._still_there(rgb, square, last.keypoints_px, last)) is not None:
+            return hand
+        if is_waiting(last):
+            return None
+        # A fast hand may be at the border of the expected square, or just outside.
+        wide = self._look(rgb, crop.grown(square, _WIDER))
+        if not (_looks_like(wide, last) and wide.presence >= self.config.min_score):
+            return None
+        square = crop.around_keypoints(wide.keypoints_px)
+        return self._still_there(rgb, crop.mirror(square) if mirrored else square, wide.keypoints_px, last)
+
+    def _still_there(
+        self, rgb: np.ndarray, square: np.ndarray, expected_px: np.ndarray, last: HandDetection
+    ) -> HandDetection | None:
+        """The hand `last` in a crop (2, 3) around its expected keypoints (21, 2); None if the crop does not show the hand."""
+        seen = self._look(rgb, square)
+        if (score := self._followed_score(seen, expected_px, last)) is None:
             return None
         # Left and right hands appear as right hands in their crops.
         side_prob = (1 - SIDE_RATE) * last.handedness_prob + SIDE_RATE * seen.right_prob
         if side_prob < _SIDE_FLIP:
             seen, side_prob = self._look(rgb, crop.mirror(seen.image_from_crop)), 1 - side_prob
-            if (score := self._followed_score(seen, last)) is None:
+            if (score := self._followed_score(seen, expected_px, last)) is None:
                 return None
         return replace(to_detection(seen, rgb, side_prob, score), track_id=last.track_id)
 
-    def _followed_score(self, seen: Look, last: HandDetection) -> float | None:
+    def _followed_score(self, seen: Look, expected_px: np.ndarray, last: HandDetection) -> float | None:
         """Probability of a followed hand. None if the look does not show the hand."""
         if not seen.is_usable or seen.presence < self.config.min_score:
             return None
-        features = verify.followed_features(last.keypoints_px, seen, self.bone_lengths_m)
+        features = verify.followed_features(expected_px, seen, self.bone_lengths_m)
         score = verify.followed_probability(last.score, features)
         return score if score >= self.config.min_score else None
 
@@ -130,9 +151,7 @@ class HandDetector:
             # Each false palm needs the time of a run of the landmark model, so the number of palms is limited.
             for palm in palms[: plan.most_looks or 2 * self.config.max_hands]:
                 hand = None if is_known(palm, new) else self._first_sight(rgb, palm)
-                if hand is None or (plan.is_alone and not tile.shows_all and hand.score < _SURE):
-                    continue
-                if not any(on_same_hand(hand, other) for other in known):
+                if hand is not None and not _is_any_of(hand, known):
                     new = _with(new, hand)
                     plan.note(hand, tile)
             plan.visited.append(tile)
@@ -140,21 +159,45 @@ class HandDetector:
                 break
         return new[:wanted]
 
-    def propose(self, rgb: np.ndarray, tile: Tile) -> list[Palm]:
-        """Palms in a part of an image, in pixels of the whole image, best first."""
+    def _find_alone(self, rgb: np.ndarray, known: Sequence[HandDetection], plan: Plan) -> list[HandDetection]:
+        """New hands in a single image. The certain hands come first."""
+        config, wanted = self.config, self.config.max_hands - len(known)
+        new: list[HandDetection] = []
+        doubtful: list[HandDetection] = []
+        for tile in plan.tiles:
+            shows_all = rgb.shape[:2] == (tile.height, tile.width)
+            palms = [palm for palm in self.propose(rgb, tile, _ALONE_PALM) if not is_known(palm, (*known, *new))]
+            for palm in palms[: 2 * config.max_hands]:
+                hand = None if is_known(palm, new) else self._first_sight(rgb, palm, _ALONE_PRESENCE, _ALONE_SCORE)
+                if hand is None or _is_any_of(hand, known):
+                    continue
+                in_view = shows_all and palm.score >= config.min_palm_score and hand.keypoint_conf.max() >= config.min_score
+                if hand.score >= (config.min_score if in_view else max(_SURE, config.min_score)):
+                    new = _with(new, hand)
+                else:
+                    doubtful.append(hand)
+            if len(new) >= wanted:
+                break
+        return [*new, *agreed(doubtful, [*known, *new], config.min_score)][:wanted]
+
+    def propose(self, rgb: np.ndarray, tile: Tile, share: float = 1.0) -> list[Palm]:
+        """Palms in a part of an image with at least `share` of the minimum score, in pixels of the whole image, best first."""
         corner = np.array([tile.left, tile.top])
         return [
             Palm(palm.box_px + np.concatenate([corner, [0, 0]]), palm.keypoints_px + corner, palm.score)
-            for palm in self.palms(tile.cut(rgb), self.config.min_palm_score, tile.view)
+            for palm in self.palms(tile.cut(rgb), share * self.config.min_palm_score, tile.view)
         ]
 
-    def _first_sight(self, rgb: np.ndarray, palm: Palm) -> HandDetection | None:
-        looks = self.examine(rgb, palm, self.config.min_score)
+    def _first_sight(
+        self, rgb: np.ndarray, palm: Palm, presence_share: float = 1.0, score_share: float = 1.0
+    ) -> HandDetection | None:
+        """The hand of a palm with at least these shares of `min_score` as presence and as score, or None."""
+        looks = self.examine(rgb, palm, presence_share * self.config.min_score)
         if looks is None:
             return None
         first, again, side_prob = looks
         score = verify.probability(verify.first_features(palm, first, again, self.bone_lengths_m), verify.FIRST_WEIGHTS)
-        return to_detection(again, rgb, side_prob, score) if score >= self.config.min_score else None
+        return to_detection(again, rgb, side_prob, score) if score >= score_share * self.config.min_score else None
 
     def examine(self, rgb: np.ndarray, palm: Palm, min_presence: float) -> tuple[Look, Look, float] | None:
         """Three looks at the hand of a palm: one at the crop around the palm, two at the crop around the keypoints found there.
@@ -184,32 +227,35 @@ class HandDetector:
         return look(self.landmarks, rgb, image_from_crop)
 
 
+def _looks_like(seen: Look, last: HandDetection) -> bool:
+    """True if a look shows a hand of the same side and of a similar size as in the last image."""
+    if not seen.is_usable or seen.right_prob < 0.5:
+        return False
+    size, known = palm_length(seen.keypoints_px), palm_length(last.keypoints_px)
+    return max(size, known) < _SIZE_FACTOR * min(size, known)
+
+
 def _with(hands: list[HandDetection], new: HandDetection) -> list[HandDetection]:
-    """The list with a new hand. Of detections of the same hand, only the one with the highest score stays."""
+    """The list with a new hand. Of detections of the same hand, only the one with the highest score stays.
+
+    Of several poses, the first one stays, because large parts of the image are searched first and show more around the hand.
+    """
     rivals = [hand for hand in hands if on_same_hand(hand, new)]
     if any(hand.score >= new.score for hand in rivals):
         return hands
+    if not rivals and any(is_covered(new, hand) for hand in hands):
+        return hands
     return [*(hand for hand in hands if all(hand is not rival for rival in rivals)), new]
+
+
+def _is_any_of(hand: HandDetection, known: Sequence[HandDetection]) -> bool:
+    return any(on_same_hand(hand, other) or is_covered(hand, other) for other in known)
 
 
 def is_known(palm: Palm, hands: Sequence[HandDetection]) -> bool:
     """True if the palm belongs to one of the hands."""
     return any(
         np.linalg.norm(hand.keypoints_px[KEYPOINT_JOINTS] - palm.keypoints_px, axis=1).mean()
-        < _SAME_HAND * palm_length(hand.keypoints_px)
+        < SAME_HAND * palm_length(hand.keypoints_px)
         for hand in hands
     )
-
-
-def on_same_hand(one: HandDetection, other: HandDetection) -> bool:
-    """True if two detections are the same hand: their keypoints are near, or one is on a part of the other."""
-    sizes = palm_length(one.keypoints_px), palm_length(other.keypoints_px)
-    distance = np.linalg.norm(one.keypoints_px - other.keypoints_px, axis=1).mean()
-    if distance < _SAME_HAND * max(sizes):
-        return True
-    if min(sizes) > _PART_SIZE * max(sizes):
-        return False
-    part, whole = (one, other) if sizes[0] < sizes[1] else (other, one)
-    low, high = whole.keypoints_px.min(0), whole.keypoints_px.max(0)
-    within = ((part.keypoints_px >= low) & (part.keypoints_px <= high)).all(1)
-    return bool(within.mean() > _PART_WITHIN)

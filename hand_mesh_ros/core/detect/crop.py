@@ -64,13 +64,6 @@ def mirror(image_from_crop: np.ndarray) -> np.ndarray:
     return np.column_stack([-linear[:, 0], linear[:, 1], origin + linear[:, 0] * (SIZE_PX - 1)])
 
 
-def grown(image_from_crop: np.ndarray, factor: float) -> np.ndarray:
-    """A square with the same centre, whose sides are `factor` times as long."""
-    linear = factor * image_from_crop[:, :2]
-    middle = np.full(2, 0.5 * (SIZE_PX - 1))
-    return np.column_stack([linear, apply(image_from_crop, middle) - linear @ middle])
-
-
 def is_mirrored(image_from_crop: np.ndarray) -> bool:
     """True if the crop shows a mirrored hand, as for left hands."""
     return _determinant(image_from_crop) < 0

@@ -16,7 +16,7 @@ from hand_mesh_ros.core.config import DetectorConfig
 from hand_mesh_ros.core.detect import crop, verify
 from hand_mesh_ros.core.detect.look import Look, look, mean, to_detection
 from hand_mesh_ros.core.detect.palm import KEYPOINT_JOINTS, Palm, PalmDetector
-from hand_mesh_ros.core.detect.search import Plan, is_waiting, whole_plan
+from hand_mesh_ros.core.detect.search import Plan, whole_plan
 from hand_mesh_ros.core.detect.tiles import Tile
 from hand_mesh_ros.core.detect.verify import SAME_HAND, agreed, is_covered, on_same_hand
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel, palm_length
@@ -29,10 +29,6 @@ from hand_mesh_ros.core.types import Frame, HandDetection
 SIDE_RATE, _SIDE_FLIP = 0.2, 0.35
 # The first look at a palm must reach this share of `min_score`. Otherwise there are no further looks.
 _WORTH_A_LOOK = 0.6
-# A followed hand that is not in its expected square is searched in a square that is larger by this factor.
-_WIDER = 1.6
-# Largest ratio of the sizes of a followed hand in two successive images.
-_SIZE_FACTOR = 1.5
 # No second image can confirm a hand in a single image. A hand is certain only with a high score, or in a view of the whole image.
 # The other hands need several parts or views that agree. For these hands, palms and hands with a lower score are examined too,
 # down to these shares of `min_palm_score` and `min_score`.
@@ -99,40 +95,24 @@ class HandDetector:
         return [kept[index] for index in sorted(kept)]
 
     def _found_again(self, rgb: np.ndarray, last: HandDetection) -> HandDetection | None:
-        mirrored = crop.is_mirrored(last.image_from_crop)
         square = crop.around_keypoints(last.keypoints_px.astype(np.float64))
-        square = crop.mirror(square) if mirrored else square
-        if (hand := self._still_there(rgb, square, last.keypoints_px, last)) is not None:
-            return hand
-        if is_waiting(last):
-            return None
-        # A fast hand may be at the border of the expected square, or just outside.
-        wide = self._look(rgb, crop.grown(square, _WIDER))
-        if not (_looks_like(wide, last) and wide.presence >= self.config.min_score):
-            return None
-        square = crop.around_keypoints(wide.keypoints_px)
-        return self._still_there(rgb, crop.mirror(square) if mirrored else square, wide.keypoints_px, last)
-
-    def _still_there(
-        self, rgb: np.ndarray, square: np.ndarray, expected_px: np.ndarray, last: HandDetection
-    ) -> HandDetection | None:
-        """The hand `last` in a crop (2, 3) around its expected keypoints (21, 2); None if the crop does not show the hand."""
-        seen = self._look(rgb, square)
-        if (score := self._followed_score(seen, expected_px, last)) is None:
+        mirrored = crop.is_mirrored(last.image_from_crop)
+        seen = self._look(rgb, crop.mirror(square) if mirrored else square)
+        if (score := self._followed_score(seen, last)) is None:
             return None
         # Left and right hands appear as right hands in their crops.
         side_prob = (1 - SIDE_RATE) * last.handedness_prob + SIDE_RATE * seen.right_prob
         if side_prob < _SIDE_FLIP:
             seen, side_prob = self._look(rgb, crop.mirror(seen.image_from_crop)), 1 - side_prob
-            if (score := self._followed_score(seen, expected_px, last)) is None:
+            if (score := self._followed_score(seen, last)) is None:
                 return None
         return replace(to_detection(seen, rgb, side_prob, score), track_id=last.track_id)
 
-    def _followed_score(self, seen: Look, expected_px: np.ndarray, last: HandDetection) -> float | None:
+    def _followed_score(self, seen: Look, last: HandDetection) -> float | None:
         """Probability of a followed hand. None if the look does not show the hand."""
         if not seen.is_usable or seen.presence < self.config.min_score:
             return None
-        features = verify.followed_features(expected_px, seen, self.bone_lengths_m)
+        features = verify.followed_features(last.keypoints_px, seen, self.bone_lengths_m)
         score = verify.followed_probability(last.score, features)
         return score if score >= self.config.min_score else None
 
@@ -225,14 +205,6 @@ class HandDetector:
 
     def _look(self, rgb: np.ndarray, image_from_crop: np.ndarray) -> Look:
         return look(self.landmarks, rgb, image_from_crop)
-
-
-def _looks_like(seen: Look, last: HandDetection) -> bool:
-    """True if a look shows a hand of the same side and of a similar size as in the last image."""
-    if not seen.is_usable or seen.right_prob < 0.5:
-        return False
-    size, known = palm_length(seen.keypoints_px), palm_length(last.keypoints_px)
-    return max(size, known) < _SIZE_FACTOR * min(size, known)
 
 
 def _with(hands: list[HandDetection], new: HandDetection) -> list[HandDetection]:

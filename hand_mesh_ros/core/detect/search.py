@@ -168,13 +168,10 @@ class Search:
         new = [hand for hand in hands if any(hand is other for other in plan.doubtful) and not _takes_place_of(hand, lost)]
         self._waiting = [replace(hand, track_id=f"{_WAITING}{number}") for number, hand in enumerate(new)]
         return [
-            replace(hand, track_id="") if is_waiting(hand) else hand for hand in hands if not any(hand is other for other in new)
+            replace(hand, track_id="") if hand.track_id.startswith(_WAITING) else hand
+            for hand in hands
+            if not any(hand is other for other in new)
         ]
-
-
-def is_waiting(hand: HandDetection) -> bool:
-    """True if the hand is not reported yet, because a second image must confirm it."""
-    return hand.track_id.startswith(_WAITING)
 
 
 def _takes_place_of(hand: HandDetection, lost: Sequence[HandDetection]) -> bool:

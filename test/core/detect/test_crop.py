@@ -125,11 +125,3 @@ def test_coinciding_keypoints_give_an_upright_crop() -> None:
 def test_distance_from_the_image() -> None:
     points = np.array([[0.0, 0], [9.5, 4.5], [-0.5, 2], [-3.5, 2], [12.5, 8.5]])
     np.testing.assert_allclose(crop.outside_px(points, 10, 5), [0, 0, 0, 3, 5])
-
-
-def test_a_grown_square_keeps_centre_and_direction() -> None:
-    square = crop.mirror(crop.affine(np.array([40.0, -7.0]), crop.axes_from_up(np.array([1.0, 2.0])), 90.0))
-    larger = crop.grown(square, 1.6)
-    middle = np.full(2, 0.5 * (crop.SIZE_PX - 1))
-    np.testing.assert_allclose(crop.apply(larger, middle), crop.apply(square, middle), atol=1e-9)
-    np.testing.assert_allclose(larger[:, :2], 1.6 * square[:, :2])

@@ -147,7 +147,7 @@ class Search:
         for _, hand in self._lost:
             middle = hand.keypoints_px.mean(0)
             promise[[tile.contains(middle) for tile in self._tiles]] = 1.0
-        due = promise * (index - self._seen_at) ** 2
+        due = promise * (index - self._seen_at) ** 3
         return [self._tiles[chosen] for chosen in np.argsort(-due, kind="stable") if due[chosen] > 0 and chosen > 0]
 
     @property

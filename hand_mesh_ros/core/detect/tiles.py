@@ -37,7 +37,7 @@ _FLOOR = 0.08
 # An image moved if the share of such cells is above the second value.
 _VISIBLE_MOTION, _LEAST_MOVED = 20.0, 0.003
 # Interest of another view.
-_VIEW_INTEREST = 0.5
+_VIEW_INTEREST = 0.2
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def _standing_out(layers: np.ndarray, hand_cells: float) -> np.ndarray:
     near, around = (cv2.blur(small, 2 * [2 * round(1.6 * width) + 1]) for width in (reach, 2.5 * reach))
     apart = near - around
     colour = np.maximum(apart[..., 0], 0) + np.abs(apart[..., 1]) + np.maximum(apart[..., 2], 0)
-    found = (colour + np.maximum(apart[..., 4], 0)) * np.sqrt(near[..., 3])
+    found = (colour + np.maximum(apart[..., 4], 0)) * near[..., 3]
     return found if fewer == 1 else cv2.resize(found, layers.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 

@@ -19,6 +19,7 @@ from hand_mesh_ros.core.detect.look import Look, look, mean, to_detection
 from hand_mesh_ros.core.detect.palm import KEYPOINT_JOINTS, Palm, PalmDetector
 from hand_mesh_ros.core.detect.search import LaterHands, Looks, Plan, Result, whole_plan
 from hand_mesh_ros.core.detect.tiles import Tile
+from hand_mesh_ros.core.detect.verify import SAME_HAND, agreed, is_covered, on_same_hand
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel, palm_length
 from hand_mesh_ros.core.models.onnx_model import OnnxModel
 from hand_mesh_ros.core.topology import joint_order_digest
@@ -27,15 +28,12 @@ from hand_mesh_ros.core.types import Frame, HandDetection
 # Weight of the newest image in the running probability of the side. The side changes if the probability is below the second
 # value. With these values, a side stays for five successive images that contradict it.
 SIDE_RATE, _SIDE_FLIP = 0.2, 0.35
-# Two detections are the same hand if the mean distance of their keypoints is below this value [palm lengths].
-_SAME_HAND = 0.4
-# A smaller detection is a part of a larger hand if its relative size is below the first value, and if the share of its keypoints
-# in the box of the larger hand is above the second value.
-_PART_SIZE, _PART_WITHIN = 0.7, 0.6
 # The first look at a palm must reach this share of `min_score`. Otherwise there are no further looks.
 _WORTH_A_LOOK = 0.6
-# Minimum score of a hand that was found only in a small part of a single image. No second image can confirm this hand.
-_SURE = 0.8
+# No second image can confirm a hand in a single image. A hand is certain only with a high score, or in a view of the whole image.
+# The other hands need several parts or views that agree. For these hands, palms and hands with a lower score are examined too,
+# down to these shares of `min_palm_score` and `min_score`.
+_ALONE_PALM, _ALONE_PRESENCE, _ALONE_SCORE, _SURE = 0.4, 0.8, 0.4, 0.8
 
 
 class HandDetector:
@@ -84,6 +82,8 @@ class HandDetector:
         if search or not hands:
             if plan is None:
                 plan = whole_plan(frame.rgb, self.config.min_hand_px)
+            if plan.is_alone:
+                return hands + self._find_alone(frame.rgb, hands, plan)
             return hands + self._find(frame.rgb, hands, plan, started_s)
         return hands + (_next_look(plan, hands) if plan else [])
 
@@ -144,9 +144,7 @@ class HandDetector:
             # Each false palm needs the time of a run of the landmark model, so the number of palms is limited.
             for palm in palms[: plan.most_looks or 2 * self.config.max_hands]:
                 hand = None if is_known(palm, new) else _at_once(self._first_sight(rgb, palm))
-                if hand is None or (plan.is_alone and not tile.shows_all and hand.score < _SURE):
-                    continue
-                if not any(on_same_hand(hand, other) for other in known):
+                if hand is not None and not _is_any_of(hand, known):
                     new = _with(new, hand)
                     plan.note(hand, tile)
             plan.visited.append(tile)
@@ -161,21 +159,45 @@ class HandDetector:
         for palm in [palm for palm in palms.result() if not is_known(palm, known)][:most_looks]:
             yield (yield from self._first_sight(rgb, palm))
 
-    def propose(self, rgb: np.ndarray, tile: Tile) -> list[Palm]:
-        """Palms in a part of an image, in pixels of the whole image, best first."""
+    def _find_alone(self, rgb: np.ndarray, known: Sequence[HandDetection], plan: Plan) -> list[HandDetection]:
+        """New hands in a single image. The certain hands come first."""
+        config, wanted = self.config, self.config.max_hands - len(known)
+        new: list[HandDetection] = []
+        doubtful: list[HandDetection] = []
+        for tile in plan.tiles:
+            shows_all = rgb.shape[:2] == (tile.height, tile.width)
+            palms = [palm for palm in self.propose(rgb, tile, _ALONE_PALM) if not is_known(palm, (*known, *new))]
+            for palm in palms[: 2 * config.max_hands]:
+                hand = None if is_known(palm, new) else _at_once(self._first_sight(rgb, palm, _ALONE_PRESENCE, _ALONE_SCORE))
+                if hand is None or _is_any_of(hand, known):
+                    continue
+                in_view = shows_all and palm.score >= config.min_palm_score and hand.keypoint_conf.max() >= config.min_score
+                if hand.score >= (config.min_score if in_view else max(_SURE, config.min_score)):
+                    new = _with(new, hand)
+                else:
+                    doubtful.append(hand)
+            if len(new) >= wanted:
+                break
+        return [*new, *agreed(doubtful, [*known, *new], config.min_score)][:wanted]
+
+    def propose(self, rgb: np.ndarray, tile: Tile, share: float = 1.0) -> list[Palm]:
+        """Palms in a part of an image with at least `share` of the minimum score, in pixels of the whole image, best first."""
         corner = np.array([tile.left, tile.top])
         return [
             Palm(palm.box_px + np.concatenate([corner, [0, 0]]), palm.keypoints_px + corner, palm.score)
-            for palm in self.palms(tile.cut(rgb), self.config.min_palm_score, tile.view)
+            for palm in self.palms(tile.cut(rgb), share * self.config.min_palm_score, tile.view)
         ]
 
-    def _first_sight(self, rgb: np.ndarray, palm: Palm) -> Looks[HandDetection | None]:
-        looks = yield from self._looks(rgb, palm, self.config.min_score)
+    def _first_sight(
+        self, rgb: np.ndarray, palm: Palm, presence_share: float = 1.0, score_share: float = 1.0
+    ) -> Looks[HandDetection | None]:
+        """The hand of a palm with at least these shares of `min_score` as presence and as score, or None."""
+        looks = yield from self._looks(rgb, palm, presence_share * self.config.min_score)
         if looks is None:
             return None
         first, again, side_prob = looks
         score = verify.probability(verify.first_features(palm, first, again, self.bone_lengths_m), verify.FIRST_WEIGHTS)
-        return to_detection(again, rgb, side_prob, score) if score >= self.config.min_score else None
+        return to_detection(again, rgb, side_prob, score) if score >= score_share * self.config.min_score else None
 
     def examine(self, rgb: np.ndarray, palm: Palm, min_presence: float) -> tuple[Look, Look, float] | None:
         """Three looks at the hand of a palm: one at the crop around the palm, two at the crop around the keypoints found there.
@@ -228,7 +250,7 @@ def _next_look(plan: Plan, known: Sequence[HandDetection]) -> list[HandDetection
         except StopIteration:
             del plan.searches[0]
             continue
-        if hand is None or any(on_same_hand(hand, other) for other in known):
+        if hand is None or _is_any_of(hand, known):
             return []
         # An earlier image shows this hand.
         plan.doubtful.append(hand)
@@ -237,31 +259,26 @@ def _next_look(plan: Plan, known: Sequence[HandDetection]) -> list[HandDetection
 
 
 def _with(hands: list[HandDetection], new: HandDetection) -> list[HandDetection]:
-    """The list with a new hand. Of detections of the same hand, only the one with the highest score stays."""
+    """The list with a new hand. Of detections of the same hand, only the one with the highest score stays.
+
+    Of several poses, the first one stays, because large parts of the image are searched first and show more around the hand.
+    """
     rivals = [hand for hand in hands if on_same_hand(hand, new)]
     if any(hand.score >= new.score for hand in rivals):
         return hands
+    if not rivals and any(is_covered(new, hand) for hand in hands):
+        return hands
     return [*(hand for hand in hands if all(hand is not rival for rival in rivals)), new]
+
+
+def _is_any_of(hand: HandDetection, known: Sequence[HandDetection]) -> bool:
+    return any(on_same_hand(hand, other) or is_covered(hand, other) for other in known)
 
 
 def is_known(palm: Palm, hands: Sequence[HandDetection]) -> bool:
     """True if the palm belongs to one of the hands."""
     return any(
         np.linalg.norm(hand.keypoints_px[KEYPOINT_JOINTS] - palm.keypoints_px, axis=1).mean()
-        < _SAME_HAND * palm_length(hand.keypoints_px)
+        < SAME_HAND * palm_length(hand.keypoints_px)
         for hand in hands
     )
-
-
-def on_same_hand(one: HandDetection, other: HandDetection) -> bool:
-    """True if two detections are the same hand: their keypoints are near, or one is on a part of the other."""
-    sizes = palm_length(one.keypoints_px), palm_length(other.keypoints_px)
-    distance = np.linalg.norm(one.keypoints_px - other.keypoints_px, axis=1).mean()
-    if distance < _SAME_HAND * max(sizes):
-        return True
-    if min(sizes) > _PART_SIZE * max(sizes):
-        return False
-    part, whole = (one, other) if sizes[0] < sizes[1] else (other, one)
-    low, high = whole.keypoints_px.min(0), whole.keypoints_px.max(0)
-    within = ((part.keypoints_px >= low) & (part.keypoints_px <= high)).all(1)
-    return bool(within.mean() > _PART_WITHIN)

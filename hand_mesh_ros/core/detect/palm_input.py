@@ -38,6 +38,9 @@ OTHER_VIEWS = (
     InputView(2.0, 180.0, is_stretched=True),
 )
 
+# Views of large parts of a single image.
+PART_VIEWS = (InputView(1.3, 90.0, is_stretched=True), InputView(1.3, 180.0), InputView(1.3, is_stretched=True))
+
 
 def letterbox(rgb: np.ndarray, view: InputView = PLAIN) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     """The model input with the image in the centre, and the map from input pixels to image pixels, before the turn of the view.

@@ -10,13 +10,15 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 
 from hand_mesh_ros.core.config import DetectorConfig
-from hand_mesh_ros.core.detect.tiles import Coarse, Tile, coarse, interest, layout
+from hand_mesh_ros.core.detect.tiles import Coarse, Tile, coarse, has_moved, interest, layout, turned_parts
 from hand_mesh_ros.core.hand.model import palm_length
 from hand_mesh_ros.core.types import Frame, HandDetection
 
 # While a hand is followed, only every twelfth image is searched as a whole. So at 30 Hz a second hand is found up to 0.4 s later.
 # Halfway between, one part of the image is searched.
 _SEARCH_EVERY = 12
+# Without motion and without a followed hand, the whole image is searched in every third image.
+_WHOLE_EVERY = 3
 # Number of images in which a lost hand is searched at its last position, and size of the searched part relative to the hand.
 _REMEMBERED, _AROUND = 15, 2.5
 # Largest ratio of sizes of the same hand in two successive images.
@@ -71,8 +73,8 @@ def one_look(rgb: np.ndarray) -> Plan:
 
 
 def whole_plan(rgb: np.ndarray, min_hand_px: float) -> Plan:
-    """Plan for a single image (H, W, 3): the whole image, then all parts with content, from large to small."""
-    tiles = layout(rgb.shape[1], rgb.shape[0], min_hand_px)
+    """Plan for a single image (H, W, 3): the whole image in all views, then all parts with content, from large to small."""
+    tiles = layout(rgb.shape[1], rgb.shape[0], min_hand_px) + turned_parts(rgb.shape[1], rgb.shape[0])
     promise = interest(tiles, coarse(rgb, min_hand_px))
     chosen = [index for index in np.argsort(-promise, kind="stable")[:_MOST_TILES] if promise[index] > 0]
     # Large parts come first. Hands that are found there are not searched again in smaller parts.
@@ -100,6 +102,7 @@ class Search:
         self._tiles: list[Tile] = []
         self._seen_at = np.zeros(0)
         self._before: Coarse | None = None
+        self._has_moved = True
         self._unfinished: Tile | None = None
         self._searches: list[LaterHands] = []
         self._waiting: list[HandDetection] = []
@@ -123,9 +126,12 @@ class Search:
         first = [self._unfinished] if self._unfinished else []
         first += [_around(hand, frame.rgb) for hand in missing]
         budget_s = 1e-3 * self._config.search_budget_ms
-        # The whole image is always searched, so that a hand of usual size is found in its first image.
-        first.append(_whole(frame.rgb))
-        return Plan([*first, *self._due(frame, index)], budget_s, _STEP_S, _MOST_LOOKS)
+        parts = self._due(frame, index)
+        # After motion the whole image is searched, so that a hand of usual size is found in its first image. In a still picture,
+        # this time is for the parts.
+        if missing or self._has_moved or index - self._seen_at[0] >= _WHOLE_EVERY:
+            first.append(_whole(frame.rgb))
+        return Plan([*first, *parts], budget_s, _STEP_S, _MOST_LOOKS)
 
     def _beside(self, frame: Frame, following: Sequence[HandDetection], index: int) -> Plan:
         """Plan while hands are followed. The search takes at most the time of one run of the palm model."""
@@ -146,12 +152,13 @@ class Search:
             self._tiles, self._before = layout(width, height, self._config.min_hand_px), None
             self._seen_at = np.full(len(self._tiles), index - 1.0)
         image = coarse(frame.rgb, self._config.min_hand_px)
+        self._has_moved = has_moved(image, self._before)
         promise = interest(self._tiles, image, self._before)
         self._before = image
         for _, hand in self._lost:
             middle = hand.keypoints_px.mean(0)
             promise[[tile.contains(middle) for tile in self._tiles]] = 1.0
-        due = promise * (index - self._seen_at) ** 2
+        due = promise * (index - self._seen_at) ** 3
         return [self._tiles[chosen] for chosen in np.argsort(-due, kind="stable") if due[chosen] > 0 and chosen > 0]
 
     @property

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from hand_mesh_ros.core.detect.palm_input import OTHER_VIEWS, PLAIN, InputView
+from hand_mesh_ros.core.detect.palm_input import OTHER_VIEWS, PART_VIEWS, PLAIN, InputView
 
 # Size of a square relative to the smallest hand to find in it, and ratio of successive sizes. Larger hands are found in larger
 # squares.
@@ -21,6 +21,8 @@ _SIDE_PER_HAND, _GROWTH = 3.4, 2.0
 _STEP = 0.62
 # Squares that are larger than this share of the longer side of the image are not used: they are almost the whole image.
 _ALMOST_WHOLE = 0.8
+# Side of the squares that a single image shows in other views, relative to its longer side.
+_TURNED_SIDE = 0.62
 # Cells of the coarse image per smallest hand.
 _CELLS_PER_HAND = 6
 # Centre of the skin colours in YCrCb (Chai and Ngan 1999: Cr 133 to 173, Cb 77 to 127), and their standard deviation.
@@ -31,8 +33,11 @@ _BRIGHTNESS, _REDNESS, _MOTION = 0.3 / 64, 0.5 / 64, 0.5 / 16
 _MARGIN = 0.2
 # Smallest interest of a square with any content, relative to the most interesting square.
 _FLOOR = 0.08
-# Interest of the whole image in another view.
-_VIEW_INTEREST = 0.5
+# A cell moved if its brightness changed by more than the first value [grey levels]. Sensor noise changes the brightness by less.
+# An image moved if the share of such cells is above the second value.
+_VISIBLE_MOTION, _LEAST_MOVED = 20.0, 0.003
+# Interest of another view.
+_VIEW_INTEREST = 0.2
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,9 @@ class Tile:
     view: InputView = PLAIN
 
     @property
-    def shows_all(self) -> bool:
-        """True for the whole image, in any view."""
-        return self.is_whole or self.view != PLAIN
+    def is_square(self) -> bool:
+        """True for a part of the image in the plain view."""
+        return not self.is_whole and self.view == PLAIN
 
     def cut(self, rgb: np.ndarray) -> np.ndarray:
         """The part as a view, (height, width, 3)."""
@@ -85,6 +90,13 @@ def layout(width: int, height: int, min_hand_px: float) -> list[Tile]:
     return tiles
 
 
+def turned_parts(width: int, height: int) -> list[Tile]:
+    """Large squares in other views. They show hands that are too small in the other views of the whole image."""
+    side = round(_TURNED_SIDE * max(width, height))
+    places = [(left, top) for top in {0, max(height - side, 0)} for left in {0, max(width - side, 0)}]
+    return [Tile(*place, min(side, width), min(side, height), view=view) for view in PART_VIEWS for place in places]
+
+
 def _starts(length: int, size: int) -> list[int]:
     if size >= length:
         return [0]
@@ -100,8 +112,16 @@ def coarse(rgb: np.ndarray, min_hand_px: float) -> Coarse:
     return Coarse(cv2.cvtColor(cells, cv2.COLOR_RGB2YCrCb).astype(np.float32), step)
 
 
+def has_moved(image: Coarse, before: Coarse | None) -> bool:
+    """True if a visible share of an image differs from the last image, or if there is no comparable last image."""
+    if before is None or before.channels.shape != image.channels.shape:
+        return True
+    differs = np.abs(image.channels[..., 0] - before.channels[..., 0]) > _VISIBLE_MOTION
+    return bool(differs.mean() > _LEAST_MOVED)
+
+
 def interest(tiles: list[Tile], image: Coarse, before: Coarse | None = None) -> np.ndarray:
-    """Interest of each tile, (T,): 0 for a single colour, 1 for the most interesting square and for the plain whole image.
+    """Interest of each tile, (T,): 0 for a single colour, 1 for the plain whole image and the best square of each size.
 
     Args:
         tiles: tiles of the image.
@@ -109,17 +129,16 @@ def interest(tiles: list[Tile], image: Coarse, before: Coarse | None = None) -> 
         before: small copy of the last image with the same size, or None.
     """
     layers = _layers(image, before)
-    maps: dict[int, np.ndarray] = {}
     values = np.zeros(len(tiles))
-    for index, tile in enumerate(tiles):
-        if not tile.shows_all:
-            side = max(tile.width, tile.height)
-            if side not in maps:
-                maps[side] = _standing_out(layers, side / _SIDE_PER_HAND / image.step)
-            values[index] = _most(maps[side], tile, image.step)
-    most = values.max(initial=0.0)
-    if most > 1e-6:
-        values = np.where(values > 1e-9, np.maximum(values / most, _FLOOR), 0.0)
+    sides = np.array([max(tile.width, tile.height) if tile.is_square else 0 for tile in tiles])
+    for side in set(sides.tolist()) - {0}:
+        squares = np.flatnonzero(sides == side)
+        layer = _standing_out(layers, side / _SIDE_PER_HAND / image.step)
+        values[squares] = [_most(layer, tiles[index], image.step) for index in squares]
+        # Large squares differ less from their surroundings than small squares, so only squares of one size are comparable.
+        if (most := values[squares].max()) > 1e-6:
+            values[squares] = np.where(values[squares] > 1e-9, np.maximum(values[squares] / most, _FLOOR), 0.0)
+    if values.any():
         values[[tile.view != PLAIN for tile in tiles]] = _VIEW_INTEREST
     return np.where([tile.is_whole for tile in tiles], 1.0, values)
 
@@ -144,7 +163,7 @@ def _standing_out(layers: np.ndarray, hand_cells: float) -> np.ndarray:
     near, around = (cv2.blur(small, 2 * [2 * round(1.6 * width) + 1]) for width in (reach, 2.5 * reach))
     apart = near - around
     colour = np.maximum(apart[..., 0], 0) + np.abs(apart[..., 1]) + np.maximum(apart[..., 2], 0)
-    found = (colour + np.maximum(apart[..., 4], 0)) * np.sqrt(near[..., 3])
+    found = (colour + np.maximum(apart[..., 4], 0)) * near[..., 3]
     return found if fewer == 1 else cv2.resize(found, layers.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 

@@ -1,16 +1,22 @@
 """Probability that a result of the landmark model is a hand, from presence, agreement of the looks and shape of the skeleton.
 
+Also decides if two results are the same hand.
+
 The weights are from two logistic regressions. `python -m benchmarks.reach.fit_score` fits them on rendered hands in pictures
 without hands, and on false detections in these pictures.
 """
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from hand_mesh_ros.core.detect import crop
 from hand_mesh_ros.core.detect.look import Look
-from hand_mesh_ros.core.detect.palm import KEYPOINT_JOINTS, Palm
+from hand_mesh_ros.core.detect.palm import KEYPOINT_JOINTS, Palm, overlap
 from hand_mesh_ros.core.geometry import rigid
 from hand_mesh_ros.core.hand.model import bone_lengths, palm_length
+from hand_mesh_ros.core.types import HandDetection
 
 # Probabilities are clipped to this distance from 0 and 1.
 _LEAST_ODDS = 1e-3
@@ -18,6 +24,17 @@ _LEAST_ODDS = 1e-3
 _LEAST_DISTANCE = 0.02
 # Smallest used length of a bone [palm lengths]. A shorter bone points at the camera, so its length has no information.
 _LEAST_BONE = 0.02
+# Two detections are the same hand if the mean distance of their keypoints is below this value [palm lengths].
+SAME_HAND = 0.4
+# The same for the mean distance from each keypoint to the nearest keypoint of the other detection. One hand with two poses has a
+# smaller distance, two clasped hands have a larger one.
+_SAME_OUTLINE = 0.12
+# A smaller detection is a part of a larger hand if its relative size is below the first value, and if the share of its keypoints
+# in the box of the larger hand is above the second value.
+_PART_SIZE, _PART_WITHIN = 0.7, 0.6
+# Doubtful hands of a single image: smallest combined score of detections that agree, and largest overlap of their box with a
+# better hand (intersection over union).
+_AGREED, _MOST_OVERLAP = 0.7, 0.3
 # Weight of the newest image in the running log odds of a followed hand. After several bad images, the hand is dropped.
 _RATE = 0.3
 FIRST_FEATURES = ("presence", "presence again", "apart", "palm apart", "bones", "guesses apart", "palm score", "constant")
@@ -90,3 +107,54 @@ def _log_distance(one_px: np.ndarray, other_px: np.ndarray) -> float:
     """Log of the mean distance of keypoints (21, 2) in palm lengths."""
     apart = np.linalg.norm(one_px - other_px, axis=1).mean() / max(palm_length(other_px), 1e-6)
     return float(np.log(_LEAST_DISTANCE + apart))
+
+
+def on_same_hand(one: HandDetection, other: HandDetection) -> bool:
+    """True if two detections are the same hand: their keypoints are near, or one is on a part of the other."""
+    sizes = palm_length(one.keypoints_px), palm_length(other.keypoints_px)
+    distance = np.linalg.norm(one.keypoints_px - other.keypoints_px, axis=1).mean()
+    if distance < SAME_HAND * max(sizes):
+        return True
+    if min(sizes) > _PART_SIZE * max(sizes):
+        return False
+    part, whole = (one, other) if sizes[0] < sizes[1] else (other, one)
+    low, high = whole.keypoints_px.min(0), whole.keypoints_px.max(0)
+    within = ((part.keypoints_px >= low) & (part.keypoints_px <= high)).all(1)
+    return bool(within.mean() > _PART_WITHIN)
+
+
+def is_covered(one: HandDetection, other: HandDetection) -> bool:
+    """True if all keypoints of a detection are near any keypoints of the other. It may be the same hand with another pose."""
+    apart = np.linalg.norm(one.keypoints_px[:, None] - other.keypoints_px, axis=-1)
+    size = max(palm_length(one.keypoints_px), palm_length(other.keypoints_px))
+    return bool(min(apart.min(0).mean(), apart.min(1).mean()) < _SAME_OUTLINE * size)
+
+
+def agreed(doubtful: Sequence[HandDetection], certain: Sequence[HandDetection], min_score: float) -> list[HandDetection]:
+    """Hands that at least two detections of a single image show, best first, with their combined scores.
+
+    A group is a detection and all weaker detections of the same hand. Its score is the probability that at least one of the
+    detections is right, if the errors are independent.
+    """
+    groups: list[list[HandDetection]] = []
+    for hand in sorted(doubtful, key=lambda hand: -hand.score):
+        group = next((group for group in groups if on_same_hand(group[0], hand)), None)
+        if group is None:
+            groups.append([hand])
+        else:
+            group.append(hand)
+    scored = [
+        replace(group[0], score=1 - float(np.prod([1 - hand.score for hand in group]))) for group in groups if len(group) > 1
+    ]
+    kept: list[HandDetection] = []
+    for hand in sorted(scored, key=lambda hand: -hand.score):
+        is_another = not any(_may_be_same(hand, other) for other in (*certain, *kept))
+        if is_another and hand.score >= max(_AGREED, min_score):
+            kept.append(hand)
+    return kept
+
+
+def _may_be_same(one: HandDetection, other: HandDetection) -> bool:
+    corners = [np.concatenate([hand.keypoints_px.min(0), hand.keypoints_px.max(0)]) for hand in (one, other)]
+    overlaps = bool(overlap(corners[0], corners[1][None])[0] >= _MOST_OVERLAP)
+    return overlaps or on_same_hand(one, other) or is_covered(one, other)

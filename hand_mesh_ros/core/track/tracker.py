@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hand_mesh_ros.core.detect.detector import SIDE_RATE
+from hand_mesh_ros.core.hand.model import palm_length
 from hand_mesh_ros.core.track.association import is_near, palm_centre
 from hand_mesh_ros.core.types import HandDetection, TrackState
 
@@ -20,6 +21,9 @@ _IMAGES_TO_PREDICT = 3
 _LONGEST_STEP_S = 0.1
 # Weight of the newest image in the running means of the support (score times probability of the side) and of the velocity.
 _SUPPORT_RATE, _VELOCITY_RATE = 0.2, 0.5
+# A change of the motion from image to image is not noise if it is larger than this share of the palm length. Then the velocity
+# follows the newest image at once.
+_CLEAR_CHANGE = 0.05
 # A second hand of the same side replaces the first hand after this number of images, if its support is larger by this margin.
 _IMAGES_TO_TAKE_OVER, _TAKE_OVER_MARGIN = 5, 0.15
 
@@ -125,9 +129,11 @@ class Tracker:
         velocity = np.zeros(2)
         if dt_s > 0:
             newest = (palm_centre(detection) - palm_centre(last.seen)) / dt_s
+            change = newest - last.velocity_px
+            is_clear = np.linalg.norm(change) * dt_s > _CLEAR_CHANGE * palm_length(detection.keypoints_px)
             # The first velocity is the difference of the first two images.
-            rate = max(_VELOCITY_RATE, 1 / last.images)
-            velocity = np.add(last.velocity_px, rate * (newest - last.velocity_px))
+            rate = 1.0 if is_clear else max(_VELOCITY_RATE, 1 / last.images)
+            velocity = np.add(last.velocity_px, rate * change)
         return replace(
             last,
             detection=detection,

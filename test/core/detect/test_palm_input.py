@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from hand_mesh_ros.core.config import PipelineConfig
-from hand_mesh_ros.core.detect import palm_input, tiles
+from hand_mesh_ros.core.detect import palm_input
 from hand_mesh_ros.core.detect.detector import HandDetector
 from hand_mesh_ros.core.detect.palm_input import OTHER_VIEWS, InputView, letterbox, turned_back
+from hand_mesh_ros.core.detect.search import one_look
 from hand_mesh_ros.core.geometry.camera import project
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
@@ -60,10 +61,9 @@ def test_the_stretched_contrast_finds_a_palm_in_the_dark(detector: HandDetector,
     assert not detector.palms(rgb, 0.25)
 
 
-def test_other_views_find_a_hand_that_the_plain_view_misses(detector: HandDetector, camera: SyntheticCamera, monkeypatch) -> None:
+def test_other_views_find_a_hand_that_the_plain_view_misses(detector: HandDetector, camera: SyntheticCamera) -> None:
     rgb, keypoints_px = dark_view(camera, 4.0)
     (hand,) = detector.detect(Frame(rgb, np.zeros((3, 3))))
     size = np.linalg.norm(keypoints_px[9] - keypoints_px[0])
     assert np.linalg.norm(hand.keypoints_px - keypoints_px, axis=1).mean() < 0.5 * size
-    monkeypatch.setattr(tiles, "OTHER_VIEWS", ())
-    assert not detector.detect(Frame(rgb, np.zeros((3, 3))))
+    assert not detector.detect(Frame(rgb, np.zeros((3, 3))), plan=one_look(rgb))

@@ -74,6 +74,30 @@ def test_a_hand_in_the_whole_image_does_not_wait(frame: Frame, hand: HandDetecti
     assert search.settle(plan, [hand]) == [hand]
 
 
+def test_a_still_picture_leaves_the_time_of_the_whole_image_to_its_parts(frame: Frame) -> None:
+    search, whole = Search(PipelineConfig()), []
+    for _ in range(9):
+        plan = search.plan(frame, [], [])
+        plan.visited += plan.tiles[:2]
+        whole.append(any(tile.is_whole for tile in plan.visited))
+        search.settle(plan, [])
+    assert whole == 3 * [True, False, False]
+
+
+def test_after_motion_the_whole_image_is_searched(frame: Frame) -> None:
+    search = Search(PipelineConfig())
+    noise = np.random.default_rng(1).normal(0, 3, frame.rgb.shape)
+    noisy = replace(frame, rgb=np.clip(frame.rgb + noise, 0, 255).astype(np.uint8))
+    entered = replace(frame, rgb=frame.rgb.copy())
+    entered.rgb[200:280, 300:360] = 255 - entered.rgb[200:280, 300:360]
+    plans = []
+    for image in (frame, noisy, entered):
+        plans.append(search.plan(image, [], []))
+        plans[-1].visited += plans[-1].tiles[:1]
+        search.settle(plans[-1], [])
+    assert [plan.tiles[0].is_whole for plan in plans] == [True, False, True]
+
+
 def test_beside_a_followed_hand_one_part_is_searched_at_most(frame: Frame, hand: HandDetection) -> None:
     search = Search(PipelineConfig())
     plans = [search.plan(frame, [hand], []) for _ in range(24)]

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from hand_mesh_ros.core.detect import crop, verify
+from hand_mesh_ros.core.detect.example_view import example_view
 from hand_mesh_ros.core.detect.look import Look
 from hand_mesh_ros.core.detect.palm import KEYPOINT_JOINTS, Palm
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
+from hand_mesh_ros.core.topology import PALM_JOINTS
+from hand_mesh_ros.core.types import HandDetection
 
 SCALE = 900.0  # crop pixels per metre
 
@@ -97,3 +100,32 @@ def test_the_extremes_stay_finite(good: Look, model: HandModel) -> None:
         assert np.isfinite(row).all()
         for last in (0.0, 1.0):
             assert 0 <= verify.followed_probability(last, row) <= 1
+
+
+def shifted(hand: HandDetection, shift_px: tuple[float, float], score: float) -> HandDetection:
+    return replace(hand, keypoints_px=hand.keypoints_px + np.array(shift_px, np.float32), score=score)
+
+
+def test_doubtful_hands_need_each_other(model: HandModel) -> None:
+    hand = example_view(model)[1]
+    weak = shifted(hand, (2, 0), 0.4)
+    assert verify.agreed([shifted(hand, (0, 0), 0.5)], [], 0.5) == []
+    assert verify.agreed([weak, shifted(hand, (0, 0), 0.3)], [], 0.5) == []  # 1 - 0.6 * 0.7 is below 0.7
+    (found,) = verify.agreed([weak, shifted(hand, (0, 0), 0.6)], [], 0.5)
+    assert found.score == pytest.approx(1 - 0.6 * 0.4)
+    assert verify.agreed([weak, shifted(hand, (0, 0), 0.6)], [], 0.8) == []
+    far = (1000.0, 0.0)
+    assert verify.agreed([weak, shifted(hand, far, 0.6)], [], 0.5) == []
+    assert verify.agreed([weak, shifted(hand, (0, 0), 0.6)], [shifted(hand, (30, 0), 0.99)], 0.5) == []
+    assert len(verify.agreed([weak, shifted(hand, (0, 0), 0.6)], [shifted(hand, far, 0.99)], 0.5)) == 1
+
+
+def test_another_pose_on_the_same_keypoints_covers_the_hand(model: HandModel) -> None:
+    hand = example_view(model)[1]
+    fingers = np.setdiff1d(np.arange(21), PALM_JOINTS)
+    renamed = replace(hand, keypoints_px=hand.keypoints_px.copy())
+    renamed.keypoints_px[fingers] = hand.keypoints_px[fingers[::-1]]
+    assert verify.is_covered(hand, renamed)
+    assert not verify.on_same_hand(hand, renamed)
+    size = float(np.linalg.norm(hand.keypoints_px[9] - hand.keypoints_px[0]))
+    assert not verify.is_covered(hand, shifted(renamed, (size, 0), 0.9))

@@ -6,6 +6,7 @@ operator frame that retargeting libraries expect.
 
 import numpy as np
 
+from hand_mesh_ros.core.geometry import rotations
 from hand_mesh_ros.core.topology import INDEX_MCP, LITTLE_MCP, MIDDLE_MCP, WRIST
 from hand_mesh_ros.core.types import Side
 
@@ -17,6 +18,6 @@ def wrist_rotation(joints: np.ndarray, side: Side = "right") -> np.ndarray:
     towards_left = joints[..., INDEX_MCP, :] - joints[..., LITTLE_MCP, :]
     if side == "left":
         towards_left = -towards_left
-    x = np.cross(towards_left, z)
+    x = rotations.cross(towards_left, z)
     x = x / np.linalg.norm(x, axis=-1, keepdims=True)
-    return np.stack([x, np.cross(z, x), z], axis=-1)
+    return np.stack([x, rotations.cross(z, x), z], axis=-1)

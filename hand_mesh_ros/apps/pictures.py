@@ -14,6 +14,7 @@ from hand_mesh_ros.apps.command import (
     camera_options,
     chain_options,
     chain_settings,
+    depth_option,
     failure,
     out_option,
     save_option,
@@ -36,11 +37,7 @@ _save_option = save_option(OF_IMAGE, "overlay,obj", "Meshes in metres.")
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @out_option("the folder of each image")
-@click.option(
-    "--depth",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Depth registered to the image: 16-bit PNG [millimetres] or .npy [metres].",
-)
+@depth_option
 @camera_options
 @chain_options
 @_save_option

@@ -94,7 +94,7 @@ class SkinFitter:
         share = np.minimum(1.0, settings.cascade_std_m / length_m).astype(np.float32)
         self._basis_m = share[:, None, None] * basis_m  # (k, V, 3) palm of a right hand
         self._of_joints_m = (hand.joint_regressor @ self._basis_m).astype(np.float32)  # (k, 21, 3)
-        self._from_end_m = _distance_from_end(hand)
+        self._from_end_m = hand.distances_from_end()
         self._nearest_joint = np.linalg.norm(hand.template_m[:, None] - hand.joints_m, axis=-1).argmin(1)
         self.reconfigure(config)
 
@@ -257,11 +257,3 @@ class _Fit:
             np.concatenate([weighted_m[paired] / weight[paired], beside.offset_m]),
             np.concatenate([weight[paired], beside.precision(settings.independent_beside)]),
         )
-
-
-def _distance_from_end(hand: HandModel) -> np.ndarray:
-    """Distance (V,) of each vertex of the template from the open end of the mesh at the wrist [m]."""
-    edges = np.sort(hand.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
-    unique, count = np.unique(edges, axis=0, return_counts=True)
-    end_m = hand.template_m[np.unique(unique[count == 1])]
-    return np.linalg.norm(hand.template_m[:, None] - end_m, axis=-1).min(1)

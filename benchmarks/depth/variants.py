@@ -21,8 +21,15 @@ from hand_mesh_ros.core.types import Frame, HandDetection, HandEstimate, SeenHan
 
 Variant = Callable[[HandMeshPipeline, HandDetection, Frame], HandEstimate]
 
-# The fit with one kind of pairs only, fewer and stiffer components, and the joints of the skeleton.
-_FIRST = SkinFitSettings(n_components=24, cascade_std_m=0.0035, independent_points=0.0, mesh_share=0.0)
+# The fit with one kind of pairs only, fewer and stiffer components, and the joints of the skeleton. Each following fit has one
+# difference.
+_FINAL = SkinFitSettings()
+_AT_VERTICES = SkinFitSettings(
+    n_components=24, cascade_std_m=0.0035, independent_points=0.0, independent_beside=0.0, mesh_share=0.0
+)
+_AT_POINTS = replace(_AT_VERTICES, independent_points=_FINAL.independent_points)
+_FROM_MESH = replace(_AT_POINTS, mesh_share=_FINAL.mesh_share)
+_FREER = replace(_FROM_MESH, n_components=_FINAL.n_components, cascade_std_m=_FINAL.cascade_std_m)
 # Error of the depth at a vertex [m], largest penalty of a vertex, penalty of a vertex behind an object, and distance from which a
 # vertex counts as behind an object [m]. The sharpness was the best of 1 to 8 on seed 111.
 _STD_M, _WORST, _BEHIND, _BEHIND_M, _SHARPNESS = 0.006, 12.5, 3.0, 0.025, 8.0
@@ -43,7 +50,7 @@ def _after_graph(pipeline: HandMeshPipeline, detection: HandDetection, frame: Fr
     """The guess of the graph diffusion is the mean of the prior."""
     if pipeline.chain.fitter is None:
         raise ValueError("the pipeline has no graph diffusion: set fit_enabled")
-    return _answer(pipeline, detection, frame, _fitter(SkinFitSettings()), with_graph=True)
+    return _answer(pipeline, detection, frame, _fitter(_FINAL), with_graph=True)
 
 
 def _weighted(pipeline: HandMeshPipeline, detection: HandDetection, frame: Frame) -> HandEstimate:
@@ -51,19 +58,18 @@ def _weighted(pipeline: HandMeshPipeline, detection: HandDetection, frame: Frame
     weighing = _Weighing(pipeline.chain, _rigid(pipeline, detection, frame), frame)
     pipeline.chain.aggregate = weighing.aggregate
     try:
-        return _answer(pipeline, detection, frame, _fitter(SkinFitSettings()))
+        return _answer(pipeline, detection, frame, _fitter(_FINAL))
     finally:
         del pipeline.chain.aggregate  # the method of the class again
 
 
 VARIANTS: dict[str, Variant] = {
     "rigid": _rigid,
-    "pairs at vertices": _with(_FIRST),
-    "pairs at vertices and points": _with(replace(_FIRST, independent_points=SkinFitSettings().independent_points)),
-    "the same, joints also from the mesh": _with(
-        replace(_FIRST, independent_points=SkinFitSettings().independent_points, mesh_share=SkinFitSettings().mesh_share)
-    ),
-    "bent": _with(SkinFitSettings()),
+    "pairs at vertices": _with(_AT_VERTICES),
+    "also pairs at points": _with(_AT_POINTS),
+    "also joints from the mesh": _with(_FROM_MESH),
+    "also more and freer components": _with(_FREER),
+    "bent": _with(_FINAL),
     "bent, hypotheses weighted by depth": _weighted,
     "bent, after the graph diffusion": _after_graph,
 }

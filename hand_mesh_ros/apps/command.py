@@ -176,6 +176,13 @@ def camera_options(command: Callable) -> Callable:
     return command
 
 
+depth_option = click.option(
+    "--depth",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Depth registered to the image: 16-bit PNG [millimetres] or .npy [metres].",
+)
+
+
 def chain_options(command: Callable) -> Callable:
     """Adds the settings of the chain. `chain_settings` converts their values into fields of PipelineConfig."""
     for decorate in (

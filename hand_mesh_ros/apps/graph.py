@@ -11,6 +11,7 @@ from hand_mesh_ros.apps.command import (
     Command,
     camera_of,
     camera_options,
+    depth_option,
     device_option,
     models_dir_option,
     out_option,
@@ -134,8 +135,15 @@ def inpaint(
 _image_argument = click.argument("image", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
 
-@click.command(cls=Command, examples=("hand-mesh reconstruct photo.jpg --fov 69 --n 8",))
+@click.command(
+    cls=Command,
+    examples=(
+        "hand-mesh reconstruct photo.jpg --fov 69 --n 8",
+        "hand-mesh reconstruct photo.png --fov 69 --depth depth.png",
+    ),
+)
 @_image_argument
+@depth_option
 @camera_options
 @_sampling(steps=10)
 def reconstruct(**options: Any) -> None:
@@ -148,6 +156,7 @@ def reconstruct(**options: Any) -> None:
 
 @click.command(cls=Command, examples=("hand-mesh fit photo.jpg --fov 69 --n 8",))
 @_image_argument
+@depth_option
 @camera_options
 @_sampling(steps=10)
 def fit(**options: Any) -> None:
@@ -160,6 +169,7 @@ def fit(**options: Any) -> None:
 
 def _reconstruct(
     image: Path,
+    depth: Path | None,
     camera_matrix: tuple[float, float, float, float] | None,
     fov_deg: float | None,
     mirrored: bool,
@@ -179,7 +189,7 @@ def _reconstruct(
     from hand_mesh_ros.sources import photograph
 
     folder, config = _prepared(out, **models)
-    frame = photograph.load(image, camera, mirrored=mirrored)
+    frame = photograph.load(image, camera, depth, mirrored=mirrored)
     reconstructor = HandReconstructor(Path(config.models_dir), config)
     hands = reconstructor(frame, Effort(n, steps, seed, fit))
     for number, hand in enumerate(hands):

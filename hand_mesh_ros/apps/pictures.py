@@ -15,6 +15,7 @@ from hand_mesh_ros.apps.command import (
     chain_options,
     chain_settings,
     counted,
+    depth_option,
     failure,
     out_option,
     save_option,
@@ -37,11 +38,7 @@ _save_option = save_option(OF_IMAGE, "overlay,obj", "Meshes in metres.")
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @out_option("the folder of each image")
-@click.option(
-    "--depth",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Depth registered to the image: 16-bit PNG [millimetres] or .npy [metres].",
-)
+@depth_option
 @camera_options
 @chain_options
 @_save_option

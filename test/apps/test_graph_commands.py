@@ -68,6 +68,14 @@ def test_a_photograph_has_several_explanations(run: Run, view: SyntheticView, ph
     assert np.linalg.norm(np.mean(found[0], 0) - view.vertices_m.mean(0)) < 0.15
 
 
+def test_depth_places_the_hypotheses(run: Run, view: SyntheticView, photo: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "depth.npy", view.depth_m)
+    result = run("reconstruct", photo, "--fov", 60, "--depth", tmp_path / "depth.npy", "--n", 2, *QUICK, "--out", tmp_path)
+    assert result.exit_code == 0
+    first = vertices(tmp_path / "photo_0_right_00.obj")
+    assert np.linalg.norm(first - view.vertices_m, axis=1).mean() < 0.02
+
+
 def test_what_cannot_be_used_is_named(run: Run, tmp_path: Path) -> None:
     foreign, wrong, empty = tmp_path / "cube.obj", tmp_path / "cube.stl", tmp_path / "empty.png"
     foreign.write_text(trimesh.creation.box().export(file_type="obj"))

@@ -67,8 +67,7 @@ def test_the_jacobian_of_the_skin_is_that_of_automatic_differentiation(meshes):
     normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
     directions_m = DIRECTIONS.basis_m[:20, measured]
     offsets_m = normals @ place + 0.005 * RNG.normal(size=len(measured))
-    by_point = directions_m.transpose(1, 0, 2)
-    skin = SkinPlanes(meshes[0][measured], by_point, normals, offsets_m, RNG.uniform(0, 1e5, len(measured)))
+    skin = SkinPlanes(meshes[0][measured], directions_m, normals, offsets_m, RNG.uniform(0, 1e5, len(measured)))
     coefficients = RNG.normal(0, 0.3, len(directions_m))
 
     def residual_of(step: torch.Tensor) -> torch.Tensor:

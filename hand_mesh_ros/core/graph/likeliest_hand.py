@@ -45,7 +45,7 @@ class SkinPlanes:
     """Planes of the camera frame in which points of the skin lie: normal x = offset."""
 
     points_m: np.ndarray  # (N, 3) first guess, in the frame of the joints
-    directions_m: np.ndarray  # (N, k, 3) how they move with each coefficient
+    directions_m: np.ndarray  # (k, N, 3) how they move with each coefficient
     normals: np.ndarray  # (N, 3) unit, camera axes
     offsets_m: np.ndarray  # (N,)
     precision: np.ndarray  # (N,) 1 / m^2 of the distance from the plane
@@ -174,7 +174,7 @@ def linearised(problem: RayProblem, state: HandState) -> tuple[np.ndarray, np.nd
     by_point[:, 0, 0] = by_point[:, 1, 1] = 1 / placed[:, 2]
     by_point[:, :, 2] = -seen / placed[:, 2:]
     # A rotation by w moves a joint p by w x p.
-    by_turn = np.cross(arm[:, None], by_point)
+    by_turn = rotations.cross(arm[:, None], by_point)
     by_shape = np.einsum("jac,kjc->jak", by_point, problem.directions_m @ state.rotation.T)
     root = np.sqrt(problem.confidence)[:, None] / problem.ray_std
     jacobian = (root[..., None] * np.concatenate([by_turn, by_point, by_shape], -1)).reshape(2 * len(placed), -1)
@@ -183,13 +183,13 @@ def linearised(problem: RayProblem, state: HandState) -> tuple[np.ndarray, np.nd
 
 def linearised_skin(skin: SkinPlanes, state: HandState) -> tuple[np.ndarray, np.ndarray]:
     """As `linearised`, for the planes: residuals (N,) and Jacobian (N, 6 + k), in standard deviations."""
-    shape = skin.points_m + np.einsum("nkc,k->nc", skin.directions_m, state.coefficients)
+    shape = skin.points_m + np.tensordot(state.coefficients, skin.directions_m, axes=1)
     arm = shape @ state.rotation.T
     # The normals in the frame of the hand: there the directions need no turn.
-    by_shape = np.einsum("nkc,nc->nk", skin.directions_m, skin.normals @ state.rotation)
+    by_shape = np.einsum("knc,nc->nk", skin.directions_m, skin.normals @ state.rotation)
     root = np.sqrt(skin.precision)
     distance = (skin.normals * (arm + state.translation_m)).sum(-1) - skin.offsets_m
-    return root * distance, root[:, None] * np.concatenate([np.cross(arm, skin.normals), skin.normals, by_shape], -1)
+    return root * distance, root[:, None] * np.concatenate([rotations.cross(arm, skin.normals), skin.normals, by_shape], -1)
 
 
 def _model_at(state: HandState, problem: RayProblem) -> _Model | None:

@@ -1,16 +1,16 @@
 """Reconstructs hands in single images with the graph diffusion. Each hand gets weighted hypotheses of its whole surface.
 
 Reconstruction is slower than the chain for streams (`pipeline`), because it uses many hypotheses and many steps. It stores no
-state between images.
+state between images. With depth, each hypothesis is placed on the depth and bent to it, as a hand of the stream.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from hand_mesh_ros.core.cascade.aggregate import weigh
+from hand_mesh_ros.core.cascade.aggregate import Aggregate, Spread, weigh
 from hand_mesh_ros.core.cascade.joint_stage import JointSampler
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.detect.detector import HandDetector
@@ -18,13 +18,19 @@ from hand_mesh_ros.core.detect.seen_hand import see
 from hand_mesh_ros.core.geometry.mirror import mirror_points
 from hand_mesh_ros.core.geometry.rays import ray_extent, translate_onto_rays
 from hand_mesh_ros.core.graph.diffusion import GraphDiffusion
+from hand_mesh_ros.core.graph.skin_fit import SkinFitter
+from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
 from hand_mesh_ros.core.models.sampler import Report
-from hand_mesh_ros.core.place.user_size import given_size
-from hand_mesh_ros.core.topology import WRIST
-from hand_mesh_ros.core.types import Frame, HandDetection, ScaleSource, SeenHand
+from hand_mesh_ros.core.place import by_rays
+from hand_mesh_ros.core.place.by_depth import Evidence, anchor
+from hand_mesh_ros.core.place.user_size import Scale, given_size
+from hand_mesh_ros.core.topology import N_JOINTS, WRIST
+from hand_mesh_ros.core.types import Frame, HandDetection, ScaleSource, SeenHand, Side
 
 # Standard deviation of vertices in the fit. On rendered hands, with a larger value the vertices follow the keypoint errors.
 _PULL_M = 0.004
+# Errors of a hypothesis before depth is used: of its joints relative to the hand [m] and of its rotation [rad], per axis.
+_JOINT_STD_M, _TURN_STD = 0.008, 0.12
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,9 @@ class Reconstruction:
     detection: HandDetection
     vertices_m: np.ndarray  # (n, V, 3) float32
     joints_m: np.ndarray  # (n, 21, 3)
-    weights: np.ndarray  # (n,) with sum 1: from the agreement with the keypoints and between the skeletons
+    # (n,) with sum 1: from the agreement with the keypoints and between the skeletons. If `scale_source` is "depth", 0 for
+    # hypotheses that do not agree with the depth.
+    weights: np.ndarray
     reprojection_px: np.ndarray  # (n,) root mean square distance of joints and keypoints in the image
     scale_source: ScaleSource
 
@@ -66,18 +74,20 @@ class HandReconstructor:
         self.graph = GraphDiffusion(models_dir, config)
         self._detector = HandDetector(models_dir, config)
         self._sampler = JointSampler(models_dir, config)
+        self._skin_fitter = SkinFitter(models_dir, self.graph.hand, _without_limit(config))
 
     def reconfigure(self, config: PipelineConfig) -> None:
         """Uses other settings from now on, as `HandMeshPipeline.reconfigure`."""
         self._config = config
         self._detector.reconfigure(config)
         self._sampler.reconfigure(config)
+        self._skin_fitter.reconfigure(_without_limit(config))
 
     def __call__(self, frame: Frame, effort: Effort, report: Report | None = None) -> list[Reconstruction]:
         """Hands in an image, at most `config.max_hands`.
 
         Args:
-            frame: image and camera; depth is not used. With `config.mirrored_input` the image is mirrored first.
+            frame: image and camera, with or without depth. With `config.mirrored_input` the image is mirrored first.
             effort: computing effort for each hand.
             report: called after every step with the step count over all hands. An exception from `report` ends the computation.
         """
@@ -98,13 +108,38 @@ class HandReconstructor:
         weights = weigh(hypotheses.log_weight[given], residual, ray_extent(seen.rays))
         if seen.is_mirrored:
             vertices_m = mirror_points(vertices_m)
+        size = given_size(self._config.user_hand_scale)
+        on_depth = [self._onto_depth(each_m, seen, frame, size) for each_m in vertices_m] if _has_depth(seen, frame) else []
+        agrees = np.array([each_m is not None for each_m in on_depth])
+        vertices_m = size.factor * vertices_m.astype(np.float64)
+        source = size.source if seen.has_place else "none"
+        if agrees.any():
+            source, weights = "depth", _without_others(weights, agrees)
+            vertices_m = np.stack([each_m if other_m is None else other_m for each_m, other_m in zip(vertices_m, on_depth)])
         joints_m = self.graph.hand.joint_regressor @ vertices_m
         reprojection = np.array([frame.reprojection_px(skeleton_m, detection.keypoints_px) for skeleton_m in joints_m])
-        size = given_size(self._config.user_hand_scale)
         root_m = 0.0 if seen.has_place else joints_m[:, [WRIST]]
-        vertices_m, joints_m = (size.factor * (points_m - root_m).astype(np.float32) for points_m in (vertices_m, joints_m))
-        source = size.source if seen.has_place else "none"
+        vertices_m, joints_m = ((points_m - root_m).astype(np.float32) for points_m in (vertices_m, joints_m))
         return Reconstruction(detection, vertices_m, joints_m, weights, reprojection, source)
+
+    def _onto_depth(self, vertices_m: np.ndarray, seen: SeenHand, frame: Frame, size: Scale) -> np.ndarray | None:
+        """The hand (V, 3) in the camera frame after depth has placed and bent it. None if depth does not agree with the hand.
+
+        Args:
+            vertices_m: (V, 3) of a left or right hand of average size in the camera frame.
+            seen: keypoints of the hand.
+            frame: a calibrated camera with depth.
+            size: size of the hand.
+        """
+        hand = _as_aggregate(vertices_m, self.graph.hand.joint_regressor @ vertices_m, "left" if seen.is_mirrored else "right")
+        rays, joint_std_m, turn_covariance = seen.camera_rays, np.full(N_JOINTS, _JOINT_STD_M), _TURN_STD**2 * np.eye(3)
+        location = by_rays.locate(hand.joints_m, rays, seen.confidence, joint_std_m, size, gain=1.0)
+        shape = (hand.joints_m, hand.vertices_m, self.graph.hand.faces)
+        location = anchor(Evidence(*shape, rays, seen.confidence, joint_std_m, turn_covariance, 1.0), location, frame)
+        if not location.is_anchored:
+            return None
+        hand, location = self._skin_fitter(hand, location, turn_covariance, seen, frame)
+        return location.scale.factor * hand.vertices_m @ location.turn.T + location.translation_m
 
     def _drawn(
         self, skeletons_m: np.ndarray, seen: SeenHand, effort: Effort, report: Report | None
@@ -121,3 +156,27 @@ class HandReconstructor:
         vertices_m = graph.reconstruct(skeletons_m, seen.rays, seen.confidence, features, n, steps, seed, report)
         translation, residual = translate_onto_rays(graph.hand.joint_regressor @ vertices_m, seen.rays, seen.confidence)
         return vertices_m + translation[:, None], residual
+
+
+def _without_limit(config: PipelineConfig) -> PipelineConfig:
+    """The settings without a time limit of the fit to depth: nobody waits for the next image."""
+    return replace(config, depth_fit_ms=0.0)
+
+
+def _has_depth(seen: SeenHand, frame: Frame) -> bool:
+    return frame.depth_m is not None and seen.has_place
+
+
+def _without_others(weights: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Weights (n,) with sum 1 that are 0 for the hypotheses that are not chosen."""
+    weights = np.where(chosen, weights, 0.0)
+    # The chosen hypotheses may all have had a weight of 0.
+    return weights / weights.sum() if weights.sum() > 0 else chosen / chosen.sum()
+
+
+def _as_aggregate(vertices_m: np.ndarray, joints_m: np.ndarray, side: Side) -> Aggregate:
+    """One hypothesis as an aggregate without spread."""
+    wrist_m, none = joints_m[WRIST], np.zeros((N_JOINTS, 3, 3))
+    spread = Spread(1.0, none, none, np.zeros((3, 3)), np.zeros(len(vertices_m)))
+    alone = np.ones(1), np.zeros(1, int), joints_m[None]
+    return Aggregate(joints_m - wrist_m, vertices_m - wrist_m, wrist_rotation(joints_m, side), spread, *alone)

@@ -4,8 +4,8 @@
 size, rotation and position. `likeliest_hand` solves for all of them. Each measured depth gives one equation: the skin is in the
 tangent plane at the measured point. There are two kinds of pairs of skin and measurement. For each visible vertex, `skin_depth`
 gives the depth at its pixel. For each measured point, the nearest visible vertex is searched. The second kind also corrects
-fingers that are beside their true place. The pairs are found again after each step. A pair with a large distance has a small
-weight, because the depth may belong to another object.
+fingers that are beside their true place. A point beyond the end of its finger gives one more equation, along the skin. The pairs
+are found again after each step. A pair with a large distance has a small weight, because the depth may belong to another object.
 
 The prior holds everything that is not measured, as the wrist and the hidden side. The prior is the error of the cascade. This is
 the guidance of HHMR, eq. 4, with one more F: the visible surface along the normals of the depth.
@@ -46,11 +46,12 @@ _SIZE_STD = 0.03
 # Errors of neighbouring keypoints are correlated. So the variance of each ray is larger by this factor.
 _RAY_GAIN = 20.0
 # A vertex with a distance equal to the gate from its plane has the weight 1/4 [m], in each round.
-_GATES_M = (0.02, 0.012, 0.008)
+_GATES_M = (0.02, 0.012, 0.008, 0.008)
 # A point at this distance from its nearest vertex has no pair [m], in each round. At half of this distance its weight is 1/4.
-_REACHES_M = (0.03, 0.02, 0.012)
-# Vertices nearer to the open end of the mesh have no pairs with points, because the points may belong to a sleeve [m].
-_END_M = 0.008
+_REACHES_M = (0.03, 0.02, 0.012, 0.012)
+# Vertices nearer to the open end of the mesh have no pairs with points, because the points may belong to a sleeve, and no pairs
+# with points beside the skin, because the forearm continues there [m].
+_END_M, _END_BESIDE_M = 0.008, 0.03
 # With fewer agreeing depths, or after a longer way of the joints on average [m], the hand stays as it was.
 _LEAST_AGREEING, _LONGEST_WAY_M = 8.0, 0.04
 
@@ -65,8 +66,9 @@ class SkinFitSettings:
     # All pairs of one kind count as at most this number of independent measurements.
     independent_vertices: float = 80.0
     independent_points: float = 160.0
+    independent_beside: float = 35.0  # of the points beside the skin
     # Share of the joints that the fitted mesh gives. The remaining share is the fitted skeleton. Both have independent errors.
-    mesh_share: float = 0.5
+    mesh_share: float = 0.75
 
 
 class SkinFitter:
@@ -90,10 +92,9 @@ class SkinFitter:
         basis_m = HandComponents.load(models_dir / hand_components.FILE_NAME, hand).basis_m[: settings.n_components]
         length_m = np.sqrt((basis_m.astype(np.float64) ** 2).sum((1, 2)) / basis_m.shape[1])
         share = np.minimum(1.0, settings.cascade_std_m / length_m).astype(np.float32)
-        basis_m = share[:, None, None] * basis_m  # (k, V, 3) palm of a right hand
-        self._basis_m = np.ascontiguousarray(basis_m.transpose(1, 0, 2))  # (V, k, 3)
-        self._of_joints_m = np.tensordot(hand.joint_regressor, self._basis_m, axes=1)  # (21, k, 3)
-        self._has_points = _distance_from_end(hand) > _END_M
+        self._basis_m = share[:, None, None] * basis_m  # (k, V, 3) palm of a right hand
+        self._of_joints_m = (hand.joint_regressor @ self._basis_m).astype(np.float32)  # (k, 21, 3)
+        self._from_end_m = hand.distances_from_end()
         self._nearest_joint = np.linalg.norm(hand.template_m[:, None] - hand.joints_m, axis=-1).argmin(1)
         self.reconfigure(config)
 
@@ -117,7 +118,7 @@ class SkinFitter:
         if not rounds:
             return hand, location
         started_s = time.perf_counter()
-        parts = self._settings, self._hand, self._directions(hand, seen.is_mirrored), self._has_points
+        parts = self._settings, self._hand, self._directions(hand, seen.is_mirrored), self._from_end_m
         fit = _Fit(*parts, hand, location, turn_covariance, seen)
         solved = fit.solved(frame, rounds)
         self._budget.measured(1e3 * (time.perf_counter() - started_s) / rounds)
@@ -129,13 +130,15 @@ class SkinFitter:
         return hand, replace(location, anchored=measured if measured.any() else location.anchored, is_bent=True)
 
     def _directions(self, hand: Aggregate, is_left: bool) -> tuple[np.ndarray, np.ndarray]:
-        """(V, k, 3) of the vertices and (21, k, 3) of the joints, in camera axes. The lengths are the errors of the cascade."""
+        """(k, V, 3) of the vertices and (k, 21, 3) of the joints, in camera axes. The lengths are the errors of the cascade."""
         joints_m = mirror_points(hand.joints_m) if is_left else hand.joints_m
         palm_from_camera, _ = palm_from_hand(joints_m, self._hand)
         if is_left:
             palm_from_camera = mirror_points(palm_from_camera)
         turn = palm_from_camera.astype(np.float32)
-        return self._basis_m @ turn, self._of_joints_m @ turn
+        # One product of all rows is faster than one product per component.
+        of_vertices, of_joints = ((each.reshape(-1, 3) @ turn).reshape(each.shape) for each in (self._basis_m, self._of_joints_m))
+        return of_vertices, of_joints
 
 
 class _Fit:
@@ -146,22 +149,22 @@ class _Fit:
         settings: SkinFitSettings,
         model: HandModel,
         directions: tuple[np.ndarray, np.ndarray],
-        has_points: np.ndarray,
+        from_end_m: np.ndarray,
         hand: Aggregate,
         location: Location,
         turn_covariance: np.ndarray,
         seen: SeenHand,
     ) -> None:
-        self._settings, self._model, self._has_points = settings, model, has_points
+        self._settings, self._model, self._from_end_m = settings, model, from_end_m
         self._hand, self._location = hand, location
         self._side: Side = "left" if seen.is_mirrored else "right"
         size, middle_m = location.scale.factor, hand.joints_m.mean(0)
         joints_m, self._vertices_m = size * (hand.joints_m - middle_m), size * (hand.vertices_m - middle_m)
         of_vertices, of_joints = directions
-        self._directions_m = np.concatenate(
-            [np.float32(size) * of_vertices, (_SIZE_STD * self._vertices_m[:, None]).astype(np.float32)], 1
+        self._directions_m, of_joints_m = (
+            np.concatenate([np.float32(size) * each, _SIZE_STD * points_m[None].astype(np.float32)])
+            for each, points_m in ((of_vertices, self._vertices_m), (of_joints, joints_m))
         )
-        of_joints_m = np.concatenate([size * of_joints.transpose(1, 0, 2), _SIZE_STD * joints_m[None]])
         rays, ray_std = seen.camera_rays, np.sqrt(_RAY_GAIN) * KEYPOINT_NOISE * ray_extent(seen.camera_rays)
         turn_std = float(np.sqrt(np.trace(turn_covariance) / 3))
         self._problem = RayProblem(joints_m, of_joints_m, rays, seen.confidence, ray_std, location.turn, turn_std)
@@ -181,7 +184,7 @@ class _Fit:
             if not at_vertices.agreement.sum() > _LEAST_AGREEING:
                 return None
             at_points = self._pairs_at_points(placed_m, normals, points_m, reach_m)
-            state = stepped(state, replace(self._problem, skin=self._planes(normals, at_vertices, at_points)))
+            state = stepped(state, replace(self._problem, skin=self._planes(at_vertices, *at_points)))
         way_m = np.linalg.norm(self._joints(state) - self._joints(self._start), axis=-1).mean()
         is_human = SIZE_LIMITS[0] < self._size(state) < SIZE_LIMITS[1]
         return (state, at_vertices) if is_human and way_m < _LONGEST_WAY_M else None  # also None for NaN
@@ -210,7 +213,7 @@ class _Fit:
 
     def _bent(self, state: HandState) -> np.ndarray:
         """Vertices (V, 3) about the middle of the hand, before rotation and translation."""
-        return self._vertices_m + np.einsum("vkc,k->vc", self._directions_m, state.coefficients.astype(np.float32))
+        return self._vertices_m + np.tensordot(state.coefficients.astype(np.float32), self._directions_m, axes=1)
 
     def _placed(self, state: HandState) -> np.ndarray:
         """Vertices (V, 3) in the camera frame."""
@@ -226,24 +229,31 @@ class _Fit:
         normals = vertex_normals(placed_m, self._model.faces).astype(np.float64)
         return -normals if self._side == "left" else normals
 
-    def _pairs_at_points(self, placed_m: np.ndarray, normals: np.ndarray, points_m: np.ndarray, reach_m: float) -> SkinPairs:
-        """Pairs of the points in front of the wrist with the skin that faces the camera."""
+    def _pairs_at_points(
+        self, placed_m: np.ndarray, normals: np.ndarray, points_m: np.ndarray, reach_m: float
+    ) -> tuple[SkinPairs, SkinPairs]:
+        """Pairs of the points in front of the wrist with the skin that faces the camera, as `pairs_at_points`."""
         joints_m = self._model.joint_regressor @ placed_m
         along = (points_m - joints_m[WRIST]) @ wrist_rotation(joints_m, self._side)[:, 2]
-        candidates = self._has_points & ((normals * placed_m).sum(-1) < 0)
-        return pairs_at_points(placed_m, normals, candidates, points_m[along > 0], reach_m)
+        candidates = (self._from_end_m > _END_M) & ((normals * placed_m).sum(-1) < 0)
+        on_skin, beside = pairs_at_points(placed_m, normals, candidates, points_m[along > 0], reach_m)
+        return on_skin, beside.chosen(self._from_end_m[beside.vertex] > _END_BESIDE_M)
 
-    def _planes(self, normals: np.ndarray, at_vertices: SkinPairs, at_points: SkinPairs) -> SkinPlanes:
-        vertex = np.concatenate([at_vertices.vertex, at_points.vertex])
-        offset_m = np.concatenate([at_vertices.offset_m, at_points.offset_m])
-        of_vertices, of_points = self._settings.independent_vertices, self._settings.independent_points
-        precision = np.concatenate([at_vertices.precision(of_vertices), at_points.precision(of_points)])
-        return SkinPlanes(self._vertices_m[vertex], self._directions_m[vertex], normals[vertex], offset_m, precision)
-
-
-def _distance_from_end(hand: HandModel) -> np.ndarray:
-    """Distance (V,) of each vertex of the template from the open end of the mesh at the wrist [m]."""
-    edges = np.sort(hand.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
-    unique, count = np.unique(edges, axis=0, return_counts=True)
-    end_m = hand.template_m[np.unique(unique[count == 1])]
-    return np.linalg.norm(hand.template_m[:, None] - end_m, axis=-1).min(1)
+    def _planes(self, at_vertices: SkinPairs, at_points: SkinPairs, beside: SkinPairs) -> SkinPlanes:
+        """The equations of all pairs. The pairs of a vertex with the same normal are one equation."""
+        settings, n_vertices = self._settings, len(self._vertices_m)
+        weight, weighted_m, normals = np.zeros(n_vertices), np.zeros(n_vertices), np.zeros((n_vertices, 3))
+        for pairs, independent in ((at_vertices, settings.independent_vertices), (at_points, settings.independent_points)):
+            precision = pairs.precision(independent)
+            weight += np.bincount(pairs.vertex, precision, n_vertices)
+            weighted_m += np.bincount(pairs.vertex, precision * pairs.offset_m, n_vertices)
+            normals[pairs.vertex] = pairs.normal
+        paired = np.flatnonzero(weight)
+        vertex = np.concatenate([paired, beside.vertex])
+        return SkinPlanes(
+            self._vertices_m[vertex],
+            self._directions_m[:, vertex],
+            np.concatenate([normals[paired], beside.normal]),
+            np.concatenate([weighted_m[paired] / weight[paired], beside.offset_m]),
+            np.concatenate([weight[paired], beside.precision(settings.independent_beside)]),
+        )

@@ -63,6 +63,13 @@ class HandModel:
         shares[:, PALM_JOINTS] += self.skin_weights[:, [WRIST]] / len(PALM_JOINTS)
         return shares / shares.sum(1, keepdims=True)
 
+    def distances_from_end(self) -> np.ndarray:
+        """Distance (V,) of each vertex of the template from the open end of the mesh at the wrist [m]."""
+        edges = np.sort(self.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
+        unique, count = np.unique(edges, axis=0, return_counts=True)
+        end_m = self.template_m[np.unique(unique[count == 1])]
+        return np.linalg.norm(self.template_m[:, None] - end_m, axis=-1).min(1)
+
     @classmethod
     def load(cls, path: Path) -> "HandModel":
         """Reads a hand model.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from hand_mesh_ros.core.geometry import camera
+from hand_mesh_ros.core.geometry import camera, rotations
 from hand_mesh_ros.core.types import Frame
 
 # Only one vertex per cell is used. Width of a cell [m], and smallest width of a cell [px].
@@ -42,7 +42,7 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     The normals point outwards if the faces are counter-clockwise from outside.
     """
     a, b, c = (vertices[faces[:, corner]] for corner in range(3))
-    weighted = np.cross(b - a, c - a)
+    weighted = rotations.cross(b - a, c - a)
     ids = faces.T.ravel()
     columns = [np.bincount(ids, np.tile(weighted[:, axis], 3), minlength=len(vertices)) for axis in range(3)]
     normals = np.stack(columns, axis=1)
@@ -66,10 +66,11 @@ def measure(vertices_m: np.ndarray, normals: np.ndarray, frame: Frame) -> SkinDe
         raise ValueError("the frame has no depth image")
     pixels = camera.project(vertices_m, frame.camera_matrix, frame.distortion)
     rays = vertices_m / vertices_m[:, 2:]
-    facing = np.abs((normals * rays).sum(-1)) > _FACING * np.linalg.norm(rays, axis=-1)
+    facing = np.einsum("nc,nc->n", normals, rays) ** 2 > _FACING**2 * np.einsum("nc,nc->n", rays, rays)
     height, width = frame.depth_m.shape
     # Pixels at the border are excluded, because the 3 x 3 pixels around a vertex must be in the image.
-    inside = np.all((pixels > 0.5) & (pixels < (width - 1.5, height - 1.5)), axis=-1) & (vertices_m[:, 2] > RANGE_M[0])
+    x, y = pixels.T
+    inside = (x > 0.5) & (y > 0.5) & (x < width - 1.5) & (y < height - 1.5) & (vertices_m[:, 2] > RANGE_M[0])
     candidates = np.flatnonzero(inside)
     visible = candidates[_in_front(vertices_m[candidates], pixels[candidates], frame.camera_matrix[0, 0]) & facing[candidates]]
     depth_m, is_sound = _depth_at(np.round(pixels[visible]).astype(int), frame.depth_m)
@@ -93,14 +94,14 @@ def _in_front(points_m: np.ndarray, pixels: np.ndarray, focal_px: float) -> np.n
 
 def _depth_at(pixels: np.ndarray, depth_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Medians (N,) of the depths around pixels (N, 2), and (N,) bool: True if enough depths are valid and agree."""
-    steps = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1]), -1).reshape(-1, 2)
-    column, row = (pixels[:, None] + steps).transpose(2, 0, 1)
-    depths = depth_m[row, column].astype(np.float64)
-    is_measured = np.isfinite(depths) & (depths > RANGE_M[0]) & (depths < RANGE_M[1])
+    column, row = pixels.T
+    around = (np.arange(-1, 2)[:, None] * depth_m.shape[1] + np.arange(-1, 2)).ravel()
+    depths = depth_m.ravel()[(row * depth_m.shape[1] + column)[:, None] + around]
+    is_measured = (depths > RANGE_M[0]) & (depths < RANGE_M[1])  # False for NaN
     # Pixels without a measurement are sorted to the end. Then range and median are taken from the measured pixels.
     ordered = np.sort(np.where(is_measured, depths, np.inf), axis=-1)
-    count = is_measured.sum(-1)
-    last, middle = (np.take_along_axis(ordered, np.maximum(index, 0)[:, None], -1)[:, 0] for index in (count - 1, count // 2))
+    count, each = is_measured.sum(-1), np.arange(len(depths))
+    last, middle = ordered[each, np.maximum(count - 1, 0)], ordered[each, count // 2]
     with np.errstate(invalid="ignore"):
         is_sound = (count >= _MEASURED_PIXELS) & (last - ordered[:, 0] < SPAN_M)
-    return middle, is_sound
+    return middle.astype(np.float64), is_sound

@@ -1,6 +1,6 @@
-"""Pairs of skin and measurement: a vertex of the mesh, and a measured point on the tangent plane of the vertex."""
+"""Pairs of skin and measurement: a vertex of the mesh, and a plane through a measured point in which the vertex is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from hand_mesh_ros.core.types import Frame
 # Error of the skin, and of a depth sensor at 1 m, which grows with the square of the distance as in `by_depth` [m].
 _SKIN_STD_M, _SENSOR_STD_M = 0.003, 0.003
 
+# A measured point this far beside its nearest vertex, along the skin, is beyond the end of the mesh: about the distance of
+# neighbouring vertices [m]. Half of it remains, because the end of the skin is beyond the last vertex.
+_BESIDE_M = 0.005
 # Points per matrix product. OpenBLAS then uses one thread, see `graph.likeliest_hand`.
 _BLOCK = 50
 # A joint is measured if the sum of the agreements around the joint, and their mean, are at least these values.
@@ -19,12 +22,17 @@ _MEASURED, _MEASURED_SHARE = 2.0, 0.5
 
 @dataclass(frozen=True)
 class SkinPairs:
-    """Vertices and the planes in which they are: normal x = offset."""
+    """Vertices and the planes in which they should be: normal x = offset."""
 
     vertex: np.ndarray  # (N,) int indices; a vertex may have several pairs
+    normal: np.ndarray  # (N, 3) unit, camera axes
     offset_m: np.ndarray  # (N,)
     depth_m: np.ndarray  # (N,) of the measured point
     agreement: np.ndarray  # (N,) in 0..1, small for a large distance between skin and measurement
+
+    def chosen(self, keep: np.ndarray) -> "SkinPairs":
+        """The pairs of a mask (N,)."""
+        return SkinPairs(*(getattr(self, each.name)[keep] for each in fields(self)))
 
     def precision(self, independent: float) -> np.ndarray:
         """Weights (N,) of the equations [1 / m^2]. All pairs together count as at most `independent` measurements."""
@@ -56,13 +64,16 @@ def pairs_at_vertices(vertices_m: np.ndarray, normals: np.ndarray, frame: Frame,
     its_normals = normals[seen.vertex]
     offset_m = (its_normals * seen.ray).sum(-1) * seen.depth_m
     error_m = offset_m - (its_normals * vertices_m[seen.vertex]).sum(-1)
-    return SkinPairs(seen.vertex, offset_m, seen.depth_m, _agreement(error_m / gate_m))
+    return SkinPairs(seen.vertex, its_normals, offset_m, seen.depth_m, _agreement(error_m / gate_m))
 
 
 def pairs_at_points(
     vertices_m: np.ndarray, normals: np.ndarray, candidates: np.ndarray, points_m: np.ndarray, reach_m: float
-) -> SkinPairs:
-    """Each measured point and its nearest vertex.
+) -> tuple[SkinPairs, SkinPairs]:
+    """Each measured point and its nearest vertex: all pairs, and pairs of the points beside the skin.
+
+    All pairs have the tangent plane of the vertex. A point beside the skin, for example beyond a fingertip, may lie in this plane
+    and then does not move the skin. The pairs of these points have a plane that is perpendicular to the skin.
 
     Args:
         vertices_m: (V, 3) in the camera frame.
@@ -73,21 +84,31 @@ def pairs_at_points(
     """
     ids = np.flatnonzero(candidates)
     if not len(ids) or not len(points_m):
-        return SkinPairs(np.zeros(0, int), np.zeros(0), np.zeros(0), np.zeros(0))
+        none = SkinPairs(np.zeros(0, int), np.zeros((0, 3)), np.zeros(0), np.zeros(0), np.zeros(0))
+        return none, none
+    nearest = ids[_nearest(vertices_m[ids], points_m)]
+    away = points_m - vertices_m[nearest]
+    distance_m = np.sqrt((away**2).sum(-1))
+    is_near = distance_m < reach_m
+    vertex, away, points_m = nearest[is_near], away[is_near], points_m[is_near]
+    normal, agreement = normals[vertex], _agreement(2 * distance_m[is_near] / reach_m)
+    on_plane = SkinPairs(vertex, normal, (normal * points_m).sum(-1), points_m[:, 2], agreement)
+    along = away - (normal * away).sum(-1)[:, None] * normal
+    along_m = np.sqrt((along**2).sum(-1))
+    beside = np.flatnonzero(along_m > _BESIDE_M)
+    vertex, direction = vertex[beside], along[beside] / along_m[beside, None]
+    offset_m = (direction * vertices_m[vertex]).sum(-1) + along_m[beside] - 0.5 * _BESIDE_M
+    return on_plane, SkinPairs(vertex, direction, offset_m, points_m[beside, 2], agreement[beside])
+
+
+def _nearest(skin_m: np.ndarray, points_m: np.ndarray) -> np.ndarray:
+    """Indices (N,) of the skin (V, 3) that is nearest to each point (N, 3)."""
     # In single precision and about the middle of the hand: several times faster than all differences.
-    middle_m = vertices_m[ids].mean(0)
-    skin, points = (vertices_m[ids] - middle_m).astype(np.float32), (points_m - middle_m).astype(np.float32)
-    nearest = np.concatenate(
-        [
-            np.argmin(0.5 * (skin**2).sum(-1) - points[start : start + _BLOCK] @ skin.T, axis=1)
-            for start in range(0, len(points), _BLOCK)
-        ]
-    )
-    away_m = np.linalg.norm(points - skin[nearest], axis=-1)
-    is_near = away_m < reach_m
-    vertex = ids[nearest[is_near]]
-    offset_m = (normals[vertex] * points_m[is_near]).sum(-1)
-    return SkinPairs(vertex, offset_m, points_m[is_near, 2], _agreement(2 * away_m[is_near].astype(np.float64) / reach_m))
+    middle_m = skin_m.mean(0)
+    skin, points = (skin_m - middle_m).astype(np.float32), (points_m - middle_m).astype(np.float32)
+    half_squares = 0.5 * (skin**2).sum(-1)
+    parts = (points[start : start + _BLOCK] for start in range(0, len(points), _BLOCK))
+    return np.concatenate([np.argmin(half_squares - part @ skin.T, axis=1) for part in parts])
 
 
 def _agreement(distance: np.ndarray) -> np.ndarray:

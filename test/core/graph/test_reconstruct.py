@@ -53,6 +53,29 @@ def test_the_users_size_scales_size_and_distance(reconstruct, frame):
     np.testing.assert_allclose(scaled.reprojection_px, average.reprojection_px)
 
 
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_depth_gives_the_position_and_the_size_and_bends_the_fingers(reconstruct, side):
+    camera = SyntheticCamera(HandModel.load(default_models_dir() / FILE_NAME), depth_sensor="stereo")
+    view = camera.at(0.3)
+    frame, truth_m = Frame(view.rgb, camera.camera_matrix, view.depth_m), view.joints_m
+    if side == "left":
+        frame, truth_m = frame.mirrored(), mirror_points(truth_m)
+    (without,), (hand,) = (reconstruct(one, EFFORT) for one in (replace(frame, depth_m=None), frame))
+    assert (without.scale_source, hand.scale_source, hand.detection.handedness) == ("prior", "depth", side)
+    error_m, before_m = (np.linalg.norm(each.joints_m - truth_m, axis=-1).mean(-1) for each in (hand, without))
+    assert error_m.max() < 0.02
+    assert error_m.mean() < 0.5 * before_m.mean()
+    assert hand.weights.sum() == pytest.approx(1)
+
+
+def test_depth_without_the_hand_gives_the_hand_of_the_rays(reconstruct, frame):
+    wall = replace(frame, depth_m=np.full(frame.rgb.shape[:2], 4.0, np.float32))
+    (without,), (hand,) = (reconstruct(one, EFFORT) for one in (frame, wall))
+    assert hand.scale_source == "prior"
+    np.testing.assert_array_equal(hand.vertices_m, without.vertices_m)
+    np.testing.assert_array_equal(hand.weights, without.weights)
+
+
 def test_steps_of_two_hands_are_counted_together_and_a_report_may_end_the_work(reconstruct, frame):
     both = replace(frame, rgb=np.concatenate([frame.rgb, frame.rgb[:, ::-1]], axis=1))
     told = []

@@ -53,9 +53,21 @@ def test_a_point_beside_the_skin_pulls_its_nearest_vertex_along_the_normal():
     skin_m = np.array([[0.0, 0, 0.5], [0.01, 0, 0.5], [0.011, 0, 0.52]])
     normals = np.array([[-1.0, 0, 0], [1, 0, 0], [1, 0, 0]])
     points_m = np.array([[0.014, 0, 0.5], [0.1, 0, 0.5]])
-    pairs = pairs_at_points(skin_m, normals, np.array([True, True, False]), points_m, 0.02)
+    pairs, beside = pairs_at_points(skin_m, normals, np.array([True, True, False]), points_m, 0.02)
     assert pairs.vertex.tolist() == [1], "the other point is out of reach"
     assert pairs.offset_m == pytest.approx([0.014])
     assert pairs.agreement == pytest.approx([1 / (1 + 0.4**2) ** 2], rel=1e-4)
     assert pairs.precision(0.5).sum() == pytest.approx(0.5 / (0.003**2 + (0.003 * 0.25) ** 2), rel=1e-4)
-    assert not len(pairs_at_points(skin_m, normals, np.zeros(3, bool), points_m, 0.02).vertex)
+    assert not len(beside.vertex), "the point is on the line of the normal"
+    assert not any(len(kind.vertex) for kind in pairs_at_points(skin_m, normals, np.zeros(3, bool), points_m, 0.02))
+
+
+def test_a_point_beyond_the_end_of_the_skin_pulls_the_last_vertex_along_the_skin():
+    skin_m, normals = np.array([[0.0, 0, 0.5], [0.01, 0, 0.5]]), np.array([[0.0, 0, -1], [0, 0, -1]])
+    points_m = np.array([[0.022, 0, 0.5], [0.012, 0, 0.5]])
+    pairs, beside = pairs_at_points(skin_m, normals, np.ones(2, bool), points_m, 0.02)
+    assert pairs.vertex.tolist() == [1, 1]
+    assert pairs.offset_m == pytest.approx(pairs.normal[:, 2] * 0.5), "both points are in the tangent plane"
+    assert beside.vertex.tolist() == [1], "the other point is as near as a neighbouring vertex"
+    np.testing.assert_allclose(beside.normal, [[1, 0, 0]], atol=1e-12)
+    assert beside.offset_m == pytest.approx([0.022 - 0.0025])

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,9 @@ from hand_mesh_ros.apps.command import (
     stop_on_signals,
 )
 from hand_mesh_ros.results.kinds import OF_VIDEO
+
+if TYPE_CHECKING:
+    from hand_mesh_ros.results.video_run import Outcome
 
 
 @click.command(
@@ -72,11 +75,8 @@ def video(
     from hand_mesh_ros.results.video_run import VideoJob, VideoRun
     from hand_mesh_ros.sources.image_source import SourceConfig, open_source
 
-    folder = out or (Path() if is_live else Path(source).parent)
-    folder.mkdir(parents=True, exist_ok=True)
+    records = _records(source, out, is_live)
     images = open_source(SourceConfig(source, hfov_deg=0.0), 0.0)
-    name = f"webcam{source}" if is_live else Path(source).stem
-    records = folder / f"{name}_hands.jsonl"
     pipeline = HandMeshPipeline.default(**chain_settings(**chain))
     origin = Origin(Path(source).name, pipeline.model_id, {"mirrored": mirrored, **settings_of(pipeline.config)})
     run = VideoRun(VideoJob(records, save, camera, origin, mirrored, is_live), images, pipeline)
@@ -86,12 +86,26 @@ def video(
         return
     with stop_on_signals() as is_stopped, _bar(images.n_images, source) as bar:
         outcome = run(resume, _Report(bar), is_stopped)
+    _say(outcome)
+    if not outcome.is_complete:
+        context.exit(STOPPED)
+
+
+def _records(source: str, out: Path | None, is_live: bool) -> Path:
+    """Returns the path of the JSON lines. Creates their folder if missing."""
+    folder = out or (Path() if is_live else Path(source).parent)
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"webcam{source}" if is_live else Path(source).stem
+    return folder / f"{name}_hands.jsonl"
+
+
+def _say(outcome: "Outcome") -> None:
+    """Prints the files and the counts of a run."""
     for path in outcome.files:
         click.echo(f"wrote {path}")
     click.echo(f"{counted(outcome.progress.images, 'image')}, {counted(outcome.progress.hands, 'hand')}")
     if not outcome.is_complete:
         click.echo("stopped before the end: the same command with --resume continues", err=True)
-        context.exit(STOPPED)
 
 
 def _bar(n_images: int, source: str) -> Any:

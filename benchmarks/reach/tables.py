@@ -1,6 +1,7 @@
 """The page of `benchmarks.reach`: tables and a plot."""
 
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -122,9 +123,12 @@ def _notes(path: Path) -> str:
 def plot(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Draws the found share against the size of the hand, with one line per resolution."""
     figure, axis = plt.subplots(figsize=(5, 3.5), layout="constrained")
-    for width, height in dict.fromkeys((row["width"], row["height"]) for row in rows):
+    # Lines with equal values stay visible with different dashes.
+    sizes = dict.fromkeys((row["width"], row["height"]) for row in rows)
+    for (width, height), dashes in zip(sizes, cycle(("-", "--", ":"))):
         chosen = [row for row in rows if row["width"] == width]
-        axis.plot([row["side_px"] for row in chosen], [row["found"] for row in chosen], marker=".", label=f"{width}x{height}")
+        sides, found = [row["side_px"] for row in chosen], [row["found"] for row in chosen]
+        axis.plot(sides, found, linestyle=dashes, marker=".", label=f"{width}x{height}")
     axis.set(xlabel="side of the photograph [px]", ylabel="found within 30 images", ylim=(0, 1.05))
     axis.legend(frameon=False)
     figure.savefig(path, dpi=120, metadata={"Software": None})

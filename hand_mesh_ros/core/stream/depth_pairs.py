@@ -48,7 +48,9 @@ class DepthPairs:
         self._images.append((stamp_ns, now_s))
 
     def depth_came(self, stamp_ns: int, now_s: float) -> None:
-        """Stores the arrival of a depth image."""
+        """Stores the arrival of a depth image. After a gap, the answers of the time before are dropped: depth was off."""
+        if self._depths and now_s - self._depths[-1][1] > 1e-9 * _LONGEST_GAP_NS:
+            self._answers.clear()
         self._depths.append((stamp_ns, now_s))
 
     def image_answered(self, with_depth: bool, now_s: float) -> None:
@@ -84,7 +86,8 @@ class DepthPairs:
             depth_hz=_rate(depths),
             paired_share=share,
             delay_s=float(np.percentile(np.abs(delays_s), 90)) if len(delays_s) else float("nan"),
-            depth_is_later=bool(len(delays_s) and np.median(delays_s) > 0),
+            # The mean, because most of the pairs may be older than the delay.
+            depth_is_later=bool(len(delays_s) and np.mean(delays_s) > 0),
         )
 
 

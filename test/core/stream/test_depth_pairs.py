@@ -72,3 +72,30 @@ def test_images_after_the_last_depth_are_not_without_depth():
         pairs.image_came(int(1e9 * now_s), now_s)
         pairs.image_answered(False, now_s)
     assert pairs.figures(SLOP_NS, 53.0).without_depth <= 1
+
+
+def test_depth_that_returns_is_not_of_a_lower_rate():
+    pairs = DepthPairs()
+    figures(without=60, pairs=pairs)
+    for number in range(15):
+        pairs.image_answered(False, 52.0 + number / 30)
+    for number in range(9):
+        now_s = 53.2 + number / 30
+        pairs.depth_came(int(1e9 * now_s), now_s)
+        pairs.image_came(int(1e9 * now_s), now_s)
+        pairs.image_answered(True, now_s)
+    assert pairs.figures(SLOP_NS, 53.5).without_depth == 0
+
+
+def test_a_delay_that_begins_is_known_as_later_depth():
+    pairs = DepthPairs()
+    # Depth came just before its image.
+    figures(late_s=-0.002, start_s=51.5, pairs=pairs)
+    for number in range(12):
+        taken_s = 53.5 + number / 30
+        pairs.image_came(int(1e9 * taken_s), taken_s)
+        pairs.depth_came(int(1e9 * taken_s), taken_s + 0.2)
+        pairs.image_answered(False, taken_s + 0.06)
+    found = pairs.figures(SLOP_NS, 53.9)
+    assert found.delay_s == pytest.approx(0.2, abs=1e-3)
+    assert found.depth_is_later

@@ -12,7 +12,7 @@ from hand_mesh_ros.ros.input.watch import depth_warnings
 from hand_mesh_ros.ros.parameters import NodeConfig
 
 # Interval between two looks at the values of depth, and at the pairs of images and depth [s].
-_PERIOD_S = 0.5
+_PERIOD_S = 0.25
 
 
 class DepthWatch:

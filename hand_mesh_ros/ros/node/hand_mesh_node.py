@@ -45,7 +45,7 @@ class HandMeshNode(LifecycleNode):
         self._limits: JointLimits | None = None
         self._perception: Perception | None = None  # while active
         self._scale_service = ScaleService(self)
-        self._graph_services = GraphServices(self, self._config.rectified)
+        self._graph_services = GraphServices(self, self._config)
         self._health = diagnostics.Health()
         self._health.advice = parameter_check.check(self, has_endpoints=False)
         self._reach("unconfigured")
@@ -182,7 +182,7 @@ class HandMeshNode(LifecycleNode):
             self._perception.reconfigure(config, pipeline_config)
         elif self._pipeline is not None:
             self._pipeline.reconfigure(pipeline_config)
-        self._graph_services.reconfigure(pipeline_config)
+        self._graph_services.reconfigure(config, pipeline_config)
         return SetParametersResult(successful=True)
 
     def _look_at_neighbours(self) -> None:

@@ -13,7 +13,9 @@ from hand_mesh_ros.core.graph.reconstruct import Reconstruction
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.topology import JOINT_NAMES, N_JOINTS
 from hand_mesh_ros.msg import Hand, ReconstructedHand
+from hand_mesh_ros.ros.input.convert_frame import depth_of_image
 from hand_mesh_ros.ros.output.convert_hands import SCALE_SOURCES, SIDES, fixed, floats
+from hand_mesh_ros.ros.stamp import stamp_ns
 from hand_mesh_ros.srv import GenerateHands, InpaintHand
 
 Drawn = TypeVar("Drawn", GenerateHands.Response, InpaintHand.Response)
@@ -65,6 +67,40 @@ def given_part(request: InpaintHand.Request, hand: HandModel) -> tuple[np.ndarra
             "use the wrist frame and metres"
         )
     return (mirror_in_wrist_frame(points_m) if request.side == Hand.SIDE_LEFT else points_m), given
+
+
+def given_depth(goal: ReconstructHand.Goal, depth_scale: float, slop_ms: float) -> np.ndarray | None:
+    """Returns the depth of a goal, (H, W) float32 in metres, 0 where depth is missing. None if the goal has no depth.
+
+    Args:
+        goal: the goal.
+        depth_scale: as in `decode_depth`.
+        slop_ms: largest difference of the stamps of image and depth, if both have stamps.
+
+    Raises:
+        ValueError: if the depth has another time or size than the image, or an unknown encoding.
+    """
+    depth, image = goal.depth, goal.image
+    if not (depth.width or depth.height or depth.data):
+        return None
+    stamps_ns = stamp_ns(depth.header), stamp_ns(image.header)
+    apart_ms = 1e-6 * abs(stamps_ns[0] - stamps_ns[1])
+    if all(stamps_ns) and apart_ms > slop_ms:
+        raise ValueError(
+            f"the stamps of depth and image differ by {apart_ms:.1f} ms, depth_slop_ms is {slop_ms:g}: give depth and image "
+            "of the same time"
+        )
+    return depth_of_image(depth, image, depth_scale)
+
+
+def why_no_depth(is_calibrated: bool, depth_scale: float) -> str:
+    """Returns the warning for depth that changed no hand of its image."""
+    if not is_calibrated:
+        return "depth is not used, because camera_info has no calibration"
+    return (
+        "depth agrees with no hand: the hands have the distance of their size in the image. Register depth to the image; if the "
+        f"unit of depth is wrong, change depth_scale, which is {depth_scale:g}"
+    )
 
 
 def to_response(response: Drawn, vertices_m: np.ndarray, side: int, hand: HandModel) -> Drawn:

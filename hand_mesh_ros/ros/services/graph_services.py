@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
+import numpy as np
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -23,6 +24,8 @@ from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.models.onnx_model import ModelError, default_models_dir
 from hand_mesh_ros.core.models.sampler import Cancelled
 from hand_mesh_ros.ros.input.convert_frame import to_frame
+from hand_mesh_ros.ros.input.watch import depth_warnings
+from hand_mesh_ros.ros.parameters import NodeConfig
 from hand_mesh_ros.ros.services import convert_graph
 from hand_mesh_ros.ros.services.background import Background, Busy
 from hand_mesh_ros.srv import GenerateHands, InpaintHand
@@ -38,14 +41,14 @@ class GraphServices:
     are processed only while the node is active.
     """
 
-    def __init__(self, node: Node, rectified: bool) -> None:
+    def __init__(self, node: Node, config: NodeConfig) -> None:
         """Creates the services and the action.
 
         Args:
             node: node of the services.
-            rectified: whether images of requests are rectified, as in `NodeConfig`.
+            config: settings of the node, for the images of requests.
         """
-        self._node, self._rectified = node, rectified
+        self._node, self._config = node, config
         self._given_hand: HandModel | None = None
         self._process: GraphProcess | None = None  # None while the node is inactive
         self._background = Background(node, "graph diffusion")
@@ -72,10 +75,11 @@ class GraphServices:
         self._given_hand = hand
         self._process = GraphProcess(Path(config.models_dir) if config.models_dir else default_models_dir(), config)
 
-    def reconfigure(self, config: PipelineConfig) -> None:
+    def reconfigure(self, config: NodeConfig, pipeline_config: PipelineConfig) -> None:
         """Applies new settings to later requests. Settings that are not `live` must be unchanged."""
+        self._config = config
         if self._process is not None:
-            self._process.config = config
+            self._process.config = pipeline_config
 
     def deactivate(self) -> None:
         """Stops the process immediately. The current request and later requests fail because the node is not active."""
@@ -160,12 +164,24 @@ class GraphServices:
 
         request = goal.request
         watch()  # the client may have cancelled a waiting request
-        frame = to_frame(request.image, request.camera_info, None, self._rectified)
+        depth_m = self._depth_m(request)
+        frame = to_frame(request.image, request.camera_info, depth_m, self._config.rectified)
         effort = Effort(request.n, request.steps, request.seed, request.fit)
         found = process.run("reconstruct", frame, effort, report=report, watch=watch)
         result.success, result.header, result.topology_id = True, request.image.header, self._hand.digest
         result.hands = [convert_graph.to_reconstructed_hand(hand) for hand in found]
+        if depth_m is not None and found and all(hand.scale_source != "depth" for hand in found):
+            result.message = convert_graph.why_no_depth(frame.is_calibrated, self._config.depth_scale)
+            self._node.get_logger().warning(f"ReconstructHand: {result.message}")
         return result
+
+    def _depth_m(self, goal: ReconstructHand.Goal) -> np.ndarray | None:
+        """Returns the depth of a goal in metres, or None. Warns of depth in another frame than the image, as for the stream."""
+        depth_m = convert_graph.given_depth(goal, self._config.depth_scale, self._config.depth_slop_ms)
+        if depth_m is not None and (frames := depth_warnings.other_frames(goal.depth, goal.image)):
+            text = depth_warnings.other_frame(frames, "depth of the goal", "its image")
+            self._node.get_logger().warning(f"ReconstructHand: {text}")
+        return depth_m
 
 
 def _no_report(_step: int, _steps: int) -> None:

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from action_msgs.msg import GoalStatus
+from builtin_interfaces.msg import Time
 from graph_client import LONG, WAIT_S, Client
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
 
 from hand_mesh_ros.core.geometry import rigid
 from hand_mesh_ros.core.hand.model import HandModel
@@ -31,7 +33,7 @@ def client() -> Iterator[Client]:
 
 @pytest.fixture(scope="module")
 def camera(model: HandModel) -> SyntheticCamera:
-    return SyntheticCamera(model, SIZE)
+    return SyntheticCamera(model, SIZE, depth_sensor="stereo")
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +86,41 @@ def test_an_image_without_a_hand_is_no_error_and_one_that_cannot_be_read_is(clie
     status, result = client.result(client.start(**seen)[0])
     assert status == GoalStatus.STATUS_ABORTED
     assert "holographic" in result.message
+
+
+def depth_of(view: SyntheticView, image: Image, unit_m: float = 0.001) -> Image:
+    data = array("B", np.round(view.depth_m / unit_m).astype(np.uint16).tobytes())
+    return Image(header=image.header, height=SIZE[1], width=SIZE[0], encoding="16UC1", step=2 * SIZE[0], data=data)
+
+
+def test_depth_gives_the_position_and_what_is_wrong_with_it_is_answered(client, seen, view):
+    depth = depth_of(view, seen["image"])
+    status, result = client.result(client.start(n=3, steps=3, depth=depth, **seen)[0])
+    assert (status, result.message) == (GoalStatus.STATUS_SUCCEEDED, "")
+    (hand,) = result.hands
+    assert hand.scale_source == Hand.SCALE_DEPTH
+    joints = np.reshape(hand.joints, (3, N_JOINTS, 3))
+    assert np.linalg.norm(joints - view.joints_m, axis=-1).mean(-1).min() < 0.02
+
+    status, result = client.result(client.start(n=3, steps=3, depth=depth_of(view, seen["image"], 0.0001), **seen)[0])
+    assert status == GoalStatus.STATUS_SUCCEEDED, "as without depth"
+    assert result.hands[0].scale_source == Hand.SCALE_PRIOR
+    assert "depth_scale" in result.message
+
+    status, result = client.result(client.start(depth=depth, image=seen["image"], n=2, steps=2)[0])
+    assert (result.hands[0].scale_source, "calibration" in result.message) == (Hand.SCALE_NONE, True)
+
+    for name, value, reason in (("height", SIZE[1] // 2, "register"), ("encoding", "holographic", "holographic")):
+        wrong = depth_of(view, seen["image"])
+        setattr(wrong, name, value)
+        status, result = client.result(client.start(depth=wrong, **seen)[0])
+        assert (status, reason in result.message) == (GoalStatus.STATUS_ABORTED, True), result.message
+    late = depth_of(view, seen["image"])
+    late.header = Header(frame_id="camera_optical", stamp=Time(sec=17, nanosec=40_000_000))
+    status, result = client.result(client.start(depth=late, **seen)[0])
+    assert status == GoalStatus.STATUS_ABORTED
+    assert "40.0 ms" in result.message
+    assert "depth_slop_ms is 15" in result.message
 
 
 def test_the_stream_is_answered_during_a_reconstruction_which_ends_when_it_is_cancelled(client, seen):

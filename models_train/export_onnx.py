@@ -14,6 +14,7 @@ import onnx
 import onnxruntime
 import torch
 
+from hand_mesh_ros.core.models.onnx_model import cpu_copy
 from models_train import onnx_file
 from models_train.checkpoint import BEST, Checkpoint, provenance
 from models_train.tasks.configs import config_of
@@ -116,6 +117,8 @@ def main(arguments: list[str] | None = None) -> None:
     for export in task.exports(task.net.eval()):
         path = given.out / export.file_name
         onnx_file.save(checked_onnx(export), path, manifest_entry(checkpoint))
+        # A copy of the previous file would be refused. `models_train.cpu_copies` makes a new copy.
+        onnx_file.remove(cpu_copy(path))
         print(json.dumps({"file": str(path), "bytes": path.stat().st_size}))
 
 

@@ -102,3 +102,12 @@ def record(path: Path, entry: dict[str, str]) -> None:
     entries = json.loads(manifest.read_text()) if manifest.is_file() else {}
     entries[path.name] = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), **entry}
     manifest.write_text(json.dumps(dict(sorted(entries.items())), indent=2) + "\n")
+
+
+def remove(path: Path) -> None:
+    """Removes a model file and its entry in the MANIFEST, if they exist."""
+    path.unlink(missing_ok=True)
+    manifest = path.with_name("MANIFEST")
+    entries = json.loads(manifest.read_text()) if manifest.is_file() else {}
+    if entries.pop(path.name, None) is not None:
+        manifest.write_text(json.dumps(dict(sorted(entries.items())), indent=2) + "\n")

@@ -7,14 +7,10 @@ kept, so that measurements of other commands can stay there.
 """
 
 import argparse
-import json
+import os
 import platform
-import subprocess
-import sys
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 
@@ -22,20 +18,23 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 from benchmarks.latency import __main__ as latency
+from benchmarks.latency import fleet
 from benchmarks.latency.mediapipe_process import own_environment
 from benchmarks.report import say
 from benchmarks.videos import frame_rate_hz, read_video
 from hand_mesh_ros.core.pipeline import STAGES, HandMeshPipeline
 
-_CAMERAS = (1, 2, 4)
+# Numbers of cameras and of processes.
+_CAMERAS = ((1, 1), (2, 1), (2, 2), (4, 1), (4, 4))
 _HYPOTHESES, _STEPS, _SIZES = (1, 2, 4, 8, 16, 32), (1, 2, 4, 8, 16), ((320, 240), (640, 480), (1280, 720), (1920, 1080))
 _FRAMES, _FEWER = 600, 120
 
 _TOP = """# Latency
 
-`python -m benchmarks.latency.page --video FILE --out docs/latency.md` writes this page. It was measured on {machine} with one
-thread per model and the models {model}. The video ({width} x {height}) shows one hand in {share:.0%} of the images. All times are
-milliseconds per image. They do not include reading the video.
+`python -m benchmarks.latency.page --video FILE --out docs/latency.md` writes this page. The machine has {machine}. The models are
+{model}, with one thread per model. Before the measurement, the load average by other processes was {load:.1f}. With a load above
+0.5 the times are too long, and only the processor times can be compared. The video ({width} x {height}) shows one hand in
+{share:.0%} of the images. All times are milliseconds per image. They do not include reading the video.
 
 The next table has {frames} images. Our pipeline and MediaPipe Hands 0.10.21 (one process each, at most two hands) take turns
 after each image. Beside a followed hand, the palm model runs in a second thread. Its time is in the processor time only.
@@ -76,13 +75,14 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=_FRAMES, help="images of the first table")
     parser.add_argument("--fewer", type=int, default=_FEWER, help="images of each row of the other tables")
     args = parser.parse_args()
+    load = os.getloadavg()[0]
     summary = beside_mediapipe(args.video, args.frames)
     grid = latency.measure_grid(args.video, args.fewer, "cpu", {})
     grown = list(growth(args.video, args.fewer))
     plot(grown, args.out.parent / "images" / "latency.png")
-    lines = [*stage_lines(summary, args.video), *grid_lines(grid), _GROWTH]
+    lines = [*stage_lines(summary, args.video, load), *grid_lines(grid), _GROWTH]
     lines += [f"| {name} | {value} | {ms['mean']:.1f} | {ms['p99']:.1f} |" for name, value, ms in grown]
-    lines += [_FLEET, *(line for count in _CAMERAS for line in fleet_lines(args.video, count, args.fewer)), _GPU]
+    lines += [_FLEET, *(fleet.row(args.video, *case, args.fewer) for case in _CAMERAS), _GPU]
     args.out.write_text("\n".join(lines) + kept_text(args.out))
     say(f"wrote {args.out}")
 
@@ -93,8 +93,8 @@ def beside_mediapipe(video: Path, frames: int) -> latency.Summary:
     return latency.summarise(latency.run(pipeline, read_video(video), frame_rate_hz(video), own_environment(), frames), pipeline)
 
 
-def stage_lines(summary: latency.Summary, video: Path) -> list[str]:
-    """Returns the top of the page with the table of stages."""
+def stage_lines(summary: latency.Summary, video: Path, load: float) -> list[str]:
+    """Returns the top of the page with the table of stages. `load` is the load average before the measurement."""
     height, width = next(read_video(video)).shape[:2]
     facts = {"machine": machine(), "model": summary.model_id, "width": width, "height": height, "frames": summary.frames}
     names = {name: name for name in STAGES} | {
@@ -105,7 +105,7 @@ def stage_lines(summary: latency.Summary, video: Path) -> list[str]:
     }
     rows = [row(title, summary.ms[name]) for name, title in names.items()]
     ratio = _RATIO.format(mean=summary.ratio_to_mediapipe, median=summary.median_ratio_to_mediapipe)
-    return [_TOP.format(**facts, share=summary.share_with_one_hand), *rows, ratio]
+    return [_TOP.format(**facts, load=load, share=summary.share_with_one_hand), *rows, ratio]
 
 
 def row(title: str, ms: dict[str, float]) -> str:
@@ -154,46 +154,12 @@ def plot(grown: Iterable[tuple[str, str, dict[str, float]]], path: Path) -> None
     figure.savefig(path, dpi=110)
 
 
-def fleet_lines(video: Path, cameras: int, frames: int) -> Iterable[str]:
-    """Yields the rows of a number of cameras: in one process, and in one process per camera."""
-    yield fleet_row(cameras, 1, in_processes(1, video, frames, cameras), cameras)
-    if cameras > 1:
-        yield fleet_row(cameras, cameras, in_processes(cameras, video, frames, 1), 1)
-
-
-def in_processes(count: int, video: Path, frames: int, cameras: int) -> list[dict[str, Any]]:
-    """Runs `cameras` pipelines in each of `count` processes at the same time, and returns their summaries."""
-    call = f"from benchmarks.latency.page import turns; turns({str(video)!r}, {frames}, {cameras})"
-    running = [subprocess.Popen([sys.executable, "-c", call], stdout=subprocess.PIPE, text=True) for _ in range(count)]
-    answers = [process.communicate()[0] for process in running]
-    if any(process.returncode for process in running):
-        raise RuntimeError(f"{count} processes with {cameras} cameras ended with {[process.returncode for process in running]}")
-    return [json.loads(answer.splitlines()[-1]) for answer in answers]
-
-
-def turns(video: str, frames: int, cameras: int) -> None:
-    """Runs pipelines in turns and prints the summary of all their images as JSON."""
-    pipelines = [HandMeshPipeline.default("cpu", max_hands=1) for _ in range(cameras)]
-    runs = [latency.frames_of(item, read_video(Path(video)), frame_rate_hz(Path(video)), None, frames) for item in pipelines]
-    rows = [one for together in zip(*runs) for one in together]
-    say(json.dumps(asdict(latency.summarise(rows, pipelines[0]))))
-
-
-def fleet_row(cameras: int, processes: int, summaries: list[dict[str, Any]], turns_of: int) -> str:
-    """Returns a row of the table of cameras."""
-    of_images = [summary["ms"]["total"] for summary in summaries]
-    rate = sum(1e3 / ms["mean"] for ms in of_images)
-    median, last = (sum(ms[name] for ms in of_images) / len(of_images) for name in ("p50", "p99"))
-    memory = max(summary["memory_mb"] for summary in summaries)
-    return f"| {cameras} | {processes} | {rate:.0f} | {turns_of * median:.1f} | {turns_of * last:.1f} | {memory:.0f} |"
-
-
 def machine() -> str:
     """Returns the processor and the number of its cores that this process may use."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()} with {len(names) or '?'} cores"
+    return f"{len(names) or os.cpu_count()} cores ({names[0] if names else platform.processor()})"
 
 
 def kept_text(path: Path) -> str:

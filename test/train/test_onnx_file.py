@@ -54,3 +54,12 @@ def test_a_weight_beyond_float16_is_refused_by_name(weights: np.ndarray) -> None
     weights[3, 5] = 1e6
     with pytest.raises(ValueError, match="weight w reaches 1000000"):
         onnx_file.store_fp16(linear_model(weights))
+
+
+def test_a_removed_file_leaves_the_manifest(tmp_path: Path, weights: np.ndarray) -> None:
+    for name in ("a", "b"):
+        onnx_file.save(linear_model(weights), tmp_path / f"{name}.onnx", {"licence": name})
+    for _ in range(2):
+        onnx_file.remove(tmp_path / "a.onnx")
+        assert list(json.loads((tmp_path / "MANIFEST").read_text())) == ["b.onnx"]
+        assert [path.name for path in tmp_path.glob("*.onnx")] == ["b.onnx"]

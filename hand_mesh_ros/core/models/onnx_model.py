@@ -131,6 +131,7 @@ class OnnxModel:
             return cls(path, expected, device, threads)
         model = cls(copy, expected, device, threads)
         if model.fact(SOURCE) != hashlib.sha256(path.read_bytes()).hexdigest():
+            cls(path, expected, device, threads)  # raises if the original is damaged
             raise ModelError(f"model file {copy} was not made from the present {path.name}; make the copy again, or delete it")
         return model
 

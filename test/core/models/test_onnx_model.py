@@ -77,6 +77,9 @@ def test_a_copy_of_another_model_is_refused(model_file):
     copied(model_file, "0" * 64)
     with pytest.raises(ModelError, match=r"doubler_cpu\.onnx was not made from the present doubler\.onnx"):
         OnnxModel.fastest(model_file, {"kind": "doubler"}, "cpu")
+    model_file.write_bytes(model_file.read_bytes()[:50])
+    with pytest.raises(ModelError, match=r"doubler\.onnx cannot be loaded \(50 bytes\)"):
+        OnnxModel.fastest(model_file, {"kind": "doubler"}, "cpu")
 
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="CUDA is there")

@@ -89,13 +89,20 @@ def test_the_truth_has_no_error_and_a_shifted_copy_has_its_shift(views):
     assert figures["2D error"] == pytest.approx(0.01 * view.px_per_ray)
 
 
-def test_a_left_hand_is_told_as_the_mirrored_right_one(pipeline, views):
-    found, _ = found_hands(pipeline.detector, map(flipped, synthetic_samples(20, seed=1)), 2)
-    mirrored = [view_of(pipeline, seen) for seen in found]
-    np.testing.assert_allclose(mirrored[0].truth_joints_m, views[0].truth_joints_m, atol=1e-6)
-    np.testing.assert_allclose(mirrored[0].true_2d.rays, views[0].true_2d.rays, atol=1e-6)
-    apart = np.linalg.norm(mirrored[0].detected_2d.rays - views[0].detected_2d.rays, axis=-1)
-    assert apart.mean() < 0.1 * np.ptp(views[0].true_2d.rays)
+def test_a_left_hand_is_told_as_the_mirrored_right_one(pipeline):
+    samples = list(synthetic_samples(12, seed=1))
+    found, mirrored = (
+        {seen.sample.name: view_of(pipeline, seen) for seen in found_hands(pipeline.detector, hands, 12)[0]}
+        for hands in (samples, map(flipped, samples))
+    )
+    # The detector may miss the mirror image of a hand.
+    pairs = [(found[name], mirrored[name]) for name in found if name in mirrored]
+    assert len(pairs) >= 2
+    for view, other in pairs:
+        np.testing.assert_allclose(other.truth_joints_m, view.truth_joints_m, atol=1e-6)
+        np.testing.assert_allclose(other.true_2d.rays, view.true_2d.rays, atol=1e-6)
+    apart = [np.linalg.norm(other.detected_2d.rays - view.detected_2d.rays, axis=-1).mean() for view, other in pairs]
+    assert np.median(apart) < 0.1 * np.ptp(pairs[0][0].true_2d.rays)
 
 
 def test_moving_changes_no_shape_and_fitting_brings_exact_keypoints_nearer(views):

@@ -155,7 +155,7 @@ def test_a_folder_is_processed_to_its_end(run: Run, photo: Path, tmp_path: Path)
     assert result.exit_code == 1
     assert f"Error: {folder / 'b.jpg'} is not an image" in result.output
     assert "notes.txt" not in result.output
-    assert "3 images, 1 hands" in result.output
+    assert "3 images, 1 hand:" in result.output
     # Two images that differ in their format alone do not write the same file.
     names = {"a_hands.json", "a_right.obj", "c_bmp_hands.json", "c_tif_hands.json"}
     assert {path.name for path in (folder / "hands").iterdir()} == names

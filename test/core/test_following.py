@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hand_mesh_ros.core.detect import crop
+from hand_mesh_ros.core.detect.search import one_look
 from hand_mesh_ros.core.hand.wrist_frame import wrist_rotation
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.types import Frame, HandDetection, HandEstimate
@@ -74,7 +75,8 @@ def test_smoothing_calms_a_still_hand_and_without_it_every_image_stands_alone(pi
     # From the third image on, the crop follows the velocity of the hand.
     for index, view in enumerate(still[:2]):
         frame = Frame(view.rgb, camera.camera_matrix, stamp_s=10 + index / 30)
-        (detection,) = plain.detector.detect(frame, [] if detection is None else [detection], index == 0)
+        known, plan = ([], one_look(view.rgb)) if detection is None else ([detection], None)
+        (detection,) = plain.detector.detect(frame, known, index == 0, plan)
         np.testing.assert_array_equal(plain.chain.answer(detection, frame).estimate.joints_m, raw[index])
 
 

@@ -44,7 +44,7 @@ def test_a_fit_brings_the_surface_nearer_to_the_keypoints_and_says_so(plain, fit
     before, after = (pipeline.chain.answer(detection, frame).estimate for pipeline in (plain, fitting))
     regressor = plain.hand_model.joint_regressor
     apart_px = [frame.reprojection_px(regressor @ hand.vertices_m, hand.keypoints_px) for hand in (before, after)]
-    assert apart_px[1] < 0.7 * apart_px[0]
+    assert apart_px[1] < 0.9 * apart_px[0]
     assert np.all(after.joint_flags & FITTED)
     assert not np.any(before.joint_flags & FITTED)
     moved_m = np.linalg.norm(after.vertices_m - before.vertices_m, axis=-1)

@@ -55,8 +55,9 @@ class Processes:
         return float(shared)
 
     def leave(self) -> None:
-        """Ends the connection to the other processes."""
+        """Waits for the other processes, and ends the connection to them. Without the wait, a process that ends early may crash."""
         if self.count > 1:
+            distributed.barrier()
             distributed.destroy_process_group()
 
 

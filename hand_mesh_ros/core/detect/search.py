@@ -138,6 +138,8 @@ class Search:
         left = self._searches
         if index % _SEARCH_EVERY == _SEARCH_EVERY // 2 and (parts := self._due(frame, index)):
             return Plan(parts[:1], 0.0, most_looks=1, is_spread=True, searches=left)
+        # This image is not compared with the next one, so the next search must not compare with an older image.
+        self._before = None
         largest = max(hand.box_px[2:].max() for hand in following)
         small = largest * _SMALL < max(frame.rgb.shape[:2])
         is_due = index % _SEARCH_EVERY == 0

@@ -98,6 +98,16 @@ def test_after_motion_the_whole_image_is_searched(frame: Frame) -> None:
     assert [plan.tiles[0].is_whole for plan in plans] == [True, False, True]
 
 
+def test_after_a_followed_hand_the_whole_image_is_searched_at_once(frame: Frame, hand: HandDetection) -> None:
+    search, followed = Search(PipelineConfig()), replace(hand, track_id="7")
+    search.settle(search.plan(frame, [], []), [])
+    for _ in range(2):
+        plan = search.plan(frame, [followed], [])
+        plan.visited += plan.tiles
+        search.settle(plan, [followed])
+    assert any(tile.is_whole for tile in search.plan(frame, [], []).tiles[:1])
+
+
 def test_beside_a_followed_hand_one_part_is_searched_at_most(frame: Frame, hand: HandDetection) -> None:
     search = Search(PipelineConfig())
     plans = [search.plan(frame, [hand], []) for _ in range(24)]

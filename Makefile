@@ -35,17 +35,9 @@ MAKEFLAGS += --no-print-directory
 demo: $(STAMPS)/messages $(STAMPS)/viewer
 	$(VENV)/bin/python -m hand_mesh_ros.apps.demo --source "$(SOURCE)" --port $(PORT)
 
-# The nodes of test/ros wait most of the time, so the other tests run beside them. Their low priority keeps the nodes in time.
-# A shell starts programs in the background with SIGINT ignored, but tests of Ctrl-C need the default.
 test: export ROS_DOMAIN_ID ?= 87
 test: setup lint
-ifeq ($(PYTEST_ARGS),)
-	@env --default-signal=INT nice -n 10 $(VENV)/bin/python -m pytest -p no:cacheprovider --ignore test/ros >$(VENV)/test.log 2>&1 & others=$$!; \
-	trap "kill $$others" INT TERM; $(VENV)/bin/python -m pytest test/ros; nodes=$$?; \
-	wait $$others; others=$$?; cat $(VENV)/test.log; exit $$((nodes | others))
-else
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
-endif
 
 lint: $(STAMPS)/test
 	$(VENV)/bin/ruff check

@@ -55,7 +55,7 @@ class Processes:
         return float(shared)
 
     def leave(self) -> None:
-        """Waits for the other processes, and ends the connection to them. Without the wait, a process that ends early may crash."""
+        """Waits for the other processes, and ends the connection to them. Without the wait, the first to end may crash."""
         if self.count > 1:
             distributed.barrier()
             distributed.destroy_process_group()

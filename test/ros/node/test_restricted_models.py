@@ -15,7 +15,7 @@ from rclpy.qos import QoSProfile
 from hand_mesh_ros.core.cascade.joint_stage import DENOISER_FILE
 from hand_mesh_ros.core.hand.model import HandModel
 from hand_mesh_ros.core.models.model_id import cascade_id
-from hand_mesh_ros.core.models.onnx_model import METADATA_PREFIX, default_models_dir
+from hand_mesh_ros.core.models.onnx_model import METADATA_PREFIX, cpu_copy, default_models_dir
 from hand_mesh_ros.core.uncertainty.calibration import FILE_NAME as CALIBRATION_FILE
 from hand_mesh_ros.msg import MeshTopology
 from hand_mesh_ros.ros import qos
@@ -34,6 +34,7 @@ def marked_models(tmp_path: Path) -> Path:
     entry = model.metadata_props.add()
     entry.key, entry.value = f"{METADATA_PREFIX}licence", LICENCE
     onnx.save(model, str(folder / DENOISER_FILE))
+    cpu_copy(folder / DENOISER_FILE).unlink()
     calibration = json.loads((folder / CALIBRATION_FILE).read_text())
     (folder / CALIBRATION_FILE).write_text(json.dumps({**calibration, "models": cascade_id(folder)}))
     return folder

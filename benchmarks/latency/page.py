@@ -9,7 +9,7 @@ kept, so that measurements of other commands can stay there.
 import argparse
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -140,16 +140,17 @@ def growth(video: Path, frames: int) -> Iterable[tuple[str, str, dict[str, float
         )
 
 
-def plot(grown: Iterable[tuple[str, str, dict[str, float]]], path: Path) -> None:
+def plot(grown: Sequence[tuple[str, str, dict[str, float]]], path: Path) -> None:
     """Draws the mean times, one panel per setting."""
     names = list(dict.fromkeys(name for name, _, _ in grown))
     figure, panels = plt.subplots(1, len(names), figsize=(9, 2.8), sharey=True, layout="constrained")
     for panel, name in zip(panels, names):
         values = [(value, ms["mean"]) for setting, value, ms in grown if setting == name]
         panel.plot(*zip(*values), marker="o")
-        panel.set(xlabel=name, ylim=(0, None))
+        panel.set(xlabel=name)
         panel.tick_params("x", labelrotation=30 if name == "image" else 0)
-    panels[0].set_ylabel("ms per image")
+    # The panels share their axis.
+    panels[0].set(ylabel="ms per image", ylim=(0, 1.1 * max(ms["mean"] for _, _, ms in grown)))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 

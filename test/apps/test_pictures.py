@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -170,7 +171,11 @@ def test_ctrl_c_ends_a_folder_and_keeps_whole_files(photo: Path, tmp_path: Path)
         (folder / f"{number:02}.png").hardlink_to(photo)
     command = [sys.executable, "-m", "hand_mesh_ros.apps", "folder", str(folder), "--save", "json", *CPU]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # Tests in the background ignore SIGINT, and so would the command.
+    signals = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=signals
+    )
     deadline = time.monotonic() + 120
     while not (folder / "hands/02_hands.json").is_file():
         assert process.poll() is None, process.communicate()[0]

@@ -129,12 +129,12 @@ class Health:
             return DiagnosticStatus.ERROR, self.failure
         if self.rest:
             return DiagnosticStatus.WARN, self.rest
-        if errors := _present(self._errors):
-            return DiagnosticStatus.ERROR, errors
-        if silence and self.is_silent:
-            return DiagnosticStatus.ERROR, silence
-        if warnings := " | ".join(filter(None, (_present(self._warnings), self.advice))):
-            return DiagnosticStatus.WARN, warnings
+        warnings = _present(self._warnings)
+        # An error does not hide a warning: the warning may name the cause of the error.
+        if errors := _present(self._errors) or (silence if self.is_silent else ""):
+            return DiagnosticStatus.ERROR, _joined(errors, warnings)
+        if advice := _joined(warnings, self.advice):
+            return DiagnosticStatus.WARN, advice
         return DiagnosticStatus.OK, "working"
 
 
@@ -149,7 +149,11 @@ def to_message(stamp: object, name: str, level: bytes, message: str, values: dic
 
 def _present(problems: dict[str, Problem]) -> str:
     """All present problems in one line; empty if there are none."""
-    return " | ".join(problem.text for problem in problems.values() if problem.is_present)
+    return _joined(*(problem.text for problem in problems.values() if problem.is_present))
+
+
+def _joined(*texts: str) -> str:
+    return " | ".join(filter(None, texts))
 
 
 def _last(problems: dict[str, Problem]) -> str:

@@ -36,7 +36,9 @@ def test_trouble_is_ranked_and_passes(monkeypatch):
     health.warn("clocks differ by 2 s", "clock")
     assert health.summary("", {})[:2] == (DiagnosticStatus.WARN, "not calibrated | another frame | clocks differ by 2 s")
     health.refuse("wrong encoding")
-    assert health.summary("", {})[:2] == (DiagnosticStatus.ERROR, "wrong encoding")
+    # An error comes first, and hides no warning.
+    warnings = "not calibrated | another frame | clocks differ by 2 s"
+    assert health.summary("", {})[:2] == (DiagnosticStatus.ERROR, f"wrong encoding | {warnings}")
     health.failure = "no models"
     assert health.summary("", {})[:2] == (DiagnosticStatus.ERROR, "no models")
     health.failure = ""

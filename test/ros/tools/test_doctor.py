@@ -23,7 +23,7 @@ from std_msgs.msg import Header
 SIZE = (64, 48)
 K = [60.0, 0, 31.5, 0, 60.0, 23.5, 0, 0, 1]
 PERIOD_S = 0.1
-AT_ONCE = 4
+AT_ONCE = 2
 SECONDS = 5  # part of this time passes until the topics are discovered
 COMMAND = (sys.executable, "-m", "hand_mesh_ros.ros.tools.doctor")
 

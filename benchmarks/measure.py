@@ -12,6 +12,7 @@ from benchmarks.self_intersection import intersecting_faces
 from hand_mesh_ros.core.detect.detector import HandDetector
 from hand_mesh_ros.core.geometry.camera import project
 from hand_mesh_ros.core.geometry.mirror import mirror_points
+from hand_mesh_ros.core.geometry.rays import ray_extent
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
 from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS, WRIST
 from hand_mesh_ros.core.types import HandDetection, HandEstimate
@@ -86,7 +87,7 @@ def look(detector: HandDetector, samples: Iterable[Sample]) -> list[Seen]:
 def _keypoint_error(detection: HandDetection, sample: Sample) -> float:
     """Returns the mean distance to the true keypoints, divided by the root mean square radius of the hand in the image."""
     truth = project(sample.joints_m, sample.frame.camera_matrix)
-    return float(metrics.point_errors(detection.keypoints_px, truth).mean() / _radius(truth))
+    return float(metrics.point_errors(detection.keypoints_px, truth).mean() / ray_extent(truth))
 
 
 def _depth_error(detection: HandDetection, sample: Sample) -> float:
@@ -97,12 +98,7 @@ def _depth_error(detection: HandDetection, sample: Sample) -> float:
     camera_matrix, depth_m = sample.frame.camera_matrix, sample.joints_m[:, 2]
     true_px = camera_matrix[0, 0] * (depth_m - depth_m.mean()) / depth_m.mean()
     reported_px = detection.keypoint_depth_px - detection.keypoint_depth_px.mean()
-    return float(np.abs(reported_px - true_px).mean() / _radius(project(sample.joints_m, camera_matrix)))
-
-
-def _radius(points_px: np.ndarray) -> float:
-    """Returns the root mean square distance of points (N, 2) from their centre."""
-    return float(np.sqrt(((points_px - points_px.mean(0)) ** 2).sum(-1).mean()))
+    return float(np.abs(reported_px - true_px).mean() / ray_extent(project(sample.joints_m, camera_matrix)))
 
 
 def measure(pipeline: HandMeshPipeline, seen: Seen) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from hand_mesh_ros.core.detect.detector import HandDetector
 from hand_mesh_ros.core.detect.look import look
 from hand_mesh_ros.core.detect.search import whole_plan
 from hand_mesh_ros.core.geometry.camera import project
+from hand_mesh_ros.core.geometry.rays import ray_extent
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
 
 # Lower than the thresholds of the detector, so that the training set contains enough false proposals.
@@ -83,7 +84,7 @@ def examples(detector: HandDetector, rgb: np.ndarray, truth: np.ndarray | None) 
             if is_hand is None:
                 continue
             keypoints = looks[1].keypoints_px
-            expected = keypoints + rng.choice(_SHIFTS) * _radius(keypoints) * rng.normal(size=2)
+            expected = keypoints + rng.choice(_SHIFTS) * ray_extent(keypoints) * rng.normal(size=2)
             again = look(detector.landmarks, rgb, crop.around_keypoints(expected))
             still = _is_hand(again.keypoints_px, truth) if again.is_usable else None
             first = verify.first_features(palm, looks[0], looks[1], lengths), is_hand
@@ -94,12 +95,8 @@ def _is_hand(keypoints_px: np.ndarray, truth: np.ndarray | None) -> bool | None:
     """Returns whether keypoints (21, 2) lie on the true hand; None if this is not clear."""
     if truth is None:
         return False
-    away = np.linalg.norm(keypoints_px - truth, axis=1).mean() / _radius(truth)
+    away = np.linalg.norm(keypoints_px - truth, axis=1).mean() / ray_extent(truth)
     return None if _ON < away < _OFF else bool(away <= _ON)
-
-
-def _radius(keypoints_px: np.ndarray) -> float:
-    return float(np.sqrt(((keypoints_px - keypoints_px.mean(0)) ** 2).sum(-1).mean()))
 
 
 def fit(rows: np.ndarray, is_hand: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from benchmarks.reach.streams import Stream
 from benchmarks.videos import read_video
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.detect.detector import HandDetector
+from hand_mesh_ros.core.geometry.rays import ray_extent
 
 # Greatest speeds, in sides of the hand's picture per image. At 30 Hz, 0.25 is a hand that moves by 1.5 m/s at 20 cm per side.
 SPEEDS = (0.05, 0.15, 0.25, 0.35)
@@ -114,5 +115,4 @@ def two_cameras(detector: HandDetector, config: PipelineConfig, video: Path) -> 
 
 
 def _error(found_px: np.ndarray, true_px: np.ndarray) -> float:
-    radius = np.sqrt(((true_px - true_px.mean(0)) ** 2).sum(-1).mean())
-    return float(np.linalg.norm(found_px - true_px, axis=1).mean() / radius)
+    return float(np.linalg.norm(found_px - true_px, axis=1).mean() / ray_extent(true_px))

@@ -10,6 +10,7 @@ import numpy as np
 from benchmarks.reach.pictures import fitted
 from benchmarks.samples import PAD_PX, real_samples
 from hand_mesh_ros.core.geometry.camera import project
+from hand_mesh_ros.core.geometry.rays import ray_extent
 
 # The photograph fades out over this share of its reflected border, because a sharp border would help the detector.
 _FADE = 0.7
@@ -36,7 +37,7 @@ class Paste:
     @property
     def radius_px(self) -> float:
         """Root mean square distance of the joints from their middle."""
-        return float(np.sqrt(((self.keypoints_px - self.keypoints_px.mean(0)) ** 2).sum(-1).mean()))
+        return ray_extent(self.keypoints_px)
 
     def images(self, count: int) -> Iterator[np.ndarray]:
         """Yields the picture `count` times with different noise, as from a still camera."""

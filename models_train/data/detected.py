@@ -18,6 +18,7 @@ import numpy as np
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.detect.detector import HandDetector, crop
 from hand_mesh_ros.core.geometry import camera
+from hand_mesh_ros.core.geometry.rays import ray_extent
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.topology import N_JOINTS, WRIST
 from hand_mesh_ros.core.types import Frame, HandDetection
@@ -36,16 +37,20 @@ def observe(detector: HandDetector, scene: Scene, rng: np.random.Generator) -> H
     """Returns the detection of the hand in a scene; None if the detector misses the hand or reports a left hand."""
     frame = Frame(scene.rgb, scene.camera_matrix)
     truth = camera.project(scene.joints_m, scene.camera_matrix)
-    extent = np.sqrt(((truth - truth.mean(0)) ** 2).sum(-1).mean())
     previous = []
     if rng.random() < _SHARE_FOLLOWED:
-        last = truth + extent * (_MOTION * rng.normal(size=2) + _JITTER * rng.normal(size=truth.shape))
-        previous.append(_followed(last))
+        previous.append(_followed(previous_keypoints(rng, truth)))
     for hand in detector.detect(frame, previous, search=False):
         distance = np.linalg.norm(hand.keypoints_px - truth, axis=-1).mean()
-        if hand.handedness == "right" and distance < _ASTRAY * extent:
+        if hand.handedness == "right" and distance < _ASTRAY * ray_extent(truth):
             return hand
     return None
+
+
+def previous_keypoints(rng: np.random.Generator, keypoints_px: np.ndarray) -> np.ndarray:
+    """Returns keypoints (21, 2) as the previous image may show them, for true keypoints (21, 2)."""
+    errors = _MOTION * rng.normal(size=2) + _JITTER * rng.normal(size=keypoints_px.shape)
+    return keypoints_px + ray_extent(keypoints_px) * errors
 
 
 def _followed(keypoints_px: np.ndarray) -> HandDetection:

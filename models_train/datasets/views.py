@@ -26,6 +26,7 @@ from hand_mesh_ros.core.detect.detector import HandDetector
 from hand_mesh_ros.core.detect.seen_hand import see
 from hand_mesh_ros.core.geometry.camera import project
 from hand_mesh_ros.core.geometry.mirror import mirror_points
+from hand_mesh_ros.core.geometry.rays import ray_extent
 from hand_mesh_ros.core.hand.model import bone_lengths
 from hand_mesh_ros.core.models.onnx_model import ModelError
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
@@ -77,9 +78,8 @@ def _found(detector: HandDetector, frame: Frame, sample: DatasetSample) -> HandD
     if detection is None or detection.handedness != sample.handedness:
         return None
     truth = project(sample.joints_m, frame.camera_matrix)
-    extent = np.sqrt(((truth - truth.mean(0)) ** 2).sum(-1).mean())
     error = np.linalg.norm(detection.keypoints_px - truth, axis=-1).mean()
-    return detection if error < _ASTRAY * extent else None
+    return detection if error < _ASTRAY * ray_extent(truth) else None
 
 
 def _crop_of(detection: HandDetection | None, frame: Frame, sample: DatasetSample) -> np.ndarray:

@@ -12,7 +12,7 @@ KEYPOINT_NOISE = 0.03
 
 
 def ray_extent(rays: np.ndarray) -> float:
-    """Apparent size of a hand: root mean square distance of rays (N, 2) from their centre in the plane z = 1."""
+    """Apparent size of a hand: root mean square distance of rays (N, 2) from their centre, in the plane z = 1, or of pixels."""
     from_centre = (rays - np.add.reduce(rays) / len(rays)).ravel()
     return math.sqrt(float(from_centre @ from_centre) / len(rays))
 

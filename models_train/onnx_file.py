@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -65,6 +66,26 @@ def restore_fp32(model: onnx.ModelProto) -> onnx.ModelProto:
     return full
 
 
+def with_other_nodes(
+    original: onnx.ModelProto, full: onnx.ModelProto, nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto]
+) -> onnx.ModelProto:
+    """Returns the original with other nodes and more constants. Weights with half precision keep it, all others stay exact.
+
+    Args:
+        original: the file.
+        full: the file with float32 weights.
+        nodes: the new nodes.
+        constants: constants that only the new nodes use.
+    """
+    used = {name for node in nodes for name in node.input}
+    kept = [tensor for tensor in (*full.graph.initializer, *constants) if tensor.name in used]
+    del full.graph.node[:], full.graph.initializer[:], full.graph.value_info[:]
+    full.graph.node.extend(nodes)
+    full.graph.initializer.extend(kept)
+    exact = {tensor.name for tensor in (*original.graph.initializer, *constants) if tensor.data_type != TensorProto.FLOAT16}
+    return store_fp16(full, exact)
+
+
 def add_metadata(model: onnx.ModelProto, facts: dict[str, str]) -> None:
     """Writes metadata into the model with the prefix of `OnnxModel`. New values replace old values of the same name."""
     properties = {item.key: item.value for item in model.metadata_props}
@@ -99,15 +120,21 @@ def save(model: onnx.ModelProto, path: Path, entry: dict[str, str]) -> None:
 def record(path: Path, entry: dict[str, str]) -> None:
     """Writes sha256 and `entry` of one model file into the JSON file MANIFEST in the same folder. Replaces an older entry."""
     manifest = path.with_name("MANIFEST")
-    entries = json.loads(manifest.read_text()) if manifest.is_file() else {}
-    entries[path.name] = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), **entry}
-    manifest.write_text(json.dumps(dict(sorted(entries.items())), indent=2) + "\n")
+    _write(manifest, _entries(manifest) | {path.name: {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), **entry}})
 
 
 def remove(path: Path) -> None:
     """Removes a model file and its entry in the MANIFEST, if they exist."""
     path.unlink(missing_ok=True)
     manifest = path.with_name("MANIFEST")
-    entries = json.loads(manifest.read_text()) if manifest.is_file() else {}
+    entries = _entries(manifest)
     if entries.pop(path.name, None) is not None:
-        manifest.write_text(json.dumps(dict(sorted(entries.items())), indent=2) + "\n")
+        _write(manifest, entries)
+
+
+def _entries(manifest: Path) -> dict[str, Any]:
+    return json.loads(manifest.read_text()) if manifest.is_file() else {}
+
+
+def _write(manifest: Path, entries: dict[str, Any]) -> None:
+    manifest.write_text(json.dumps(dict(sorted(entries.items())), indent=2) + "\n")

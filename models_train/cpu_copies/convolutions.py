@@ -17,16 +17,13 @@ from onnx import TensorProto, helper, numpy_helper
 from hand_mesh_ros.core.detect import crop
 from hand_mesh_ros.core.geometry import camera
 from models_train import onnx_file
+from models_train.cpu_copies.rounding import rounded_weights
+from models_train.data.detected import previous_keypoints
 from models_train.data.scenes import SceneMaker
 
 # Convolutions in float32: the first ones and the last ones in the order of the graph.
 _FIRST, _LAST = 5, 2
 _N_IMAGES, _SEED = 200, 4242
-# Errors of the previous keypoints, relative to the extent of the hand: shift of the whole hand, and shift of each joint.
-_MOTION, _JITTER = 0.12, 0.05
-# Largest weight of a depthwise convolution, and of any other convolution. Processors without VNNI instructions add two products
-# of 8 bits in a register of 16 bits, which would overflow with larger weights.
-_DEPTHWISE_LEVELS, _DENSE_LEVELS = 127, 63
 # A bias has 32 bits. Its unit depends on the weights, which can be almost zero.
 _LARGEST_BIAS = 2.0**30
 
@@ -44,9 +41,7 @@ def rendered_crops(count: int, seed: int) -> list[np.ndarray]:
     crops = []
     for scene in scenes:
         keypoints = camera.project(scene.joints_m, scene.camera_matrix)
-        extent = np.sqrt(((keypoints - keypoints.mean(0)) ** 2).sum(-1).mean())
-        last = keypoints + extent * (_MOTION * rng.normal(size=2) + _JITTER * rng.normal(size=keypoints.shape))
-        crops.append(crop.cut(scene.rgb, crop.around_keypoints(last)))
+        crops.append(crop.cut(scene.rgb, crop.around_keypoints(previous_keypoints(rng, keypoints))))
     return crops
 
 
@@ -107,13 +102,7 @@ def quantised(model: onnx.ModelProto, images: Sequence[np.ndarray], exact: Colle
             writer.round(node.output[0])
         elif not any(node is rectifier for rectifier in rectifiers.values()):
             writer.copy(node)
-    del full.graph.node[:]
-    full.graph.node.extend(writer.nodes)
-    used = {name for node in writer.nodes for name in node.input}
-    weights = [tensor for tensor in (*full.graph.initializer, *writer.weights) if tensor.name in used]
-    del full.graph.initializer[:]
-    full.graph.initializer.extend(weights)
-    return onnx_file.store_fp16(full, exact={tensor.name for tensor in writer.weights})
+    return onnx_file.with_other_nodes(model, full, writer.nodes, writer.weights)
 
 
 @dataclass
@@ -176,10 +165,3 @@ class _Writer:
         stored |= {"scale": np.asarray(scale, np.float32), "zero": np.asarray(zero)}
         self.weights += [numpy_helper.from_array(values, f"{name}.{part}") for part, values in stored.items()]
         return [f"{name}.{part}" for part in stored]
-
-
-def rounded_weights(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns scales (N,) and whole numbers of the shape of weights (N, C, h, w), whose product is near the weights."""
-    levels = _DEPTHWISE_LEVELS if weights.shape[1] == 1 else _DENSE_LEVELS
-    scale = np.maximum(np.abs(weights).reshape(len(weights), -1).max(1), 1e-8) / levels
-    return scale, np.round(weights / scale[:, None, None, None])

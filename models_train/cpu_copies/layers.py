@@ -12,12 +12,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from models_train import onnx_file
+from models_train.cpu_copies.rounding import rounded_weights
 
 # Smaller layers stay in float32: they read little, and the first and the last layer of a denoiser need more precision.
 _LEAST_WEIGHTS = 100_000
-# Largest 8-bit weight. Processors without VNNI instructions add two products of 8 bits in a register of 16 bits, which would
-# overflow with larger weights.
-_LEVELS = 63
 # A matrix with a smaller share of entries becomes a sum.
 _SPARSE = 0.03
 
@@ -38,18 +36,18 @@ def with_8bit_weights(model: onnx.ModelProto) -> onnx.ModelProto:
             )
             rounded.add(source)
         is_transposed = any(item.name == "transB" and item.i for item in node.attribute)
-        more, stored = _product(node, given.T if is_transposed else given)
+        more, stored = _product(node, given if is_transposed else given.T)
         nodes += more
         constants += stored
-    return _stored(model, full, nodes, constants)
+    return onnx_file.with_other_nodes(model, full, nodes, constants)
 
 
 def _product(node: onnx.NodeProto, weights: np.ndarray) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """Returns the nodes and constants of a layer with weights (C, N), whose input is rounded already."""
+    """Returns the nodes and constants of a layer with weights (N, C), whose input is rounded already."""
     source, name = node.input[0], node.output[0]
-    scale = np.maximum(np.abs(weights).max(0), 1e-8) / _LEVELS
+    scale, codes = rounded_weights(weights)
     constants = {
-        "codes": np.ascontiguousarray(np.round(weights / scale)).astype(np.int8),
+        "codes": np.ascontiguousarray(codes.T).astype(np.int8),
         "zeros": np.zeros(len(scale), np.int8),
         "scale": scale.astype(np.float32),
     }
@@ -101,24 +99,4 @@ def with_sparse_matrices(model: onnx.ModelProto) -> onnx.ModelProto:
         ]
     # Reshapes of signals that no node reads any more.
     used = {name for node in nodes for name in node.input} | {item.name for item in full.graph.output}
-    return _stored(model, full, [node for node in nodes if used & set(node.output)], constants)
-
-
-def _stored(
-    original: onnx.ModelProto, full: onnx.ModelProto, nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto]
-) -> onnx.ModelProto:
-    """Returns the original with other nodes and more constants. Weights with half precision keep it, all others stay exact.
-
-    Args:
-        original: the file.
-        full: the file with float32 weights.
-        nodes: the new nodes.
-        constants: constants that only the new nodes use.
-    """
-    used = {name for node in nodes for name in node.input}
-    kept = [tensor for tensor in (*full.graph.initializer, *constants) if tensor.name in used]
-    del full.graph.node[:], full.graph.initializer[:], full.graph.value_info[:]
-    full.graph.node.extend(nodes)
-    full.graph.initializer.extend(kept)
-    exact = {tensor.name for tensor in (*original.graph.initializer, *constants) if tensor.data_type != TensorProto.FLOAT16}
-    return onnx_file.store_fp16(full, exact)
+    return onnx_file.with_other_nodes(model, full, [node for node in nodes if used & set(node.output)], constants)

@@ -14,7 +14,8 @@ from hand_mesh_ros.core.models.onnx_model import SOURCE, OnnxModel, cpu_copy, de
 from models_train import onnx_file
 from models_train.cpu_copies import layers
 from models_train.cpu_copies.__main__ import COPIES, main
-from models_train.cpu_copies.convolutions import quantised, rendered_crops, rounded_weights
+from models_train.cpu_copies.convolutions import quantised, rendered_crops
+from models_train.cpu_copies.rounding import rounded_weights
 
 RNG = np.random.default_rng(0)
 

@@ -7,7 +7,8 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import Image
 
-from benchmarks.stream.faulty_camera import FRAME_ID, Fault, Shot, nanoseconds
+from benchmarks.stream.faulty_camera import FRAME_ID, Fault, Shot
+from hand_mesh_ros.ros.stamp import stamp_ns
 
 
 def _pixels(message: Image) -> np.ndarray:
@@ -58,7 +59,7 @@ def _other_encoding(shot: Shot, _: np.random.Generator) -> None:
 def _shift(seconds: float) -> Callable[[Shot, np.random.Generator], None]:
     def spoil(shot: Shot, _: np.random.Generator) -> None:
         for message in shot.messages:
-            stamp = round(1e9 * seconds) + nanoseconds(message.header)
+            stamp = round(1e9 * seconds) + stamp_ns(message.header)
             message.header.stamp = type(message.header.stamp)(sec=stamp // 10**9, nanosec=stamp % 10**9)
 
     return spoil

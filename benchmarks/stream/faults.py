@@ -16,7 +16,6 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import rclpy
@@ -26,10 +25,12 @@ from rclpy.node import Node
 
 from benchmarks.report import say
 from benchmarks.stream.camera_faults import FAULTS
-from benchmarks.stream.faulty_camera import RATE_HZ, Fault, FaultyCamera, nanoseconds
+from benchmarks.stream.faulty_camera import RATE_HZ, Fault, FaultyCamera
 from benchmarks.stream.play import NAMESPACE, START_S, start, stop
+from hand_mesh_ros.core.stream.memory import resident_mb
 from hand_mesh_ros.msg import Hand, HandArray
 from hand_mesh_ros.ros import qos
+from hand_mesh_ros.ros.stamp import stamp_ns
 from hand_mesh_ros.ros.tools.camera_node import use_shipped_transport
 
 # Limits [s]: until the diagnostics name a fault, and until the level is OK again after the fault.
@@ -153,19 +154,13 @@ class Soak:
                 self.memory_mb.append((time.monotonic() - self._began_s, resident_mb(self._process.pid)))
 
     def _answered(self, answer: HandArray) -> None:
-        true_m = self._camera.wrist_m.get(nanoseconds(answer.header))
+        true_m = self._camera.wrist_m.get(stamp_ns(answer.header))
         if true_m is None or len(answer.hands) != 1 or answer.hands[0].state == Hand.STATE_PREDICTED:
             return
         place = answer.hands[0].wrist.pose.position
         if np.linalg.norm(np.array([place.x, place.y, place.z]) - true_m) < _NEAR_M:
             now_s = time.monotonic()
-            self.found_s, self._found_of_s = now_s, now_s - (time.time() - 1e-9 * nanoseconds(answer.header))
-
-
-def resident_mb(pid: int) -> float:
-    """Returns the resident memory of a process."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+            self.found_s, self._found_of_s = now_s, now_s - (time.time() - 1e-9 * stamp_ns(answer.header))
 
 
 def run(soak: Soak, seconds: float, seed: int) -> list[Trial]:

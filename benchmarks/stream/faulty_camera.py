@@ -17,6 +17,7 @@ from visualization_msgs.msg import MarkerArray
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.msg import HandArray, HandHypotheses, HandMeshArray
+from hand_mesh_ros.ros.stamp import stamp_ns
 from hand_mesh_ros.synthetic.camera import SyntheticCamera, SyntheticView
 
 RATE_HZ = 30.0
@@ -114,7 +115,7 @@ class FaultyCamera:
         info = CameraInfo(
             header=_copy(header), width=_SIZE[0], height=_SIZE[1], k=self._k, distortion_model="plumb_bob", d=[0.0] * 5
         )
-        self.wrist_m[nanoseconds(header)] = self._wrists_m[place]
+        self.wrist_m[stamp_ns(header)] = self._wrists_m[place]
         if len(self.wrist_m) > 1000:
             self.wrist_m.pop(next(iter(self.wrist_m)))
         self._sent += 1
@@ -136,11 +137,6 @@ class FaultyCamera:
             self._node.destroy_subscription(visitor)
         wanted = _VISITED.items() if is_wanted else ()
         self._visitors = [self._node.create_subscription(kind, topic, _ignore, 1) for topic, kind in wanted]
-
-
-def nanoseconds(header: Header) -> int:
-    """The stamp."""
-    return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
 
 
 def _messages(view: SyntheticView) -> list[tuple[str, int, array]]:

@@ -23,10 +23,10 @@ import numpy as np
 import rclpy
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from std_msgs.msg import Header
 
 from benchmarks.report import say
 from hand_mesh_ros.msg import HandArray, HandMeshArray, MeshTopology
+from hand_mesh_ros.ros.stamp import stamp_ns
 from hand_mesh_ros.ros.tools import launcher
 
 NAMESPACE = "stream_benchmark"
@@ -58,11 +58,11 @@ class Observer(Node):
         self.create_subscription(MeshTopology, "topology", self._on_topology, latched)
 
     def _on_hands(self, message: HandArray) -> None:
-        self.received.hands[_nanoseconds(message.header)] = len(message.hands)
+        self.received.hands[stamp_ns(message.header)] = len(message.hands)
         self.received.answered = max(self.received.answered, message.sequence)
 
     def _on_meshes(self, message: HandMeshArray) -> None:
-        stamp = _nanoseconds(message.header)
+        stamp = stamp_ns(message.header)
         self.received.meshes[stamp] = len(message.meshes)
         self.received.ages_s.append((self.get_clock().now().nanoseconds - stamp) * 1e-9)
 
@@ -168,7 +168,3 @@ def report_rate(received: Received, n_frames: int, rate_hz: float) -> None:
     if received.ages_s:
         p50, p95, p99 = np.percentile(1e3 * np.array(received.ages_s), [50, 95, 99])
         say(f"  age of meshes on arrival: p50 {p50:.1f}, p95 {p95:.1f}, p99 {p99:.1f} ms, of {len(received.ages_s)}")
-
-
-def _nanoseconds(header: Header) -> int:
-    return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec

@@ -7,10 +7,14 @@ import os
 from pathlib import Path
 
 
-def resident_mb() -> float:
-    """The resident memory of this process, without swapped-out pages; NaN if the system does not report this number."""
+def resident_mb(process: int | str = "self") -> float:
+    """The resident memory of a process, without swapped-out pages; NaN if the system does not report this number.
+
+    Args:
+        process: number of the process; "self" for this process.
+    """
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     except OSError:
         return math.nan
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

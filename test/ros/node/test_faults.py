@@ -1,11 +1,9 @@
 """What goes wrong on a robot: the node names it, goes on, loses no good image's hand and never publishes a stale pose."""
 
-import os
 import signal
 import time
 from array import array
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -19,6 +17,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from hand_mesh_ros.core.pipeline import HandMeshPipeline
+from hand_mesh_ros.core.stream.memory import resident_mb
 from hand_mesh_ros.core.types import Frame
 from hand_mesh_ros.msg import HandArray, HandHypotheses, HandMeshArray
 from hand_mesh_ros.ros import qos
@@ -62,11 +61,6 @@ def ignore(message: object) -> None:
 
 def value(status: DiagnosticStatus, key: str) -> str:
     return next(item.value for item in status.values if item.key == key)
-
-
-def resident_mb(process: object) -> float:
-    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def test_a_camera_that_stops_is_reported_and_may_return(graph, view):
@@ -179,9 +173,9 @@ def test_memory_stays_flat(graph, view):
             assert graph.camera.ask(image_of(view.rgb) if number % 10 else blank, view.k)
 
     play(30)
-    before_mb = resident_mb(graph.process)
+    before_mb = resident_mb(graph.process.pid)
     play(120)
-    assert resident_mb(graph.process) - before_mb < 10
+    assert resident_mb(graph.process.pid) - before_mb < 10
     told_mb = float(value(graph.statuses()[-1], "memory [MB]"))
     assert told_mb == pytest.approx(before_mb, rel=0.3)
     assert value(graph.statuses()[-1], "hand size") == "1.000 +- 8.0 % (prior)"

@@ -1,6 +1,5 @@
 """The life of the node under a manager: from state to state and back, as often as one likes, with nothing left over."""
 
-import os
 import shutil
 import signal
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from graph import Graph, end
 from manager import ANSWER_S, Manager
 
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
+from hand_mesh_ros.core.stream.memory import resident_mb
 from hand_mesh_ros.msg import Hand
 from hand_mesh_ros.srv import CalibrateScale, GenerateHands
 
@@ -61,11 +61,6 @@ def has_topics(graph: Graph) -> list[bool]:
     return [*(graph.node.count_publishers(topic) > 0 for topic in TOPICS), graph.node.count_subscribers("image") > 0]
 
 
-def resident_mb(process: object) -> float:
-    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
 def children(process: object) -> str:
     """Processes that any of its threads has started."""
     return "".join(path.read_text() for path in Path(f"/proc/{process.pid}/task").glob("*/children"))
@@ -108,18 +103,18 @@ def test_a_node_answers_whenever_it_is_active_and_says_nothing_when_it_is_not(gr
 def test_the_memory_of_the_models_is_given_back(graph, view):
     graph.manager.bring_to("active")
     graph.camera.connect(image_of(view.rgb), view.k)
-    active_mb = resident_mb(graph.process)
+    active_mb = resident_mb(graph.process.pid)
     graph.manager.bring_to("inactive")
     # The weights have about 25 MB. The memory for intermediate results stays for the next activation.
-    assert resident_mb(graph.process) < active_mb - 15
+    assert resident_mb(graph.process.pid) < active_mb - 15
     for _ in range(5):
         graph.manager.bring_to("active")
         graph.manager.bring_to("inactive")
-    first_mb = resident_mb(graph.process)
+    first_mb = resident_mb(graph.process.pid)
     for _ in range(10):
         graph.manager.bring_to("active")
         graph.manager.bring_to("inactive")
-    assert resident_mb(graph.process) < first_mb + 10
+    assert resident_mb(graph.process.pid) < first_mb + 10
 
 
 def test_a_transition_that_cannot_be_is_refused_and_changes_nothing(graph):

@@ -1,10 +1,11 @@
-"""Records with known contents for the tests of the ROS side."""
+"""Records with known contents for the tests of the ROS side, and graphs that end with their test."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from graph import Graph
 from std_msgs.msg import Header
 
 from hand_mesh_ros.core.geometry.mirror import mirror_points
@@ -31,6 +32,20 @@ def header() -> Header:
     message = Header(frame_id="some_optical_frame")
     message.stamp.sec, message.stamp.nanosec = 12, 345_678_901
     return message
+
+
+@pytest.fixture
+def make_graph() -> Iterator[Callable[[str], Graph]]:
+    """Factory of graphs that are left at the end of the test."""
+    graphs: list[Graph] = []
+
+    def make(name: str) -> Graph:
+        graphs.append(Graph(name))
+        return graphs[-1]
+
+    yield make
+    for graph in graphs:
+        graph.close()
 
 
 @pytest.fixture

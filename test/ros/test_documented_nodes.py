@@ -5,7 +5,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,10 +24,8 @@ REPLACED = {"source:='0'": "source:=synthetic"}
 
 
 @pytest.fixture
-def graph() -> Iterator[Graph]:
-    graph = Graph("recipes")
-    yield graph
-    graph.close()
+def graph(make_graph: Callable[[str], Graph]) -> Graph:
+    return make_graph("recipes")
 
 
 def program(line: str) -> list[str]:

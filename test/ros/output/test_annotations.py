@@ -1,6 +1,6 @@
 """The topic `annotations`: points, bones and texts that Foxglove draws over the camera image."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -24,10 +24,8 @@ ANSWER_S = 40.0
 
 
 @pytest.fixture
-def graph() -> Iterator[Graph]:
-    graph = Graph("annotations")
-    yield graph
-    graph.close()
+def graph(make_graph: Callable[[str], Graph]) -> Graph:
+    return make_graph("annotations")
 
 
 def pixels_of(points: list) -> np.ndarray:

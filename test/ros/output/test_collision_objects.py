@@ -1,7 +1,7 @@
 """The planning scene holds the hands of the last second and no others, also where moveit_msgs is not installed."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -38,10 +38,8 @@ class Scene:
 
 
 @pytest.fixture
-def graph() -> Iterator[Graph]:
-    graph = Graph("collision_objects")
-    yield graph
-    graph.close()
+def graph(make_graph: Callable[[str], Graph]) -> Graph:
+    return make_graph("collision_objects")
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The topic `overlay`: the image with the hands on it, drawn only for a subscriber."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -22,10 +22,8 @@ ANSWER_S = 40.0
 
 
 @pytest.fixture
-def graph() -> Iterator[Graph]:
-    graph = Graph("overlay")
-    yield graph
-    graph.close()
+def graph(make_graph: Callable[[str], Graph]) -> Graph:
+    return make_graph("overlay")
 
 
 @pytest.mark.parametrize("is_mirrored", [False, True])

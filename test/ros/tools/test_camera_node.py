@@ -2,7 +2,7 @@
 
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable
 from itertools import groupby, pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,10 +25,8 @@ N_FRAMES = 12
 
 
 @pytest.fixture
-def graph() -> Iterator[Graph]:
-    graph = Graph("camera")
-    yield graph
-    graph.close()
+def graph(make_graph: Callable[[str], Graph]) -> Graph:
+    return make_graph("camera")
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,8 @@ START_S = 40.0
 
 
 @pytest.fixture
-def graph() -> Iterator[Graph]:
-    graph = Graph("demo_test")
-    yield graph
-    graph.close()
+def graph(make_graph: Callable[[str], Graph]) -> Graph:
+    return make_graph("demo_test")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,10 +29,8 @@ COMMAND = (sys.executable, "-m", "hand_mesh_ros.ros.tools.doctor")
 
 
 @pytest.fixture
-def graph() -> Iterator[Graph]:
-    graph = Graph("doctor")
-    yield graph
-    graph.close()
+def graph(make_graph: Callable[[str], Graph]) -> Graph:
+    return make_graph("doctor")
 
 
 class Driver:

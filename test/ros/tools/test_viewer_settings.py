@@ -1,6 +1,6 @@
 """The page of the viewer and the real node: values of parameters appear, changes arrive, refused values go back."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import rclpy
@@ -18,10 +18,8 @@ ANSWER_S = 20.0
 
 
 @pytest.fixture
-def graph() -> Iterator[Graph]:
-    graph = Graph("viewer_settings")
-    yield graph
-    graph.close()
+def graph(make_graph: Callable[[str], Graph]) -> Graph:
+    return make_graph("viewer_settings")
 
 
 @pytest.fixture

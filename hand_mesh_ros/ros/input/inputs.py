@@ -58,9 +58,8 @@ class Inputs:
         self._node, self._intake, self._on_image, self._refuse = endpoints.node, intake, on_image, refuse
         self._conflicts: dict[str, str] = {}
         self._image_s = self._images_since_s = self._depth_s = -math.inf  # monotonic times: last image, first one, last depth
-        self._depth_is_sent = self._depth_was_sent = (
-            False  # whether depth had a publisher at the last look, and at the one before
-        )
+        # Whether depth had a publisher at the last look, and at the one before.
+        self._depth_is_sent = self._depth_was_sent = False
         self._subscriptions: dict[str, Subscription] = {}
         self._wires: dict[str, Wire] = {}
         base = self._node.resolve_topic_name("image")

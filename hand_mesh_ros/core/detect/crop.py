@@ -19,7 +19,8 @@ SIZE_PX = 224
 _PALM_SHIFT, _PALM_GROWTH = -0.5, 2.6
 # From the last landmarks to the crop: a square around the steady joints with space for fingertips and motion.
 _TRACK_SHIFT, _TRACK_GROWTH = -0.1, 2.0
-# A part of the image up to this size is copied before it is warped: a copy reads the memory in order, so the warp is faster.
+# A part of the image up to this size is copied before it is warped. A copy reads the memory in order. With a fourth channel,
+# OpenCV warps a pixel at once. The two together save a third of the time, and the result is the same.
 _COPIED_PX = 500_000
 # Fingertips and the joints next to them are not used, because they move too fast.
 STEADY_JOINTS = np.array([0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18])
@@ -110,13 +111,17 @@ def cut(rgb: np.ndarray, image_from_crop: np.ndarray) -> np.ndarray:
     low = np.clip(np.floor(corners.min(0)) - 1, 0, limit - 1).astype(int)
     high = np.clip(np.ceil(corners.max(0)) + 2, low + 1, limit).astype(int)
     part = rgb[low[1] : high[1], low[0] : high[0]]
-    if part.shape[0] * part.shape[1] <= _COPIED_PX:
-        part = np.ascontiguousarray(part)
     if part.shape[:2] == (1, 1):
         part = part.repeat(2, 0)  # OpenCV 4.5.4 (Ubuntu 22.04) refuses an image of one pixel
     part_from_crop = np.column_stack([image_from_crop[:, :2], image_from_crop[:, 2] - low])
+    if part.shape[0] * part.shape[1] > _COPIED_PX:
+        return _warped(part, part_from_crop)
+    return cv2.cvtColor(_warped(cv2.cvtColor(part, cv2.COLOR_RGB2RGBA), part_from_crop), cv2.COLOR_RGBA2RGB)
+
+
+def _warped(image: np.ndarray, image_from_crop: np.ndarray) -> np.ndarray:
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(part, part_from_crop, (SIZE_PX, SIZE_PX), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.warpAffine(image, image_from_crop, (SIZE_PX, SIZE_PX), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
 def outside_px(points: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Runs the landmark model on one crop (a "look"), and combines several looks at the same hand."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -30,12 +31,12 @@ class Look:
     image_from_crop: np.ndarray
     features: np.ndarray  # (192, 7, 7) of the crop
 
-    @property
+    @cached_property
     def keypoints_px(self) -> np.ndarray:
         """(21, 2) image pixels. Includes the shift from pixel corners to pixel centres."""
         return crop.apply(self.image_from_crop, self.keypoints_crop[:, :2] - 0.5)
 
-    @property
+    @cached_property
     def depth_px(self) -> np.ndarray:
         """(21,) depth relative to the wrist in image pixels, positive away from the camera."""
         z = self.keypoints_crop[:, 2] - self.keypoints_crop[WRIST, 2]

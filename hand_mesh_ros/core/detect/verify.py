@@ -15,6 +15,7 @@ from hand_mesh_ros.core.detect import crop
 from hand_mesh_ros.core.detect.look import Look
 from hand_mesh_ros.core.detect.palm import KEYPOINT_JOINTS, Palm, overlap
 from hand_mesh_ros.core.geometry import rigid
+from hand_mesh_ros.core.geometry.rotations import lengths
 from hand_mesh_ros.core.hand.model import bone_lengths, palm_length
 from hand_mesh_ros.core.types import HandDetection
 
@@ -88,13 +89,14 @@ def _shape(seen: Look, bone_lengths_m: np.ndarray) -> tuple[float, float]:
     """Deviation of the skeleton from usual proportions, and distance of the two skeletons that the model predicts."""
     skeleton = np.column_stack([seen.keypoints_px, seen.depth_px])
     size = max(palm_length(skeleton), 1e-6)
-    ratios = np.log(np.maximum(bone_lengths(skeleton) / size, _LEAST_BONE) / bone_lengths_m)
-    bones = np.abs(ratios - np.median(ratios)).mean()
+    ratios = np.sort(np.log(np.maximum(bone_lengths(skeleton) / size, _LEAST_BONE) / bone_lengths_m))
+    median = 0.5 * (ratios[(len(ratios) - 1) // 2] + ratios[len(ratios) // 2])
+    bones = np.abs(ratios - median).mean()
     # Crop axes, like the world landmarks.
     in_crop = np.column_stack([seen.keypoints_crop[:, :2], seen.depth_px / max(crop.scale(seen.image_from_crop), 1e-9)])
     aligned = rigid.transform(seen.world_m, *rigid.align(seen.world_m, in_crop, with_scale=True))
     radius = np.sqrt(((in_crop - in_crop.mean(0)) ** 2).sum(-1).mean())
-    guesses = np.linalg.norm(aligned - in_crop, axis=-1).mean() / max(radius, 1e-6)
+    guesses = lengths(aligned - in_crop).mean() / max(radius, 1e-6)
     return float(bones), float(guesses)
 
 
@@ -105,7 +107,7 @@ def _log_odds(probability: float) -> float:
 
 def _log_distance(one_px: np.ndarray, other_px: np.ndarray) -> float:
     """Log of the mean distance of keypoints (21, 2) in palm lengths."""
-    apart = np.linalg.norm(one_px - other_px, axis=1).mean() / max(palm_length(other_px), 1e-6)
+    apart = lengths(one_px - other_px).mean() / max(palm_length(other_px), 1e-6)
     return float(np.log(_LEAST_DISTANCE + apart))
 
 

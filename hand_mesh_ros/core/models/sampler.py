@@ -48,18 +48,23 @@ def ddim(denoise: Denoise, noise: Array, steps: int, start: float = schedule.TRA
         start: first time.
     """
     sample = noise
-    for now, kept, kept_after in _grid(steps, start):
-        clean = denoise(sample, now)
-        sample = schedule.mix(clean, schedule.noise_of(sample, clean, kept), kept_after)
+    for now, of_clean, of_sample in _grid(steps, start):
+        sample = of_clean * denoise(sample, now) + of_sample * sample
     return sample
 
 
 @lru_cache(maxsize=64)
 def _grid(steps: int, start: float) -> tuple[tuple[float, float, float], ...]:
-    """Per step: its time, and alpha_bar before and after the step."""
+    """Per step: its time, and the factors of the prediction and of the sample in the next sample.
+
+    The next sample mixes the prediction with the noise in the sample. This is the same as `noise.mix` of `noise.noise_of`, with
+    fewer operations.
+    """
     grid = times(steps, start)
-    kept = schedule.alpha_bar(grid).tolist()
-    return tuple(zip(grid.tolist(), kept, kept[1:]))
+    kept = schedule.alpha_bar(grid)
+    of_sample = np.sqrt((1 - kept[1:]) / (1 - kept[:-1]))
+    of_clean = np.sqrt(kept[1:]) - of_sample * np.sqrt(kept[:-1])
+    return tuple(zip(grid.tolist(), of_clean.tolist(), of_sample.tolist()))
 
 
 def multistep(denoise: Denoise, noise: Array, steps: int, start: float = schedule.TRAINING_STEPS) -> Array:

@@ -69,6 +69,7 @@ def with_sparse_matrices(model: onnx.ModelProto) -> onnx.ModelProto:
     """Returns a copy that multiplies matrices with few entries (W, V) by signals (V, C) as sums over the entries of a row."""
     full = onnx_file.restore_fp32(model)
     weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in full.graph.initializer}
+    shapes = _shapes(full)
     nodes, constants = [], [numpy_helper.from_array(np.array([0], np.int64), "entries")]
     reshapes = {node.output[0]: node for node in full.graph.node if node.op_type == "Reshape"}
     readers = Counter(name for node in full.graph.node for name in node.input)
@@ -87,16 +88,26 @@ def with_sparse_matrices(model: onnx.ModelProto) -> onnx.ModelProto:
         done.add(name)
         n_entries = np.count_nonzero(matrix, axis=1).max()
         columns = np.argsort(matrix == 0, axis=1, kind="stable")[:, :n_entries]
-        # (entries of a row, W) and (entries of a row, W, 1, ..). Rows with fewer entries have zeros.
-        factors = np.take_along_axis(matrix, columns, axis=1).T[:, :, None]
-        factors = factors if is_flat else factors[..., None]
-        for part, values in (("columns", columns.T.astype(np.int32)), ("factors", factors)):
+        # (entries of a row, W, 1, ..). Rows with fewer entries have zeros.
+        factors = np.take_along_axis(matrix, columns, axis=1).T
+        factors = factors.reshape(*factors.shape, *[1] * (len(shapes[name]) - 1))
+        # ONNX Runtime multiplies arrays of equal shape much faster than it repeats a factor for a few channels. So it repeats
+        # the factors once, when it loads the file.
+        repeated = np.array([*factors.shape[:-1], shapes[name][-1]], np.int64)
+        for part, values in (("columns", columns.T.astype(np.int32)), ("factors", factors), ("shape", repeated)):
             constants.append(numpy_helper.from_array(np.ascontiguousarray(values), f"{name}.{part}"))
         nodes += [
+            helper.make_node("Expand", [f"{name}.factors", f"{name}.shape"], [f"{name}.weights"]),
             helper.make_node("Gather", [source, f"{name}.columns"], [f"{name}.neighbours"], axis=0),
-            helper.make_node("Mul", [f"{name}.neighbours", f"{name}.factors"], [f"{name}.terms"]),
+            helper.make_node("Mul", [f"{name}.neighbours", f"{name}.weights"], [f"{name}.terms"]),
             helper.make_node("ReduceSum", [f"{name}.terms", "entries"], [name], keepdims=0),
         ]
     # Reshapes of signals that no node reads any more.
     used = {name for node in nodes for name in node.input} | {item.name for item in full.graph.output}
     return onnx_file.with_other_nodes(model, full, [node for node in nodes if used & set(node.output)], constants)
+
+
+def _shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
+    """Returns the shape of each intermediate result, with 0 for a free dimension."""
+    values = onnx.shape_inference.infer_shapes(model).graph.value_info
+    return {value.name: [size.dim_value for size in value.type.tensor_type.shape.dim] for value in values}

@@ -17,6 +17,9 @@ from hand_mesh_ros.core.types import Frame, HandDetection
 # While a hand is followed, only every twelfth image is searched as a whole. So at 30 Hz a second hand is found up to 0.4 s later.
 # Halfway between, one part of the image is searched.
 _SEARCH_EVERY = 12
+# After another hand was lost, a search starts in every third image, for this number of images. The hand may be behind the
+# followed hand, or it may come back into the image.
+_SEARCH_AFTER_LOSS, _AFTER_LOSS = 3, 45
 # Without motion and without a followed hand, the whole image is searched in every third image.
 _WHOLE_EVERY = 3
 # Number of images in which a lost hand is searched at its last position, and size of the searched part relative to the hand.
@@ -107,6 +110,7 @@ class Search:
         self._searches: list[LaterHands] = []
         self._waiting: list[HandDetection] = []
         self._lost: list[tuple[int, HandDetection]] = []
+        self._last_lost: tuple[int, HandDetection] | None = None
         self._followed: Sequence[HandDetection] = []
 
     def plan(self, frame: Frame, following: Sequence[HandDetection], missing: Sequence[HandDetection]) -> Plan:
@@ -121,6 +125,8 @@ class Search:
         self._followed = following
         self._lost = [(when, hand) for when, hand in self._lost if index - when <= _REMEMBERED]
         self._lost += [(index, hand) for hand in missing]
+        if missing:
+            self._last_lost = index, missing[0]
         if following and not missing:
             return self._beside(frame, following, index)
         first = [self._unfinished] if self._unfinished else []
@@ -136,6 +142,10 @@ class Search:
     def _beside(self, frame: Frame, following: Sequence[HandDetection], index: int) -> Plan:
         """Plan while hands are followed. The search takes at most the time of one run of the palm model."""
         left = self._searches
+        if self._last_lost and any(hand.track_id == self._last_lost[1].track_id for hand in following):
+            self._last_lost = None  # it is back
+        if self._last_lost and index - self._last_lost[0] <= _AFTER_LOSS:
+            return self._after_loss(frame, index, *self._last_lost)
         if index % _SEARCH_EVERY == _SEARCH_EVERY // 2 and (parts := self._due(frame, index)):
             return Plan(parts[:1], 0.0, most_looks=1, is_spread=True, searches=left)
         # This image is not compared with the next one, so the next search must not compare with an older image.
@@ -146,6 +156,15 @@ class Search:
         # A followed hand may be lost in this image.
         place = _around(following[0], frame.rgb) if small and not is_due else _whole(frame.rgb)
         return Plan([place], 0.0, most_looks=_MOST_LOOKS, is_due=is_due, is_spread=True, searches=left)
+
+    def _after_loss(self, frame: Frame, index: int, lost_at: int, lost: HandDetection) -> Plan:
+        """Plan while hands are followed, after another hand was lost. A small hand is also searched where it was lost."""
+        self._before = None
+        number, left_over = divmod(index - lost_at, _SEARCH_AFTER_LOSS)
+        small = lost.box_px[2:].max() * _SMALL < max(frame.rgb.shape[:2])
+        place = _around(lost, frame.rgb) if small and number % 2 else _whole(frame.rgb)
+        is_due = left_over == 0 and not self._searches
+        return Plan([place], 0.0, most_looks=_MOST_LOOKS, is_due=is_due, is_spread=True, searches=self._searches)
 
     def _due(self, frame: Frame, index: int) -> list[Tile]:
         """Parts of the image. Parts with high interest that were not searched for a long time come first."""

@@ -115,6 +115,17 @@ def test_beside_a_followed_hand_one_part_is_searched_at_most(frame: Frame, hand:
     assert sum(plan.is_due for plan in plans) == 4
 
 
+def test_after_a_loss_the_search_beside_a_followed_hand_is_more_frequent_for_a_while(frame: Frame, hand: HandDetection) -> None:
+    search, lost = Search(PipelineConfig()), replace(hand, track_id="8")
+    search.plan(frame, [hand, lost], [lost])
+    due = [search.plan(frame, [hand], []).is_due for _ in range(90)]
+    assert 14 <= sum(due[:45]) <= 16
+    assert sum(due[48:84]) == 6
+    # Not if the lost hand is back.
+    search.plan(frame, [hand, lost], [lost])
+    assert sum(search.plan(frame, [hand, lost], []).is_due for _ in range(36)) == 6
+
+
 def test_a_reset_forgets_what_waits(frame: Frame, hand: HandDetection) -> None:
     search = Search(PipelineConfig())
     plan = search.plan(frame, [], [])

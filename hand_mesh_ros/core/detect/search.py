@@ -28,10 +28,14 @@ _REMEMBERED, _AROUND = 15, 2.5
 _SIZE_FACTOR = 1.5
 # In the whole image, hands are found if they are larger than the longer side divided by this value.
 _SMALL = 4
+# A large image has more than this number of parts. Its search may take this factor more time, enough for a third part.
+_MANY_PARTS, _MORE_TIME = 150, 1.4
 # Time of one run of the palm model or the landmark model on a CPU [s].
 _STEP_S = 0.010
 # Maximum number of palms to examine per part of the image, because each false palm takes the time of a look.
 _MOST_LOOKS = 2
+# After its first search, a part comes again as a close-up, as if it were not searched, but with this share of its interest.
+_CLOSE_UP_INTEREST = 0.4
 _WAITING = "waiting "
 # Maximum number of parts that are searched in a single image: the most interesting ones. An image of 33 million pixels has
 # thousands of parts.
@@ -78,7 +82,7 @@ def one_look(rgb: np.ndarray) -> Plan:
 def whole_plan(rgb: np.ndarray, min_hand_px: float) -> Plan:
     """Plan for a single image (H, W, 3): the whole image in all views, then all parts with content, from large to small."""
     tiles = layout(rgb.shape[1], rgb.shape[0], min_hand_px) + turned_parts(rgb.shape[1], rgb.shape[0])
-    promise = interest(tiles, coarse(rgb, min_hand_px))
+    promise, _ = interest(tiles, coarse(rgb, min_hand_px))
     chosen = [index for index in np.argsort(-promise, kind="stable")[:_MOST_TILES] if promise[index] > 0]
     # Large parts come first. Hands that are found there are not searched again in smaller parts.
     chosen.sort(key=lambda index: (-tiles[index].width * tiles[index].height, -promise[index]))
@@ -103,7 +107,8 @@ class Search:
         """Forgets all earlier images, because a new stream begins."""
         self._images = 0
         self._tiles: list[Tile] = []
-        self._seen_at = np.zeros(0)
+        self._seen_at, self._visits = np.zeros(0), np.zeros(0, int)
+        self._close_ups: dict[Tile, Tile] = {}  # close-ups that the next image may search, with their parts
         self._before: Coarse | None = None
         self._has_moved = True
         self._unfinished: Tile | None = None
@@ -131,8 +136,8 @@ class Search:
             return self._beside(frame, following, index)
         first = [self._unfinished] if self._unfinished else []
         first += [_around(hand, frame.rgb) for hand in missing]
-        budget_s = 1e-3 * self._config.search_budget_ms
         parts = self._due(frame, index)
+        budget_s = 1e-3 * self._config.search_budget_ms * (_MORE_TIME if len(self._tiles) > _MANY_PARTS else 1.0)
         # After motion the whole image is searched, so that a hand of usual size is found in its first image. In a still picture,
         # this time is for the parts.
         if missing or self._has_moved or index - self._seen_at[0] >= _WHOLE_EVERY:
@@ -171,16 +176,27 @@ class Search:
         height, width = frame.rgb.shape[:2]
         if not self._tiles or (self._tiles[0].width, self._tiles[0].height) != (width, height):
             self._tiles, self._before = layout(width, height, self._config.min_hand_px), None
-            self._seen_at = np.full(len(self._tiles), index - 1.0)
+            self._seen_at, self._visits = np.full(len(self._tiles), index - 1.0), np.zeros(len(self._tiles), int)
+        self._close_ups = {cut: tile for cut, tile in self._close_ups.items() if cut == self._unfinished}
         image = coarse(frame.rgb, self._config.min_hand_px)
         self._has_moved = has_moved(image, self._before)
-        promise = interest(self._tiles, image, self._before)
+        promise, places = interest(self._tiles, image, self._before)
         self._before = image
         for _, hand in self._lost:
             middle = hand.keypoints_px.mean(0)
             promise[[tile.contains(middle) for tile in self._tiles]] = 1.0
-        due = promise * (index - self._seen_at) ** 3
-        return [self._tiles[chosen] for chosen in np.argsort(-due, kind="stable") if due[chosen] > 0 and chosen > 0]
+        due = promise * np.where(self._visits == 1, _CLOSE_UP_INTEREST, 1.0) * (index - self._seen_at) ** 3
+        chosen = [index for index in np.argsort(-due, kind="stable").tolist() if due[index] > 0 and index > 0]
+        return [self._next_cut(index, places[index]) for index in chosen]
+
+    def _next_cut(self, index: int, place_px: np.ndarray) -> Tile:
+        """A part, or a close-up of its most interesting place (2,). The two alternate."""
+        tile = self._tiles[index]
+        if not (tile.is_square and self._visits[index] % 2):
+            return tile
+        close_up = tile.close_up(place_px)
+        self._close_ups[close_up] = tile
+        return close_up
 
     @property
     def waiting(self) -> list[HandDetection]:
@@ -194,7 +210,11 @@ class Search:
         """
         self._unfinished, self._searches = plan.unfinished, plan.searches
         for tile in plan.visited:
-            self._seen_at[[tile == other for other in self._tiles]] = self._images - 1
+            is_seen = [self._close_ups.get(tile, tile) == other for other in self._tiles]
+            self._visits[is_seen] += 1
+            # The close-up of a part follows soon after its first search.
+            if not tile.is_square or self._visits[is_seen].max(initial=0) != 1:
+                self._seen_at[is_seen] = self._images - 1
         kept = {hand.track_id for hand in hands}
         lost = [hand for hand in self._followed if hand.track_id not in kept]
         new = [hand for hand in hands if any(hand is other for other in plan.doubtful) and not _takes_place_of(hand, lost)]

@@ -26,10 +26,12 @@ from hand_mesh_ros.core.types import Frame
 
 SIDES_PX = (110, 80, 60, 45)
 RESOLUTIONS = ((640, 480), (1280, 720), (1920, 1080))
-PARTS = ("free", "worse", "rendered", "video", "crowd", "two cameras", "speeds", "small")
+FILMS = ("crossings", "returns", "materials")
+PARTS = ("free", "worse", "rendered", "video", "crowd", "two cameras", "speeds", *FILMS, "small")
 _IMAGES, _FREE_IMAGES = 30, 30
-# Number of rendered hands of each kind, and of moving hands.
+# Number of rendered hands of each kind, of moving hands, and of films or hands of each kind; seed of the films.
 _RENDERED, _MOVING = 60, 8
+_FILMS, _FILM_SEED = {"crossings": 5, "returns": 5, "materials": 16}, 500
 
 
 def main() -> None:
@@ -56,6 +58,8 @@ def main() -> None:
         "speeds": lambda: moving.speeds(detector, config, followable(detector)),
         "small": lambda: small(detector, config, cutouts),
     }
+    for part in FILMS:
+        measures[part] = lambda part=part: film(detector, config, part)
     if args.video:
         measures["video"] = lambda: video(detector, config, args.video)
         measures["crowd"] = lambda: moving.crowd(detector, config, args.video)
@@ -134,6 +138,13 @@ def followable(detector: HandDetector) -> list[pastes.Cutout]:
     """Returns rendered hands that the detector finds in a still image."""
     hands = pastes.rendered(4 * _MOVING, 44, natural=True)
     return [hand for hand in hands if detector.detect(Frame(hand.rgb, np.zeros((3, 3))))][:_MOVING]
+
+
+def film(detector: HandDetector, config: PipelineConfig, part: str) -> dict[str, dict[str, Any]]:
+    """Returns the figures of rendered films of one part of `FILMS`."""
+    from benchmarks.reach import behaviour  # only these parts need the renderer
+
+    return getattr(behaviour, part)(detector, config, _FILMS[part], _FILM_SEED)
 
 
 def free(detector: HandDetector, config: PipelineConfig) -> dict[str, float]:

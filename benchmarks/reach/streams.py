@@ -1,21 +1,25 @@
 """Runs the detector, its search and the tracker over a sequence of images, without the later stages."""
 
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from benchmarks.reach.pastes import Paste
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.detect.detector import HandDetector
 from hand_mesh_ros.core.detect.search import Search
+from hand_mesh_ros.core.geometry.rays import ray_extent
 from hand_mesh_ros.core.track.tracker import Tracker
 from hand_mesh_ros.core.types import Frame, HandDetection
 
 RATE_HZ = 30.0
-# Keypoints with a smaller mean error, relative to the radius of the hand, are on the hand.
-_ON = 0.6
+# Keypoints with a smaller mean error, relative to the radius of the hand, are on the hand, or near the hand.
+_ON, _NEAR = 0.6, 1.0
+# A hand counts as visible if at least this share of the joints that the first image shows is not hidden and in the image.
+_VISIBLE = 0.8
 
 
 class Stream:
@@ -39,6 +43,62 @@ class Stream:
         hands = self._tracker.update(self._search.settle(plan, hands), stamp_s)
         self.took_ms = 1e3 * (time.thread_time() - started_s)
         return [hand for hand, state in hands if state != "predicted"]
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One image with its truth."""
+
+    rgb: np.ndarray  # (H, W, 3) uint8
+    keypoints_px: np.ndarray  # (hands, 21, 2)
+    visible: np.ndarray  # (hands,) share of the joints that no other surface hides and that are in the image
+
+
+@dataclass
+class Record:
+    """What a stream reported in a film, image by image."""
+
+    shots: list[Shot] = field(default_factory=list)
+    ids: list[list[str]] = field(default_factory=list)  # id of the report on each hand, "" without a report
+    sides: list[list[str]] = field(default_factory=list)
+    doubles: int = 0  # reports of a hand that has another report
+    others: int = 0  # reports on no hand
+    took_ms: list[float] = field(default_factory=list)
+
+    @property
+    def shown(self) -> np.ndarray:
+        """(images, hands) bool: the hand is visible."""
+        visible = np.array([shot.visible for shot in self.shots])
+        return visible >= _VISIBLE * visible[0]
+
+    def add(self, shot: Shot, hands: Sequence[HandDetection], took_ms: float) -> None:
+        """Assigns the reported hands to the true hands."""
+        errors = np.array([[_distance(hand, truth) for hand in hands] for truth in shot.keypoints_px]).reshape(
+            len(shot.keypoints_px), len(hands)
+        )
+        ids, sides = [""] * len(errors), [""] * len(errors)
+        # Hands of a single image have no id.
+        names = [hand.track_id or f"hand {number}" for number, hand in enumerate(hands)]
+        for true, found in zip(*linear_sum_assignment(np.minimum(errors, 9.0))):
+            if errors[true, found] < _ON:
+                ids[true], sides[true] = names[found], hands[found].handedness
+        for number, name in enumerate(names):
+            if name not in ids:
+                nearest = int(errors[:, number].argmin())
+                self.doubles += bool(errors[nearest, number] < _NEAR and ids[nearest])
+                self.others += bool(errors[nearest, number] >= _NEAR)
+        self.shots.append(shot)
+        self.ids.append(ids)
+        self.sides.append(sides)
+        self.took_ms.append(took_ms)
+
+
+def play(stream: Stream, shots: Iterator[Shot]) -> Record:
+    """Shows a film to a stream."""
+    record = Record()
+    for shot in shots:
+        record.add(shot, stream.step(shot.rgb), stream.took_ms)
+    return record
 
 
 @dataclass(frozen=True)
@@ -82,4 +142,9 @@ def false_hands(stream: Stream, images: Iterable[np.ndarray]) -> tuple[int, list
 
 
 def _error(hand: HandDetection, paste: Paste) -> float:
-    return float(np.linalg.norm(hand.keypoints_px - paste.keypoints_px, axis=1).mean() / paste.radius_px)
+    return _distance(hand, paste.keypoints_px)
+
+
+def _distance(hand: HandDetection, truth_px: np.ndarray) -> float:
+    """Returns the mean keypoint error relative to the radius of the true hand (21, 2)."""
+    return float(np.linalg.norm(hand.keypoints_px - truth_px, axis=1).mean() / ray_extent(truth_px))

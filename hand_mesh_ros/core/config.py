@@ -45,7 +45,8 @@ class DetectorConfig(ModelConfig):
         (20.0, 1000.0),
         live=True,
     )
-    # The default is the time of two runs of the palm model on a CPU. At least one part of the image is always searched.
+    # The default is the time of two runs of the palm model on a CPU. Large images get more time (`detect.search`). At least one
+    # part of the image is always searched.
     search_budget_ms: float = option(
         24.0, "time per image to follow and find hands while no hand is in view [ms]", (0.0, 1000.0), live=True
     )

@@ -30,10 +30,6 @@ from hand_mesh_ros.core.types import Frame, HandDetection
 SIDE_RATE, _SIDE_FLIP = 0.2, 0.35
 # The first look at a palm must reach this share of `min_score`. Otherwise there are no further looks.
 _WORTH_A_LOOK = 0.6
-# No second image can confirm a hand in a single image. A hand is certain only with a high score, or in a view of the whole image.
-# The other hands need several parts or views that agree. For these hands, palms and hands with a lower score are examined too,
-# down to these shares of `min_palm_score` and `min_score`.
-_ALONE_PALM, _ALONE_PRESENCE, _ALONE_SCORE, _SURE = 0.4, 0.8, 0.4, 0.8
 
 
 class HandDetector:
@@ -166,13 +162,16 @@ class HandDetector:
         doubtful: list[HandDetection] = []
         for tile in plan.tiles:
             shows_all = rgb.shape[:2] == (tile.height, tile.width)
-            palms = [palm for palm in self.propose(rgb, tile, _ALONE_PALM) if not is_known(palm, (*known, *new))]
+            palms = [palm for palm in self.propose(rgb, tile, verify.ALONE_PALM) if not is_known(palm, (*known, *new))]
             for palm in palms[: 2 * config.max_hands]:
-                hand = None if is_known(palm, new) else _at_once(self._first_sight(rgb, palm, _ALONE_PRESENCE, _ALONE_SCORE))
+                hand = (
+                    None
+                    if is_known(palm, new)
+                    else _at_once(self._first_sight(rgb, palm, verify.ALONE_PRESENCE, verify.ALONE_SCORE))
+                )
                 if hand is None or _is_any_of(hand, known):
                     continue
-                in_view = shows_all and palm.score >= config.min_palm_score and hand.keypoint_conf.max() >= config.min_score
-                if hand.score >= (config.min_score if in_view else max(_SURE, config.min_score)):
+                if hand.score >= verify.certain_score(config, shows_all, palm.score, float(hand.keypoint_conf.max())):
                     new = _with(new, hand)
                 else:
                     doubtful.append(hand)

@@ -17,6 +17,9 @@ from hand_mesh_ros.core.types import Frame, HandDetection
 # While a hand is followed, only every twelfth image is searched as a whole. So at 30 Hz a second hand is found up to 0.4 s later.
 # Halfway between, one part of the image is searched.
 _SEARCH_EVERY = 12
+# After another hand was lost, a search starts in every third image, for this number of images. The hand may be behind the
+# followed hand, or it may come back into the image.
+_SEARCH_AFTER_LOSS, _AFTER_LOSS = 3, 45
 # Without motion and without a followed hand, the whole image is searched in every third image.
 _WHOLE_EVERY = 3
 # Number of images in which a lost hand is searched at its last position, and size of the searched part relative to the hand.
@@ -25,10 +28,14 @@ _REMEMBERED, _AROUND = 15, 2.5
 _SIZE_FACTOR = 1.5
 # In the whole image, hands are found if they are larger than the longer side divided by this value.
 _SMALL = 4
+# A large image has more than this number of parts. Its search may take this factor more time, enough for a third part.
+_MANY_PARTS, _MORE_TIME = 150, 1.4
 # Time of one run of the palm model or the landmark model on a CPU [s].
 _STEP_S = 0.010
 # Maximum number of palms to examine per part of the image, because each false palm takes the time of a look.
 _MOST_LOOKS = 2
+# After its first search, a part comes again as a close-up, as if it were not searched, but with this share of its interest.
+_CLOSE_UP_INTEREST = 0.4
 _WAITING = "waiting "
 # Maximum number of parts that are searched in a single image: the most interesting ones. An image of 33 million pixels has
 # thousands of parts.
@@ -75,7 +82,7 @@ def one_look(rgb: np.ndarray) -> Plan:
 def whole_plan(rgb: np.ndarray, min_hand_px: float) -> Plan:
     """Plan for a single image (H, W, 3): the whole image in all views, then all parts with content, from large to small."""
     tiles = layout(rgb.shape[1], rgb.shape[0], min_hand_px) + turned_parts(rgb.shape[1], rgb.shape[0])
-    promise = interest(tiles, coarse(rgb, min_hand_px))
+    promise, _ = interest(tiles, coarse(rgb, min_hand_px))
     chosen = [index for index in np.argsort(-promise, kind="stable")[:_MOST_TILES] if promise[index] > 0]
     # Large parts come first. Hands that are found there are not searched again in smaller parts.
     chosen.sort(key=lambda index: (-tiles[index].width * tiles[index].height, -promise[index]))
@@ -100,13 +107,15 @@ class Search:
         """Forgets all earlier images, because a new stream begins."""
         self._images = 0
         self._tiles: list[Tile] = []
-        self._seen_at = np.zeros(0)
+        self._seen_at, self._visits = np.zeros(0), np.zeros(0, int)
+        self._close_ups: dict[Tile, Tile] = {}  # close-ups that the next image may search, with their parts
         self._before: Coarse | None = None
         self._has_moved = True
         self._unfinished: Tile | None = None
         self._searches: list[LaterHands] = []
         self._waiting: list[HandDetection] = []
         self._lost: list[tuple[int, HandDetection]] = []
+        self._last_lost: tuple[int, HandDetection] | None = None
         self._followed: Sequence[HandDetection] = []
 
     def plan(self, frame: Frame, following: Sequence[HandDetection], missing: Sequence[HandDetection]) -> Plan:
@@ -121,12 +130,14 @@ class Search:
         self._followed = following
         self._lost = [(when, hand) for when, hand in self._lost if index - when <= _REMEMBERED]
         self._lost += [(index, hand) for hand in missing]
+        if missing:
+            self._last_lost = index, missing[0]
         if following and not missing:
             return self._beside(frame, following, index)
         first = [self._unfinished] if self._unfinished else []
         first += [_around(hand, frame.rgb) for hand in missing]
-        budget_s = 1e-3 * self._config.search_budget_ms
         parts = self._due(frame, index)
+        budget_s = 1e-3 * self._config.search_budget_ms * (_MORE_TIME if len(self._tiles) > _MANY_PARTS else 1.0)
         # After motion the whole image is searched, so that a hand of usual size is found in its first image. In a still picture,
         # this time is for the parts.
         if missing or self._has_moved or index - self._seen_at[0] >= _WHOLE_EVERY:
@@ -136,6 +147,10 @@ class Search:
     def _beside(self, frame: Frame, following: Sequence[HandDetection], index: int) -> Plan:
         """Plan while hands are followed. The search takes at most the time of one run of the palm model."""
         left = self._searches
+        if self._last_lost and any(hand.track_id == self._last_lost[1].track_id for hand in following):
+            self._last_lost = None  # it is back
+        if self._last_lost and index - self._last_lost[0] <= _AFTER_LOSS:
+            return self._after_loss(frame, index, *self._last_lost)
         if index % _SEARCH_EVERY == _SEARCH_EVERY // 2 and (parts := self._due(frame, index)):
             return Plan(parts[:1], 0.0, most_looks=1, is_spread=True, searches=left)
         # This image is not compared with the next one, so the next search must not compare with an older image.
@@ -147,21 +162,41 @@ class Search:
         place = _around(following[0], frame.rgb) if small and not is_due else _whole(frame.rgb)
         return Plan([place], 0.0, most_looks=_MOST_LOOKS, is_due=is_due, is_spread=True, searches=left)
 
+    def _after_loss(self, frame: Frame, index: int, lost_at: int, lost: HandDetection) -> Plan:
+        """Plan while hands are followed, after another hand was lost. A small hand is also searched where it was lost."""
+        self._before = None
+        number, left_over = divmod(index - lost_at, _SEARCH_AFTER_LOSS)
+        small = lost.box_px[2:].max() * _SMALL < max(frame.rgb.shape[:2])
+        place = _around(lost, frame.rgb) if small and number % 2 else _whole(frame.rgb)
+        is_due = left_over == 0 and not self._searches
+        return Plan([place], 0.0, most_looks=_MOST_LOOKS, is_due=is_due, is_spread=True, searches=self._searches)
+
     def _due(self, frame: Frame, index: int) -> list[Tile]:
         """Parts of the image. Parts with high interest that were not searched for a long time come first."""
         height, width = frame.rgb.shape[:2]
         if not self._tiles or (self._tiles[0].width, self._tiles[0].height) != (width, height):
             self._tiles, self._before = layout(width, height, self._config.min_hand_px), None
-            self._seen_at = np.full(len(self._tiles), index - 1.0)
+            self._seen_at, self._visits = np.full(len(self._tiles), index - 1.0), np.zeros(len(self._tiles), int)
+        self._close_ups = {cut: tile for cut, tile in self._close_ups.items() if cut == self._unfinished}
         image = coarse(frame.rgb, self._config.min_hand_px)
         self._has_moved = has_moved(image, self._before)
-        promise = interest(self._tiles, image, self._before)
+        promise, places = interest(self._tiles, image, self._before)
         self._before = image
         for _, hand in self._lost:
             middle = hand.keypoints_px.mean(0)
             promise[[tile.contains(middle) for tile in self._tiles]] = 1.0
-        due = promise * (index - self._seen_at) ** 3
-        return [self._tiles[chosen] for chosen in np.argsort(-due, kind="stable") if due[chosen] > 0 and chosen > 0]
+        due = promise * np.where(self._visits == 1, _CLOSE_UP_INTEREST, 1.0) * (index - self._seen_at) ** 3
+        chosen = [index for index in np.argsort(-due, kind="stable").tolist() if due[index] > 0 and index > 0]
+        return [self._next_cut(index, places[index]) for index in chosen]
+
+    def _next_cut(self, index: int, place_px: np.ndarray) -> Tile:
+        """A part, or a close-up of its most interesting place (2,). The two alternate."""
+        tile = self._tiles[index]
+        if not (tile.is_square and self._visits[index] % 2):
+            return tile
+        close_up = tile.close_up(place_px)
+        self._close_ups[close_up] = tile
+        return close_up
 
     @property
     def waiting(self) -> list[HandDetection]:
@@ -175,7 +210,11 @@ class Search:
         """
         self._unfinished, self._searches = plan.unfinished, plan.searches
         for tile in plan.visited:
-            self._seen_at[[tile == other for other in self._tiles]] = self._images - 1
+            is_seen = [self._close_ups.get(tile, tile) == other for other in self._tiles]
+            self._visits[is_seen] += 1
+            # The close-up of a part follows soon after its first search.
+            if not tile.is_square or self._visits[is_seen].max(initial=0) != 1:
+                self._seen_at[is_seen] = self._images - 1
         kept = {hand.track_id for hand in hands}
         lost = [hand for hand in self._followed if hand.track_id not in kept]
         new = [hand for hand in hands if any(hand is other for other in plan.doubtful) and not _takes_place_of(hand, lost)]

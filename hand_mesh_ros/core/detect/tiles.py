@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from hand_mesh_ros.core.detect.palm_input import OTHER_VIEWS, PART_VIEWS, PLAIN, InputView
+from hand_mesh_ros.core.detect.palm_input import OTHER_VIEWS, PART_VIEWS, PLAIN, WARM_VIEW, InputView
 
 # Size of a square relative to the smallest hand to find in it, and ratio of successive sizes. Larger hands are found in larger
 # squares.
@@ -36,6 +36,10 @@ _FLOOR = 0.08
 # A cell moved if its brightness changed by more than the first value [grey levels]. Sensor noise changes the brightness by less.
 # An image moved if the share of such cells is above the second value.
 _VISIBLE_MOTION, _LEAST_MOVED = 20.0, 0.003
+# Side of a close-up relative to the side of its square. A close-up shows small hands that the palm model misses in the square.
+_CLOSE_UP = 0.8
+# A cell is blue if its Cb exceeds its Cr by the first value. A blue glove fills more than the second share of the image.
+_BLUE_CB_CR, _LEAST_BLUE = 20.0, 0.004
 # Interest of another view.
 _VIEW_INTEREST = 0.2
 
@@ -60,6 +64,13 @@ class Tile:
         """The part as a view, (height, width, 3)."""
         return rgb[self.top : self.top + self.height, self.left : self.left + self.width]
 
+    def close_up(self, middle_px: np.ndarray) -> "Tile":
+        """A smaller square around a point (2,) of the tile, inside the tile."""
+        whole, corner = np.array([self.width, self.height]), np.array([self.left, self.top])
+        size = np.maximum(np.rint(_CLOSE_UP * whole), 1).astype(int)
+        low = np.clip(np.rint(middle_px - 0.5 * size), corner, corner + whole - size).astype(int)
+        return Tile(*low.tolist(), *size.tolist())
+
     def contains(self, point_px: np.ndarray) -> bool:
         """True if a point (2,) is in the tile and not in its margin."""
         margin = 0.0 if self.is_whole else _MARGIN * min(self.width, self.height)
@@ -82,7 +93,8 @@ def layout(width: int, height: int, min_hand_px: float) -> list[Tile]:
     while side < _ALMOST_WHOLE * longest:
         sizes.append(round(side))
         side *= _GROWTH
-    tiles = [Tile(0, 0, width, height, is_whole=True), *(Tile(0, 0, width, height, view=view) for view in OTHER_VIEWS)]
+    views = (WARM_VIEW, *OTHER_VIEWS)
+    tiles = [Tile(0, 0, width, height, is_whole=True), *(Tile(0, 0, width, height, view=view) for view in views)]
     for size in reversed(sizes):
         tiles += [
             Tile(left, top, min(size, width), min(size, height)) for top in _starts(height, size) for left in _starts(width, size)
@@ -120,27 +132,39 @@ def has_moved(image: Coarse, before: Coarse | None) -> bool:
     return bool(differs.mean() > _LEAST_MOVED)
 
 
-def interest(tiles: list[Tile], image: Coarse, before: Coarse | None = None) -> np.ndarray:
-    """Interest of each tile, (T,): 0 for a single colour, 1 for the plain whole image and the best square of each size.
+def interest(tiles: list[Tile], image: Coarse, before: Coarse | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Interest of each tile, and its most interesting place.
 
     Args:
         tiles: tiles of the image.
         image: small copy of the image.
         before: small copy of the last image with the same size, or None.
+
+    Returns:
+        Interest (T,): 0 for a single colour, 1 for the plain whole image and the best square of each size. Places (T, 2) in
+        pixels, for squares only.
     """
     layers = _layers(image, before)
-    values = np.zeros(len(tiles))
+    values, places = np.zeros(len(tiles)), np.zeros((len(tiles), 2))
     sides = np.array([max(tile.width, tile.height) if tile.is_square else 0 for tile in tiles])
     for side in set(sides.tolist()) - {0}:
         squares = np.flatnonzero(sides == side)
         layer = _standing_out(layers, side / _SIDE_PER_HAND / image.step)
-        values[squares] = [_most(layer, tiles[index], image.step) for index in squares]
+        for index in squares:
+            values[index], places[index] = _most(layer, tiles[index], image.step)
         # Large squares differ less from their surroundings than small squares, so only squares of one size are comparable.
         if (most := values[squares].max()) > 1e-6:
             values[squares] = np.where(values[squares] > 1e-9, np.maximum(values[squares] / most, _FLOOR), 0.0)
     if values.any():
         values[[tile.view != PLAIN for tile in tiles]] = _VIEW_INTEREST
-    return np.where([tile.is_whole for tile in tiles], 1.0, values)
+        values[[tile.view == WARM_VIEW for tile in tiles]] = float(_has_blue(image))
+    return np.where([tile.is_whole for tile in tiles], 1.0, values), places
+
+
+def _has_blue(image: Coarse) -> bool:
+    """True if the image has enough blue for a blue glove."""
+    _, cr, cb = cv2.split(image.channels)
+    return bool((cb - cr > _BLUE_CB_CR).mean() > _LEAST_BLUE)
 
 
 def _layers(image: Coarse, before: Coarse | None) -> np.ndarray:
@@ -160,15 +184,20 @@ def _standing_out(layers: np.ndarray, hand_cells: float) -> np.ndarray:
     fewer = max(1, int(hand_cells / _CELLS_PER_HAND))
     small = layers[fewer // 2 :: fewer, fewer // 2 :: fewer] if min(layers.shape[:2]) > fewer else layers
     reach = max(0.4 * hand_cells / fewer, 0.8)
-    near, around = (cv2.blur(small, 2 * [2 * round(1.6 * width) + 1]) for width in (reach, 2.5 * reach))
+    near, around = (cv2.blur(small, 2 * [2 * round(1.2 * width) + 1]) for width in (reach, 2.5 * reach))
     apart = near - around
     colour = np.maximum(apart[..., 0], 0) + np.abs(apart[..., 1]) + np.maximum(apart[..., 2], 0)
     found = (colour + np.maximum(apart[..., 4], 0)) * near[..., 3]
     return found if fewer == 1 else cv2.resize(found, layers.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def _most(values: np.ndarray, tile: Tile, step: int) -> float:
+def _most(values: np.ndarray, tile: Tile, step: int) -> tuple[float, tuple[float, float]]:
+    """The largest of the values (h, w) in a tile without its margin, and its place in the image."""
     across, down = _MARGIN * tile.width, _MARGIN * tile.height
     left, top = int((tile.left + across) / step), int((tile.top + down) / step)
     right, bottom = int((tile.left + tile.width - across) / step), int((tile.top + tile.height - down) / step)
-    return values[top : max(bottom, top + 1), left : max(right, left + 1)].max(initial=0.0)
+    part = values[top : max(bottom, top + 1), left : max(right, left + 1)]
+    if not part.size:
+        return 0.0, (tile.left + 0.5 * tile.width, tile.top + 0.5 * tile.height)
+    _, most, _, (x, y) = cv2.minMaxLoc(part)
+    return max(most, 0.0), (step * (left + x + 0.5), step * (top + y + 0.5))

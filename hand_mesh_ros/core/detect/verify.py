@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from hand_mesh_ros.core.config import DetectorConfig
 from hand_mesh_ros.core.detect import crop
 from hand_mesh_ros.core.detect.look import Look
 from hand_mesh_ros.core.detect.palm import KEYPOINT_JOINTS, Palm, overlap
@@ -35,7 +36,13 @@ _SAME_OUTLINE = 0.12
 _PART_SIZE, _PART_WITHIN = 0.7, 0.6
 # Doubtful hands of a single image: smallest combined score of detections that agree, and largest overlap of their box with a
 # better hand (intersection over union).
-_AGREED, _MOST_OVERLAP = 0.7, 0.3
+_AGREED, _MOST_OVERLAP = 0.605, 0.3
+# Share of the joint log odds of detections that agree. `benchmarks.reach.fit_score` measures the result.
+_JOINT_ODDS = 0.5
+# No second image can confirm a hand in a single image. A hand is certain only with a high score, or in a view of the whole image.
+# The other hands need several parts or views that agree. For these hands, palms and hands with a lower score are examined too,
+# down to these shares of `min_palm_score` and `min_score`.
+ALONE_PALM, ALONE_PRESENCE, ALONE_SCORE, _SURE = 0.4, 0.8, 0.4, 0.8
 # Weight of the newest image in the running log odds of a followed hand. After several bad images, the hand is dropped.
 _RATE = 0.3
 FIRST_FEATURES = ("presence", "presence again", "apart", "palm apart", "bones", "guesses apart", "palm score", "constant")
@@ -49,9 +56,9 @@ def probability(features: np.ndarray, weights: np.ndarray) -> float:
     return float(1 / (1 + np.exp(-np.clip(features @ weights, -30, 30))))
 
 
-def followed_probability(last: float, features: np.ndarray) -> float:
+def followed_probability(last: float, features: np.ndarray, weights: np.ndarray = FOLLOWED_WEIGHTS) -> float:
     """Probability that a followed hand is a hand, from its probability in the last image and its features (5,)."""
-    return probability(np.array([_log_odds(last), features @ FOLLOWED_WEIGHTS]), np.array([1 - _RATE, _RATE]))
+    return probability(np.array([_log_odds(last), features @ weights]), np.array([1 - _RATE, _RATE]))
 
 
 def first_features(palm: Palm, first: Look, again: Look, bone_lengths_m: np.ndarray) -> np.ndarray:
@@ -132,11 +139,25 @@ def is_covered(one: HandDetection, other: HandDetection) -> bool:
     return bool(min(apart.min(0).mean(), apart.min(1).mean()) < _SAME_OUTLINE * size)
 
 
+def certain_score(config: DetectorConfig, shows_all: bool, palm_score: float, presence: float) -> float:
+    """Smallest score of a hand in a single image that needs no agreement of several parts or views.
+
+    Args:
+        config: settings of the detector.
+        shows_all: True if the hand was found in a view of the whole image.
+        palm_score: score of its palm.
+        presence: presence of the hand in its looks.
+    """
+    is_clear = shows_all and palm_score >= config.min_palm_score and presence >= config.min_score
+    return config.min_score if is_clear else max(_SURE, config.min_score)
+
+
 def agreed(doubtful: Sequence[HandDetection], certain: Sequence[HandDetection], min_score: float) -> list[HandDetection]:
     """Hands that at least two detections of a single image show, best first, with their combined scores.
 
-    A group is a detection and all weaker detections of the same hand. Its score is the probability that at least one of the
-    detections is right, if the errors are independent.
+    A group is a detection and all weaker detections of the same hand. If the errors were independent, the probability that at
+    least one detection is right would be 1 minus the product of their doubts. The detections see the same pixels, so the score
+    has only a share of the log odds of this probability.
     """
     groups: list[list[HandDetection]] = []
     for hand in sorted(doubtful, key=lambda hand: -hand.score):
@@ -145,15 +166,18 @@ def agreed(doubtful: Sequence[HandDetection], certain: Sequence[HandDetection], 
             groups.append([hand])
         else:
             group.append(hand)
-    scored = [
-        replace(group[0], score=1 - float(np.prod([1 - hand.score for hand in group]))) for group in groups if len(group) > 1
-    ]
+    scored = [replace(group[0], score=_joint_score([hand.score for hand in group])) for group in groups if len(group) > 1]
     kept: list[HandDetection] = []
     for hand in sorted(scored, key=lambda hand: -hand.score):
         is_another = not any(_may_be_same(hand, other) for other in (*certain, *kept))
         if is_another and hand.score >= max(_AGREED, min_score):
             kept.append(hand)
     return kept
+
+
+def _joint_score(scores: Sequence[float]) -> float:
+    doubt = float(np.prod([1 - score for score in scores]))
+    return float(1 / (1 + (max(doubt, 1e-9) / max(1 - doubt, 1e-9)) ** _JOINT_ODDS))
 
 
 def _may_be_same(one: HandDetection, other: HandDetection) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.detect.example_view import example_view
 from hand_mesh_ros.core.detect.search import Search
-from hand_mesh_ros.core.detect.tiles import layout
+from hand_mesh_ros.core.detect.tiles import Tile, layout
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.types import Frame, HandDetection
@@ -26,13 +26,21 @@ def frame() -> Frame:
 
 
 def test_every_part_is_searched_in_turn(frame: Frame) -> None:
-    search, seen = Search(PipelineConfig()), set()
+    search, seen, parts = Search(PipelineConfig()), set(), set(layout(640, 480, 45.0))
     for _ in range(60):
         plan = search.plan(frame, [], [])
         plan.visited += plan.tiles[:2]
         seen |= set(plan.visited)
         search.settle(plan, [])
-    assert seen == set(layout(640, 480, 45.0))
+    assert parts <= seen
+    # A part that comes again is cut smaller, around its most interesting place.
+    assert all(any(lies_in(cut, part) for part in parts if part.is_square) for cut in seen - parts)
+    assert len(seen - parts) > 5
+
+
+def lies_in(cut: Tile, part: Tile) -> bool:
+    inside = part.left <= cut.left and part.top <= cut.top
+    return inside and cut.left + cut.width <= part.left + part.width and cut.top + cut.height <= part.top + part.height
 
 
 def test_a_hand_in_a_part_waits_for_a_second_image(frame: Frame, hand: HandDetection) -> None:
@@ -113,6 +121,17 @@ def test_beside_a_followed_hand_one_part_is_searched_at_most(frame: Frame, hand:
     plans = [search.plan(frame, [hand], []) for _ in range(24)]
     assert all(len(plan.tiles) == 1 for plan in plans)
     assert sum(plan.is_due for plan in plans) == 4
+
+
+def test_after_a_loss_the_search_beside_a_followed_hand_is_more_frequent_for_a_while(frame: Frame, hand: HandDetection) -> None:
+    search, lost = Search(PipelineConfig()), replace(hand, track_id="8")
+    search.plan(frame, [hand, lost], [lost])
+    due = [search.plan(frame, [hand], []).is_due for _ in range(90)]
+    assert 14 <= sum(due[:45]) <= 16
+    assert sum(due[48:84]) == 6
+    # Not if the lost hand is back.
+    search.plan(frame, [hand, lost], [lost])
+    assert sum(search.plan(frame, [hand, lost], []).is_due for _ in range(36)) == 6
 
 
 def test_a_reset_forgets_what_waits(frame: Frame, hand: HandDetection) -> None:

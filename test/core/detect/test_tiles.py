@@ -40,7 +40,7 @@ def test_every_smallest_hand_lies_within_a_part_that_shows_it_large_enough() -> 
 def test_one_colour_promises_nothing(size: tuple[int, int]) -> None:
     rgb = np.full((size[1], size[0], 3), 120, np.uint8)
     tiles = layout(*size, 45.0)
-    promise = interest(tiles, coarse(rgb, 45.0))
+    promise, _ = interest(tiles, coarse(rgb, 45.0))
     assert promise[0] == 1
     assert not promise[1:].any()
     assert len(whole_plan(rgb, 45.0).tiles) == 1
@@ -52,9 +52,18 @@ def test_what_moves_promises_most() -> None:
     after = before.copy()
     after[300:345, 400:445] = rng.integers(0, 255, (45, 45, 3), dtype=np.uint8)
     tiles = layout(640, 480, 45.0)
-    promise = interest(tiles, coarse(after, 45.0), coarse(before, 45.0))
+    promise, _ = interest(tiles, coarse(after, 45.0), coarse(before, 45.0))
     promise[0] = 0
     assert tiles[int(promise.argmax())].contains(np.array([422, 322]))
+
+
+def test_a_close_up_lies_in_its_part_and_shows_the_place() -> None:
+    part = next(tile for tile in layout(640, 480, 45.0)[::-1] if tile.is_square)
+    for place in np.random.default_rng(0).uniform(0, 1, (50, 2)) * (part.width, part.height) + (part.left, part.top):
+        cut = part.close_up(place)
+        assert cut.width < part.width
+        assert part.left <= cut.left <= place[0] <= cut.left + cut.width <= part.left + part.width
+        assert part.top <= cut.top <= place[1] <= cut.top + cut.height <= part.top + part.height
 
 
 def test_a_plan_always_does_one_part_and_then_keeps_its_time() -> None:

@@ -110,9 +110,10 @@ def test_doubtful_hands_need_each_other(model: HandModel) -> None:
     hand = example_view(model)[1]
     weak = shifted(hand, (2, 0), 0.4)
     assert verify.agreed([shifted(hand, (0, 0), 0.5)], [], 0.5) == []
-    assert verify.agreed([weak, shifted(hand, (0, 0), 0.3)], [], 0.5) == []  # 1 - 0.6 * 0.7 is below 0.7
+    assert verify.agreed([weak, shifted(hand, (0, 0), 0.3)], [], 0.5) == []  # 1 - 0.6 * 0.7 is too low
     (found,) = verify.agreed([weak, shifted(hand, (0, 0), 0.6)], [], 0.5)
-    assert found.score == pytest.approx(1 - 0.6 * 0.4)
+    # Half of the log odds of 1 - 0.6 * 0.4.
+    assert found.score / (1 - found.score) == pytest.approx((0.76 / 0.24) ** 0.5)
     assert verify.agreed([weak, shifted(hand, (0, 0), 0.6)], [], 0.8) == []
     far = (1000.0, 0.0)
     assert verify.agreed([weak, shifted(hand, far, 0.6)], [], 0.5) == []

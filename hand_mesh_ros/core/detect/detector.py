@@ -164,11 +164,9 @@ class HandDetector:
             shows_all = rgb.shape[:2] == (tile.height, tile.width)
             palms = [palm for palm in self.propose(rgb, tile, verify.ALONE_PALM) if not is_known(palm, (*known, *new))]
             for palm in palms[: 2 * config.max_hands]:
-                hand = (
-                    None
-                    if is_known(palm, new)
-                    else _at_once(self._first_sight(rgb, palm, verify.ALONE_PRESENCE, verify.ALONE_SCORE))
-                )
+                if is_known(palm, new):
+                    continue
+                hand = _at_once(self._first_sight(rgb, palm, verify.ALONE_PRESENCE, verify.ALONE_SCORE))
                 if hand is None or _is_any_of(hand, known):
                     continue
                 if hand.score >= verify.certain_score(config, shows_all, palm.score, float(hand.keypoint_conf.max())):

@@ -41,7 +41,7 @@ def wrists(pipeline) -> dict[int, np.ndarray]:
 @pytest.mark.parametrize("every", [2, 6])
 def test_a_hand_at_rest_does_not_step_where_depth_comes_for_some_images_only(wrists, every):
     steps_mm = np.diff(wrists[every], axis=0)
-    assert np.sqrt((steps_mm**2).mean(0)).max() < 0.4
+    assert np.sqrt((steps_mm**2).mean(0)).max() < 0.5
     # The place is that of depth in all images.
     assert np.linalg.norm(wrists[every].mean(0) - wrists[1].mean(0)) < 2
 

@@ -37,7 +37,7 @@ class KeypointCorrector:
             return detection
         cues = {"features": detection.features, "landmarks": landmarks, "world_m": world_m}
         answer = self.model(**{name: value[None].astype(np.float32) for name, value in cues.items()})
-        return moved_to(detection, answer["corrected"][0])
+        return moved_to(detection, answer["corrected"][0].astype(np.float64))
 
 
 def in_crop(detection: HandDetection) -> tuple[np.ndarray, np.ndarray]:
@@ -54,5 +54,5 @@ def moved_to(detection: HandDetection, landmarks: np.ndarray) -> HandDetection:
     """The detection with the keypoints and depths of landmarks (21, 3) in crop pixels."""
     to_image = detection.image_from_crop
     depth_px = (landmarks[:, 2] - landmarks[0, 2]) * crop.scale(to_image)
-    keypoints_px = crop.apply(to_image, landmarks[:, :2])
-    return replace(detection, keypoints_px=keypoints_px.astype(np.float32), keypoint_depth_px=depth_px.astype(np.float32))
+    # Without rounding, the mirrored hand gets the mirrored keypoints. The 8-bit nets would enlarge a difference.
+    return replace(detection, keypoints_px=crop.apply(to_image, landmarks[:, :2]), keypoint_depth_px=depth_px)

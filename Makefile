@@ -62,10 +62,16 @@ bench: setup
 # views. The calibration uses the natural stored views. The graph diffusion trains on stored views of any kind.
 VIEWS := runs/detected
 NATURAL := runs/natural
+TO_CORRECT := runs/natural_views
 train: setup
 	$(call train_model,joints,--minutes 34 --precision bfloat16 --validate-every 2000)
 	$(call train_model,mesh_autoencoder,--steps 500 --batch-size 64 --learning-rate 2e-4 --ema-decay 0.99 --validate-every 250)
 	$(call train_model,mesh_latent,--source runs/mesh_autoencoder --joints runs/joints --minutes 7 --validate-every 400)
+	$(call store_views,$(TO_CORRECT),1000,9 --held-out --natural)
+	$(call store_views,$(TO_CORRECT),3000,2 --natural)
+	$(call store_views,$(TO_CORRECT),1000,3)
+	$(call store_views,$(TO_CORRECT),6000,4 --natural)
+	$(call train_model,keypoints,--views $(TO_CORRECT) --steps 1500 --validate-every 500)
 	$(call store_views,$(NATURAL),2000,8 --held-out --natural)
 	$(call store_views,$(VIEWS),3000,7 --held-out)
 	$(call store_views,$(VIEWS),15000,0)
@@ -81,7 +87,7 @@ $(VENV)/bin/python -m models_train.train $(1) $(2) --run runs/$(1) $(if $(wildca
 endef
 
 export: setup
-	for task in joints mesh_autoencoder mesh_latent graph_diffusion; do \
+	for task in joints keypoints mesh_autoencoder mesh_latent graph_diffusion; do \
 	  $(VENV)/bin/python -m models_train.export_onnx $$task --run runs/$$task || exit 1; done
 	$(VENV)/bin/python -m models_train.cpu_copies
 	$(VENV)/bin/python -m models_train.calibrate --views $(NATURAL)

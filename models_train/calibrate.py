@@ -79,7 +79,7 @@ def observe(chain: HandChain, stored: StoredViews, count: int) -> dict[str, Resi
     lists: dict[str, list[tuple[np.ndarray, np.ndarray, float, np.ndarray]]] = {}
     truth = zip(seen.joints_m.astype(np.float64), stored.vertices_m(rows))
     for detection, (joints_m, vertices_m) in zip(detections(seen, features), truth):
-        view = see(detection, _FRAME)
+        view = see(chain.corrected(detection), _FRAME)
         hand = chain.aggregate(view, StageTimer())
         onto_hand = rigid.align(joints_m, hand.joints_m, with_scale=True)
         of_vertices = rigid.transform(vertices_m + joints_m[WRIST], *onto_hand) - hand.vertices_m
@@ -108,7 +108,7 @@ def place_errors(chain: HandChain, stored: StoredViews, count: int) -> tuple[np.
     seen, features = stored.pick(rows, np.ones((len(rows), 3)))
     errors, covariances = [], []
     for detection, joints_m in zip(detections(seen, features), seen.joints_m.astype(np.float64)):
-        view = see(detection, _FRAME)
+        view = see(chain.corrected(detection), _FRAME)
         hand, spread = chain.shape(view, StageTimer())
         location = chain.place(hand, spread, view, _FRAME, PRIOR)
         errors.append((hand.joints_m + location.translation_m - joints_m).mean(0))

@@ -22,7 +22,7 @@ from models_train.tasks.task import Export
 from models_train.train import DEFAULTS, make_task
 
 LICENCE = "Apache-2.0; trained on synthetic hands of the CC0 hand model"
-_WITH_RECORDED_POSES = ("joints", "mesh_latent")
+_WITH_RECORDED_POSES = ("joints", "keypoints", "mesh_latent")
 _RECORDED_POSES = ", in part in poses derived from handy.js (MIT, copyright 2020-2021 Stewart Smith)"
 OPSET = 18
 _N_OTHER_BATCH = 8  # the parity check also uses this other batch size

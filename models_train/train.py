@@ -17,13 +17,28 @@ import torch
 
 from models_train.checkpoint import LAST, Checkpoint
 from models_train.processes import join
-from models_train.tasks.configs import CONFIGS, AutoencoderConfig, GraphConfig, JointConfig, LatentConfig, config_of
+from models_train.tasks.configs import (
+    CONFIGS,
+    AutoencoderConfig,
+    GraphConfig,
+    JointConfig,
+    KeypointConfig,
+    LatentConfig,
+    config_of,
+)
 from models_train.tasks.task import Task, TrainConfig
 from models_train.train_loop import Trainer
 
 # The settings of a task that differ from the defaults of its config.
 DEFAULTS: dict[str, dict[str, Any]] = {
     "joints": {"batch_size": 256},
+    "keypoints": {
+        "batch_size": 128,
+        "learning_rate": 2e-3,
+        "weight_decay": 0.05,
+        "ema_decay": 0.998,
+        "views": "runs/natural_views",
+    },
     "mesh_autoencoder": {"batch_size": 32},
     "mesh_latent": {"batch_size": 64},
     "graph_diffusion": {"batch_size": 32, "learning_rate": 2e-3, "views": "runs/detected"},
@@ -44,6 +59,10 @@ def make_task(config: TrainConfig) -> Task:
         from models_train.tasks import joints as joint_task
 
         return joint_task.make_task(config)
+    if isinstance(config, KeypointConfig):
+        from models_train.tasks import keypoints as keypoint_task
+
+        return keypoint_task.KeypointTask(config)
     if isinstance(config, AutoencoderConfig | LatentConfig):
         from models_train.tasks import mesh as mesh_tasks
 

@@ -24,6 +24,13 @@ class JointConfig(TrainConfig):
 
 
 @dataclass(frozen=True)
+class KeypointConfig(TrainConfig):
+    """Settings of the correction of keypoints."""
+
+    views: str = option("", "folder of stored natural views by the real detector")
+
+
+@dataclass(frozen=True)
 class AutoencoderConfig(TrainConfig):
     """Settings of the mesh autoencoder."""
 
@@ -51,6 +58,7 @@ class GraphConfig(TrainConfig):
 
 CONFIGS: dict[str, type[TrainConfig]] = {
     "joints": JointConfig,
+    "keypoints": KeypointConfig,
     "mesh_autoencoder": AutoencoderConfig,
     "mesh_latent": LatentConfig,
     "graph_diffusion": GraphConfig,

@@ -22,9 +22,7 @@ from models_train.tasks.task import Export
 from models_train.train import DEFAULTS, make_task
 
 LICENCE = "Apache-2.0; trained on synthetic hands of the CC0 hand model"
-_WITH_RECORDED_POSES = ("joints", "keypoints", "mesh_latent")
 _RECORDED_POSES = ", in part in poses derived from handy.js (MIT, copyright 2020-2021 Stewart Smith)"
-OPSET = 18
 _N_OTHER_BATCH = 8  # the parity check also uses this other batch size
 
 
@@ -34,16 +32,7 @@ class ParityError(RuntimeError):
 
 def to_onnx(export: Export) -> onnx.ModelProto:
     """Returns the model for any batch size, with half-precision storage and metadata."""
-    program = torch.onnx.export(
-        export.module.cpu().eval(),
-        kwargs=export.inputs,
-        output_names=list(export.outputs),
-        dynamic_shapes={name: None if name in export.shared else {0: torch.export.Dim("batch")} for name in export.inputs},
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
-    model = onnx_file.store_fp16(program.model_proto, export.exact)
+    model = onnx_file.store_fp16(onnx_file.to_graph(export), export.exact)
     onnx_file.add_metadata(model, export.metadata)
     return model
 
@@ -85,7 +74,9 @@ def manifest_entry(checkpoint: Checkpoint) -> dict:
     minutes = checkpoint.elapsed_s / 60
     differing = [item.name for item in fields(config) if getattr(config, item.name) != item.default and item.name != "task"]
     options = " ".join(f"--{name.replace('_', '-')} {getattr(config, name)}" for name in differing)
-    free = LICENCE + (_RECORDED_POSES if config.task in _WITH_RECORDED_POSES else "")
+    # The stored views of the keypoint task show natural hands.
+    has_recorded_poses = config.task == "keypoints" or getattr(config, "natural_share", 0.0) > 0
+    free = LICENCE + (_RECORDED_POSES if has_recorded_poses else "")
     return {
         # Weights that learned from a data set carry its restriction (`models_train.datasets`).
         "licence": facts["facts"].get("licence", free),

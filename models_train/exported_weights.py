@@ -1,4 +1,4 @@
-"""The joint stage of exported files as a torch network: the start of a fine-tuning."""
+"""The networks of exported files as torch networks: the start of a fine-tuning."""
 
 import re
 from dataclasses import dataclass
@@ -15,11 +15,15 @@ from hand_mesh_ros.core.cascade.view import CONDITION_SIZE, FEATURES_SHAPE
 from hand_mesh_ros.core.models.onnx_model import ModelError, OnnxModel
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
 from models_train.nets.joint_denoiser import JointNet, JointSize
+from models_train.onnx_file import to_graph
+from models_train.tasks.task import Export
 
 # Suffix of weights in half precision, see `models_train.onnx_file`.
 _HALF = ".half"
 # Largest differences between the networks and their files. The unit of joints is 5 cm.
 _VIEW_TOLERANCE, _JOINT_TOLERANCE = 1e-3, 1e-3
+# First of the numbers that `restore` writes into a network. All are whole, exact in float32, and larger than any constant.
+_FIRST_LABEL = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,42 @@ def load_exported_joints(folder: Path) -> ExportedStage:
     _check(net.denoiser, denoiser, {**noisy, "view_embedding": _random(1, width)}, _JOINT_TOLERANCE)
     licences = [file.metadata["licence"] for file in (encoder, denoiser) if file.is_non_commercial]
     return ExportedStage(net, space, licences[0] if licences else "")
+
+
+def restore(export: Export, path: Path) -> OnnxModel:
+    """Copies the weights of an exported file into the network of `export`, and returns the file.
+
+    The exporter transposes, cuts and renames some weights. A probe shows where each weight goes: an export of the same network
+    in which every weight has another value.
+
+    Raises:
+        ModelError: if the file is missing or foreign, has other weights, or computes something else than the network with them.
+    """
+    identity = {name: value for name, value in export.metadata.items() if name in ("kind", "joint_order", "topology")}
+    file = OnnxModel(path, identity, "cpu", threads=1)
+    count = sum(value.numel() for value in export.module.state_dict().values())
+    _write_state(export.module, torch.arange(_FIRST_LABEL, _FIRST_LABEL + count, dtype=torch.float32))
+    values, weights = torch.full((count,), torch.nan), _weights(path)
+    for tensor in to_graph(export).graph.initializer:
+        place = torch.from_numpy(numpy_helper.to_array(tensor).ravel().astype(np.float64)) - _FIRST_LABEL
+        is_weight = (place >= 0) & (place < count)
+        if not is_weight.any():
+            continue
+        if tensor.name not in weights or list(weights[tensor.name].shape) != list(tensor.dims):
+            raise ModelError(f"{path} has no weights {tensor.name} of shape {list(tensor.dims)}")
+        values[place[is_weight].long()] = weights[tensor.name].ravel()[is_weight]
+    if values.isnan().any():
+        raise ModelError(f"{path} lacks {int(values.isnan().sum())} of the {count} weights of its network")
+    _write_state(export.module, values)
+    _check(export.module, file, export.inputs, export.tolerance)
+    return file
+
+
+def _write_state(module: nn.Module, values: torch.Tensor) -> None:
+    """Copies values (N,) into all weights and buffers of a module, one after another."""
+    state = module.state_dict().values()
+    for target, part in zip(state, values.split([each.numel() for each in state])):
+        target.copy_(part.reshape(target.shape))
 
 
 def _weights(path: Path) -> dict[str, torch.Tensor]:

@@ -151,7 +151,7 @@ def test_everything_is_written_with_its_pictures(tmp_path, monkeypatch):
     for title in ("Generation", "Completion", "Reconstruction: best of n", "2D fit", "Settings of the fit", "Time"):
         assert f"## {title}\n" in text
     for method in ("PCA optimisation, 45 components", "2D + guidance, again", "cascade + fit, again"):
-        assert text.count(f"| {method} |") == len(KINDS)
+        assert text.count(f"| {method} |") == 2 * len(KINDS)
     for picture in ("graph_generated", "graph_pca", "graph_inpainting", "graph_best_of_n"):
         assert f"images/{picture}.png" in text
         assert (tmp_path / "images" / f"{picture}.png").stat().st_size > 5000

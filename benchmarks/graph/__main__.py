@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--ablation", type=Path, help="folder of the models without graph convolutions")
     parser.add_argument("--data", type=Path, action="append", default=[], help="folder with images/ and annotations.npz")
     parser.add_argument("--quick", action="store_true", help="use a few hands and steps only, to check that all parts run")
-    parser.add_argument("--views", type=int, help="rendered hands for the 2D fit")
+    parser.add_argument("--views", type=int, help="rendered hands of each set for the 2D fit")
     parser.add_argument("--views-of-draws", type=int, help="rendered hands for the best of n")
     parser.add_argument("--out", type=Path, default=Path("docs"), help="folder for graph.md and images/")
     args = parser.parse_args()
@@ -71,15 +71,16 @@ def write(out: Path, folders: Mapping[str, Path], photographs: Sequence[Path], c
     real = RealHands.draw(models[""].hand, counts.training)
     pipeline = HandMeshPipeline(base)
     found, n_images = sections.test_hands(pipeline, counts)
-    views, of_draws = [view_of(pipeline, seen) for seen in found[: counts.views]], found[: counts.views_of_draws]
+    views = {title: [view_of(pipeline, seen) for seen in hands[: counts.views]] for title, hands in found.items()}
+    of_draws = found[sections.NATURAL][: counts.views_of_draws]
     text = [
-        sections.introduction(pipeline, real, counts, len(found), n_images),
+        sections.introduction(pipeline, real, counts, len(found[sections.NATURAL]), n_images),
         _reported("generation", lambda: sections.generation(out, real, models, counts)),
         _reported("completion", lambda: sections.completion(out, real, models, counts)),
         _reported("reconstruction", lambda: sections.reconstruction(out, base, models[""], of_draws, counts)),
         _reported("2D fit", lambda: sections.fitting(pipeline, folders, models, real, views, photographs)),
         _reported("settings of the fit", lambda: sections.settings_of_fit(pipeline, folders[""], counts)),
-        _reported("timings", lambda: sections.timings(folders[""], models[""], views[0], counts)),
+        _reported("timings", lambda: sections.timings(folders[""], models[""], views[sections.NATURAL][0], counts)),
     ]
     (out / "graph.md").write_text("\n".join(text))
 

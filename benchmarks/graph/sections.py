@@ -34,6 +34,8 @@ from hand_mesh_ros.core.pipeline import HandMeshPipeline
 # The search for hands stops after this number of images.
 _MOST_IMAGES = 2000
 _DRAWN = 7  # hands per row in the picture of completions
+# The sets of rendered test hands.
+NATURAL, ANY_POSE = "natural rendered hands", "rendered hands in any pose"
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Counts:
     completed: int = 6  # hands to complete
     draws: int = 12  # per hand
     steps_of_completion: int = 25
-    views: int = 150  # rendered hands for the 2D fit
+    views: int = 100  # rendered hands of each set for the 2D fit
     views_of_draws: int = 16  # for the best of n
     hypotheses: int = max(NUMBERS)
     views_of_sweep: int = 60
@@ -59,8 +61,9 @@ _INTRODUCTION = """\
 
 `python -m benchmarks.graph` writes this page. One model of whole hand meshes generates hands, completes hands, reconstructs hands
 from an image and fits hands to keypoints (Li et al., CVPR 2024, "HHMR"). The tables follow section 5 of that paper, on our data.
-The cascade for comparison uses the models {model_id}. The images come from the rendered test set of [accuracy](accuracy.md), seed
-{seed}. The figures use the first {found} hands that the detector found with the correct side, in {images} images.
+The cascade for comparison uses the models {model_id}. The images come from the two rendered test sets of [accuracy](accuracy.md),
+seed {seed}: natural hands, and hands in any pose and any view. The figures use the first {found} hands of each set that the
+detector found with the correct side, in {images} images.
 
 PCA uses {training} meshes from the distribution of the training set. Share of the variance: {pca}. The first number of components
 is the smallest that holds {share:.0f} %. The other number is the number of pose components of MANO.
@@ -99,8 +102,8 @@ Left column: the true hand. Other columns: draws. The given part of the mesh is 
 _RECONSTRUCTION = """\
 ## Reconstruction: best of n
 
-Smallest PA-MPJPE / PA-MPVPE [mm] of n draws, mean over the first {views} test hands. Joints and vertices each have their own
-best draw. The last column is the mean of all draws; this mean needs no knowledge of the truth.
+Smallest PA-MPJPE / PA-MPVPE [mm] of n draws, mean over the first {views} natural test hands. Joints and vertices each have
+their own best draw. The last column is the mean of all draws; this mean needs no knowledge of the truth.
 
 {table}
 ![Best of n](images/graph_best_of_n.png)
@@ -126,18 +129,23 @@ _KIND = """\
 _SETTINGS = """\
 ## Settings of the fit
 
-{views} rendered hands from the training distribution, but not from the training set. The prior of the fit has three standard
-deviations: `fit_pull_mm` for vertices that move with the whole hand, `fit_local_mm` for vertices that move around one joint, and
-`fit_turn_deg` for the rotation. The fit adds the noise `fit_noise` to the mesh and makes `fit_steps` steps. Order in the table:
-pull / local / turn / noise / steps. `python -m benchmarks.graph.sweep` tries more settings.
+{views} rendered hands in any pose, from the training distribution, but not from the training set. The prior of the fit has
+three standard deviations: `fit_pull_mm` for vertices that move with the whole hand, `fit_local_mm` for vertices that move around
+one joint, and `fit_turn_deg` for the rotation. The fit adds the noise `fit_noise` to the mesh and makes `fit_steps` steps. Order
+in the table: pull / local / turn / noise / steps. `python -m benchmarks.graph.sweep` tries more settings.
 """
 _TIMINGS = "## Time\n\nOn one thread, n hands in one batch.\n\n{table}"
 
 
-def test_hands(pipeline: HandMeshPipeline, counts: Counts) -> tuple[list[Seen], int]:
-    """Returns as many rendered test hands as the sections need, and the number of searched images."""
+def test_hands(pipeline: HandMeshPipeline, counts: Counts) -> tuple[dict[str, list[Seen]], int]:
+    """Returns as many rendered test hands of each set as the sections need, and the number of all searched images."""
     needed = max(counts.views, counts.views_of_draws)
-    return found_hands(pipeline.detector, synthetic_samples(_MOST_IMAGES, TEST_SEED), needed)
+    sets = {NATURAL: True, ANY_POSE: False}
+    found = {
+        title: found_hands(pipeline.detector, synthetic_samples(_MOST_IMAGES, TEST_SEED, natural=natural), needed)
+        for title, natural in sets.items()
+    }
+    return {title: hands for title, (hands, _) in found.items()}, sum(n_images for _, n_images in found.values())
 
 
 def introduction(pipeline: HandMeshPipeline, real: RealHands, counts: Counts, n_found: int, n_images: int) -> str:
@@ -182,7 +190,7 @@ def fitting(
     folders: Mapping[str, Path],
     models: Mapping[str, GraphDiffusion],
     real: RealHands,
-    views: Sequence[View],
+    views: Mapping[str, Sequence[View]],
     photographs: Sequence[Path],
 ) -> str:
     """Returns the section on the fit to keypoints, true and detected, for rendered hands and for photographs."""
@@ -191,7 +199,7 @@ def fitting(
         rows = baselines(real.hand, real.pca)
         for name, model in models.items():
             rows |= methods(folders[name], model, kind, name)
-        parts.append(_kind(f"To the {kind} of rendered hands", views, kind, rows))
+        parts += [_kind(f"To the {kind} of {title}", hands, kind, rows) for title, hands in views.items()]
     for folder in photographs:
         found, _ = found_hands(pipeline.detector, real_samples(folder), _MOST_IMAGES)
         taken = [view_of(pipeline, seen) for seen in found]

@@ -51,6 +51,7 @@ class GraphConfig(TrainConfig):
 
     views: str = option("", "folder of stored views by the real detector; empty to train without images")
     natural_share: float = option(0.0, "share of recorded poses in the hands without images; the shipped model used 0", (0, 1))
+    start: str = option("", "folder of model files to start from; empty for random weights")
     real_views: str = option("", "folder of pictures of data sets (models_train.datasets.views --pictures); needs a trunk")
     trunk: str = option("", "network from pictures to feature maps", choices=("", "resnet50"))
     trunk_weights: str = option("", "file of torchvision's ImageNet weights of the trunk; empty for random weights")

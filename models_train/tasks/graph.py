@@ -25,11 +25,12 @@ from models_train.data import graph_samples
 from models_train.data.graph_samples import GraphSamples, StoredHands
 from models_train.data.masks import MaskRates, Masks, draw_masks
 from models_train.data.real_pictures import RealPictures
+from models_train.exported_weights import restore
 from models_train.nets.graph_diffusion import GraphNet, GraphSize
 from models_train.nets.resnet import IMAGE_SHAPE, MAP_SHAPE, ResNet50
 from models_train.tasks.configs import GraphConfig
 from models_train.tasks.mesh import MeshLoss
-from models_train.tasks.task import Batch, Export, Task, TrainConfig
+from models_train.tasks.task import Batch, Export, TrainConfig
 
 # Task for the ablation of the paper: self-attention replaces every graph convolution.
 ABLATION = "graph_diffusion_only_attention"
@@ -41,14 +42,22 @@ _TOKEN_TOLERANCE, _MESH_TOLERANCE = 2e-2, 5e-5 / UNIT_M
 _CASES = {"all": (1, 1, 1), "skeleton": (1, 0, 0), "keypoints": (0, 1, 0), "image": (0, 0, 1)}
 
 
-def make_task(config: GraphConfig) -> Task:
+def make_task(config: GraphConfig) -> "GraphTask":
     """Returns the task for the shipped hand model, with image features if `config.views` names stored views.
 
     With `config.real_views` and a trunk, the images are pictures of data sets, as in the paper.
 
     Raises:
         ValueError: if the folder has no views, or the settings exclude each other.
+        ModelError: if the files to start from are missing or foreign.
     """
+    task = _untrained(config)
+    if config.start:
+        task.start_from(Path(config.start))
+    return task
+
+
+def _untrained(config: GraphConfig) -> "GraphTask":
     hand = HandModel.load(default_models_dir() / hand_model.FILE_NAME)
     size = GraphSize(only_self_attention=config.task == ABLATION)
     if bool(config.real_views) != bool(config.trunk) or (config.real_views and config.views):
@@ -114,6 +123,18 @@ class GraphTask:
         if stored and trunk is None:
             for buffer, value in zip((self.net.condition.image.mean, self.net.condition.image.std), stored.feature_scale()):
                 buffer.copy_(torch.from_numpy(value))
+
+    def start_from(self, folder: Path) -> None:
+        """Takes the weights of exported files of a network of the same size.
+
+        Raises:
+            ModelError: if a file is missing or foreign.
+        """
+        for export in self.exports(self.net.eval()):
+            file = restore(export, folder / export.file_name)
+            self.facts["start"] = file.fact("token_space")
+            if file.is_non_commercial:
+                self.facts["licence"] = file.metadata["licence"]
 
     def train_batch(self, step: int) -> Batch:
         rng = np.random.default_rng((self.config.seed, step))

@@ -94,5 +94,6 @@ def test_the_file_is_recorded_and_refuses_a_foreign_mesh(models, tmp_path):
 
 
 def test_a_file_that_differs_is_not_made(exports):
+    # On some processors torch and ONNX Runtime give exactly the same result. So no difference is small enough.
     with pytest.raises(export_onnx.ParityError, match="differs from torch"):
-        export_onnx.checked_onnx(dataclasses.replace(exports[DECODER_FILE], tolerance=0.0))
+        export_onnx.checked_onnx(dataclasses.replace(exports[DECODER_FILE], tolerance=-1.0))

@@ -1,6 +1,7 @@
 """The run-time side of the graph diffusion, on a small untrained net: exported files, and what each call promises."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,10 @@ def hand() -> HandModel:
 def exports(hand) -> dict[str, Export]:
     torch.manual_seed(0)
     task = graph_task.GraphTask(TrainConfig(task="graph_diffusion", steps=1), hand, SIZE)
+    # As after a training, all weights differ. The exporter stores equal ones once.
+    with torch.no_grad():
+        for weight in task.net.parameters():
+            weight.add_(0.01 * torch.randn_like(weight))
     return {export.file_name: export for export in task.exports(task.net.eval())}
 
 
@@ -169,3 +174,19 @@ def test_features_of_another_shape_are_refused(model):
 def test_a_start_that_is_no_mesh_is_refused(model):
     with pytest.raises(ValueError, match="start_m"):
         model.sample(GraphCondition.nothing(2), STEPS, 0, (), np.zeros((2, 5, 3)), 100)
+
+
+def test_a_training_starts_at_the_weights_of_exported_files(exports, models_dir, hand):
+    torch.manual_seed(1)
+    task = graph_task.GraphTask(TrainConfig(task="graph_diffusion", steps=1), hand, SIZE)
+    task.start_from(models_dir)
+    for part, name in ((task.net.condition, CONDITION_FILE), (task.net.denoiser, DENOISER_FILE)):
+        # The files store weights in half precision.
+        torch.testing.assert_close(dict(part.state_dict()), dict(exports[name].module.state_dict()), rtol=1e-3, atol=1e-6)
+    assert task.facts["start"] == exports[DENOISER_FILE].metadata["token_space"]
+
+
+def test_a_training_refuses_files_of_a_network_of_another_size(models_dir, hand):
+    task = graph_task.GraphTask(TrainConfig(task="graph_diffusion", steps=1), hand, replace(SIZE, time_width=8))
+    with pytest.raises(ModelError, match=r"graph_denoiser\.onnx has no weights"):
+        task.start_from(models_dir)

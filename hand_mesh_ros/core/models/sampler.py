@@ -4,13 +4,13 @@ import math
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import count, pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from hand_mesh_ros.core.models import noise as schedule
 
-Array = TypeVar("Array")  # numpy or torch array
+Array = TypeVar("Array", bound=Any)  # numpy or torch array
 
 # (x_t of any shape, t in 0..TRAINING_STEPS, the same for the whole batch) -> prediction of x_0, same shape as x_t.
 Denoise = Callable[[Array, float], Array]

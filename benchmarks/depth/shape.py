@@ -84,13 +84,14 @@ with the truth, has 11.2 mm. A covariance of the errors of the cascade along the
 the error of the joints by 0.15 mm and increased the error of the wrist by 0.16 mm. A linear regression of the remaining error,
 trained on 251 hands of other gestures, reduced the error of the joints by 0.2 mm.
 
-A network that measures the joints in the depth image (a crop of 64 x 64 px and the keypoints, 0.5 MB, trained on 45 000 rendered
-views with both sensors) was built and not kept. As more observations of the fit, it reduced the error of the joints from 12.71 to
-12.47 mm and PA-MPJPE from 10.65 to 10.49 mm on the hands of this page, for 1 ms more per hand. With a sensor that it had not seen
-(structured light: disparity in steps of 1/8 px, wide holes) the changes were 14.57 to 14.32 mm and 22.61 to 22.40 mm with two other
-seeds. With four times the weight, it made this sensor worse. Measured depths of the keypoints instead of the detector's depths, as
-a cue of the joint stage, left the error of the joints at 12.71 mm. They also made a hand at rest step by 0.9 mm if depth comes only
-for some images. Even true depths of all keypoints reduce the error only from 13.2 to 12.3 mm after the fit (38 hands).
+A network that measures the joints in the depth image (a crop of 64 x 64 px and the keypoints, 0.5 MB, trained on 45 000
+rendered views with both sensors) was built and not kept. As more observations of the fit, it reduced the error of the joints
+from 12.71 to 12.47 mm and PA-MPJPE from 10.65 to 10.49 mm on the hands of this page, for 1 ms more per hand. With a sensor that
+it had not seen (structured light: disparity in steps of 1/8 px, wide holes) the changes were 14.57 to 14.32 mm and 22.61 to
+22.40 mm with two other seeds. With four times the weight, it made this sensor worse. Measured depths of the keypoints instead
+of the detector's depths, as a cue of the joint stage, left the error of the joints at 12.71 mm. They also made a hand at rest
+step by 0.9 mm if depth comes only for some images. Even true depths of all keypoints reduce the error only from 13.2 to 12.3 mm
+after the fit (38 hands).
 
 The true hand does not agree better with depth and keypoints than the fitted hand. So a better search does not help, only better
 measurements: with the true vertex for each measured point, the error falls from 11.6 to 9.7 mm (110 hands).

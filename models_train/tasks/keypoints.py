@@ -1,9 +1,11 @@
 """Training of the network that corrects the keypoints and depths of the landmark model (`hand_mesh_ros.core.cascade.keypoints`).
 
-    python -m models_train.data.detected --out runs/natural_views --count 12000 --seed 4 --natural
+    python -m models_train.data.detected --out runs/natural_views --count 6000 --seed 4 --natural
     python -m models_train.data.detected --out runs/natural_views --count 1000 --seed 9 --natural --held-out
     python -m models_train.train keypoints --steps 1500 --run runs/keypoints
     python -m models_train.export_onnx keypoints --run runs/keypoints
+
+The shipped network also learned from other views: see `train` in the Makefile.
 
 The network reads the pooled last map of the landmark model, its landmarks and its world landmarks. It predicts offsets of all
 landmarks. At first these offsets are zero, so the training starts from the landmark model.

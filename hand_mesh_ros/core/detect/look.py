@@ -6,7 +6,6 @@ from functools import cached_property
 import numpy as np
 
 from hand_mesh_ros.core.detect import crop
-from hand_mesh_ros.core.detect.palm_input import warmed
 from hand_mesh_ros.core.geometry.mirror import mirror_points
 from hand_mesh_ros.core.hand.model import palm_length
 from hand_mesh_ros.core.models.onnx_model import OnnxModel
@@ -18,12 +17,6 @@ _DEPTH_PER_Z = 1 / 0.4
 # A keypoint just outside the image keeps this share of its confidence. A quarter of the crop farther out, its confidence is 0.
 _OUTSIDE_SHARE, _OUTSIDE_REACH = 0.5, 0.25
 _MIN_PALM_PX = 2.0
-# A pixel is blue if its blue exceeds its red by this number of levels.
-_BLUE_LEVELS = 25
-# Part of a crop that shows the palm (rows and columns, shares of its size). The hand is blue if this share of its pixels is blue.
-# A blue object in the hand covers less.
-_PALM_ROWS, _PALM_COLUMNS, _MOSTLY = (0.45, 0.8), (0.35, 0.65), 0.6
-_STEP = 4
 
 
 @dataclass(frozen=True)
@@ -60,8 +53,7 @@ class Look:
 
 def look(model: OnnxModel, rgb: np.ndarray, image_from_crop: np.ndarray) -> Look:
     """Runs the landmark model on a crop (2, 3) of an image (H, W, 3) uint8."""
-    image = crop.cut(rgb, image_from_crop)
-    answers = model(image=warmed(image) if _has_blue_hand(image) else image)
+    answers = model(image=crop.cut(rgb, image_from_crop))
     return Look(
         answers["landmarks"].astype(np.float64),
         answers["world_landmarks_m"].astype(np.float64),
@@ -70,13 +62,6 @@ def look(model: OnnxModel, rgb: np.ndarray, image_from_crop: np.ndarray) -> Look
         image_from_crop,
         answers["features"],
     )
-
-
-def _has_blue_hand(image: np.ndarray) -> bool:
-    """True if most of the palm in the image of a crop, (S, S, 3) uint8, is blue."""
-    (top, bottom), (left, right) = (np.multiply(shares, len(image)).astype(int) for shares in (_PALM_ROWS, _PALM_COLUMNS))
-    palm = image[top:bottom:_STEP, left:right:_STEP].astype(np.int16)
-    return bool((palm[..., 2] - palm[..., 0] > _BLUE_LEVELS).mean() > _MOSTLY)
 
 
 def mean(one: Look, mirrored: Look) -> Look:

@@ -25,7 +25,6 @@ class InputView:
     zoom: float = 1.0  # side of the input relative to the part; larger values make hands smaller in the input
     turn_deg: float = 0.0  # the image appears rotated by this angle, counterclockwise
     is_stretched: bool = False  # contrast stretch, also if the image is not flat
-    is_warm: bool = False  # see `warmed`
 
 
 PLAIN = InputView()
@@ -39,8 +38,6 @@ OTHER_VIEWS = (
     InputView(2.0, 180.0, is_stretched=True),
 )
 
-# Searched only in an image with blue regions, for blue gloves.
-WARM_VIEW = InputView(is_warm=True)
 # Views of large parts of a single image.
 PART_VIEWS = (InputView(1.3, 90.0, is_stretched=True), InputView(1.3, 180.0), InputView(1.3, is_stretched=True))
 
@@ -69,8 +66,6 @@ def letterbox(rgb: np.ndarray, view: InputView = PLAIN) -> tuple[np.ndarray, tup
         rgb = cv2.resize(rgb, tuple(finer.tolist()), interpolation=cv2.INTER_LINEAR)
     shrinks = size.max() > inner.max()
     small = cv2.resize(rgb, tuple(inner.tolist()), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    if view.is_warm:
-        small = warmed(small)
     low, high = _range(small)
     if high - low >= _SINGLE_COLOUR and (view.is_stretched or high - low < _FLAT):
         small = _stretched(small, low, high)
@@ -94,16 +89,6 @@ def turned_back(boxes: np.ndarray, keypoints: np.ndarray, view: InputView) -> tu
     centres, half = 0.5 * (boxes[:, :2] + boxes[:, 2:]), 0.5 * (boxes[:, 2:] - boxes[:, :2])
     centres = centres @ back[:, :2].T + back[:, 2]
     return np.concatenate([centres - half, centres + half], axis=1), keypoints @ back[:, :2].T + back[:, 2]
-
-
-def warmed(rgb: np.ndarray) -> np.ndarray:
-    """The image (H, W, 3) uint8 with the larger of red and blue as red, and the smaller one as blue.
-
-    The models know skin, so they miss most hands in blue gloves. In this image a blue glove has a warm colour, and skin stays as
-    it is.
-    """
-    red, green, blue = cv2.split(rgb)
-    return cv2.merge([cv2.max(red, blue), green, cv2.min(red, blue)])
 
 
 def _turn(turn_deg: float) -> np.ndarray:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from hand_mesh_ros.core.detect.palm_input import OTHER_VIEWS, PART_VIEWS, PLAIN, WARM_VIEW, InputView
+from hand_mesh_ros.core.detect.palm_input import OTHER_VIEWS, PART_VIEWS, PLAIN, InputView
 
 # Size of a square relative to the smallest hand to find in it, and ratio of successive sizes. Larger hands are found in larger
 # squares.
@@ -38,8 +38,6 @@ _FLOOR = 0.08
 _VISIBLE_MOTION, _LEAST_MOVED = 20.0, 0.003
 # Side of a close-up relative to the side of its square. A close-up shows small hands that the palm model misses in the square.
 _CLOSE_UP = 0.8
-# A cell is blue if its Cb exceeds its Cr by the first value. A blue glove fills more than the second share of the image.
-_BLUE_CB_CR, _LEAST_BLUE = 20.0, 0.004
 # Interest of another view.
 _VIEW_INTEREST = 0.2
 
@@ -93,8 +91,7 @@ def layout(width: int, height: int, min_hand_px: float) -> list[Tile]:
     while side < _ALMOST_WHOLE * longest:
         sizes.append(round(side))
         side *= _GROWTH
-    views = (WARM_VIEW, *OTHER_VIEWS)
-    tiles = [Tile(0, 0, width, height, is_whole=True), *(Tile(0, 0, width, height, view=view) for view in views)]
+    tiles = [Tile(0, 0, width, height, is_whole=True), *(Tile(0, 0, width, height, view=view) for view in OTHER_VIEWS)]
     for size in reversed(sizes):
         tiles += [
             Tile(left, top, min(size, width), min(size, height)) for top in _starts(height, size) for left in _starts(width, size)
@@ -157,14 +154,7 @@ def interest(tiles: list[Tile], image: Coarse, before: Coarse | None = None) -> 
             values[squares] = np.where(values[squares] > 1e-9, np.maximum(values[squares] / most, _FLOOR), 0.0)
     if values.any():
         values[[tile.view != PLAIN for tile in tiles]] = _VIEW_INTEREST
-        values[[tile.view == WARM_VIEW for tile in tiles]] = float(_has_blue(image))
     return np.where([tile.is_whole for tile in tiles], 1.0, values), places
-
-
-def _has_blue(image: Coarse) -> bool:
-    """True if the image has enough blue for a blue glove."""
-    _, cr, cb = cv2.split(image.channels)
-    return bool((cb - cr > _BLUE_CB_CR).mean() > _LEAST_BLUE)
 
 
 def _layers(image: Coarse, before: Coarse | None) -> np.ndarray:

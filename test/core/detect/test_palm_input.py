@@ -6,7 +6,7 @@ import pytest
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.detect import palm_input
 from hand_mesh_ros.core.detect.detector import HandDetector
-from hand_mesh_ros.core.detect.palm_input import OTHER_VIEWS, WARM_VIEW, InputView, letterbox, turned_back, warmed
+from hand_mesh_ros.core.detect.palm_input import OTHER_VIEWS, InputView, letterbox, turned_back
 from hand_mesh_ros.core.detect.search import one_look
 from hand_mesh_ros.core.geometry.camera import project
 from hand_mesh_ros.core.hand.model import FILE_NAME, HandModel
@@ -67,24 +67,3 @@ def test_other_views_find_a_hand_that_the_plain_view_misses(detector: HandDetect
     size = np.linalg.norm(keypoints_px[9] - keypoints_px[0])
     assert np.linalg.norm(hand.keypoints_px - keypoints_px, axis=1).mean() < 0.5 * size
     assert not detector.detect(Frame(rgb, np.zeros((3, 3))), plan=one_look(rgb))
-
-
-def test_warm_colours_change_blue_pixels_only() -> None:
-    skin, grey, blue = [210, 150, 120], [90, 90, 90], [40, 110, 190]
-    rgb = np.array([[skin, grey, blue]], np.uint8)
-    assert warmed(rgb).tolist() == [[skin, grey, blue[::-1]]]
-    canvas = np.tile(rgb, (192, 64, 1))
-    np.testing.assert_array_equal(letterbox(canvas, WARM_VIEW)[0], letterbox(warmed(canvas))[0])
-
-
-def test_a_hand_with_blue_skin_is_found_and_followed(detector: HandDetector, camera: SyntheticCamera) -> None:
-    view = camera.at(1.6)
-    keypoints_px = project(view.joints_m, camera.camera_matrix)
-    # The background keeps its colours.
-    blue = Frame(np.where(view.depth_m[..., None] > 0, view.rgb[..., ::-1], view.rgb), np.zeros((3, 3)))
-    (hand,) = detector.detect(blue)
-    (again,) = detector.detect(blue, [hand], search=False)
-    size = np.linalg.norm(keypoints_px[9] - keypoints_px[0])
-    for each in (hand, again):
-        assert np.linalg.norm(each.keypoints_px - keypoints_px, axis=1).mean() < 0.3 * size
-    assert not any(palm.score > 0.5 for palm in detector.palms(blue.rgb, 0.25))

@@ -32,7 +32,7 @@ class ParityError(RuntimeError):
 
 def to_onnx(export: Export) -> onnx.ModelProto:
     """Returns the model for any batch size, with half-precision storage and metadata."""
-    model = onnx_file.store_fp16(onnx_file.to_graph(export), export.exact)
+    model = onnx_file.store_fp16(export.to_graph(), export.exact)
     onnx_file.add_metadata(model, export.metadata)
     return model
 

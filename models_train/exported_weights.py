@@ -15,7 +15,6 @@ from hand_mesh_ros.core.cascade.view import CONDITION_SIZE, FEATURES_SHAPE
 from hand_mesh_ros.core.models.onnx_model import ModelError, OnnxModel
 from hand_mesh_ros.core.topology import N_JOINTS, joint_order_digest
 from models_train.nets.joint_denoiser import JointNet, JointSize
-from models_train.onnx_file import to_graph
 from models_train.tasks.task import Export
 
 # Suffix of weights in half precision, see `models_train.onnx_file`.
@@ -78,7 +77,7 @@ def restore(export: Export, path: Path) -> OnnxModel:
     count = sum(value.numel() for value in export.module.state_dict().values())
     _write_state(export.module, torch.arange(_FIRST_LABEL, _FIRST_LABEL + count, dtype=torch.float32))
     values, weights = torch.full((count,), torch.nan), _weights(path)
-    for tensor in to_graph(export).graph.initializer:
+    for tensor in export.to_graph().graph.initializer:
         place = torch.from_numpy(numpy_helper.to_array(tensor).ravel().astype(np.float64)) - _FIRST_LABEL
         is_weight = (place >= 0) & (place < count)
         if not is_weight.any():

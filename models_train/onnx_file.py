@@ -1,4 +1,4 @@
-"""Common parts of all exported model files: the export, half-precision storage, metadata, and an entry in the MANIFEST."""
+"""Common parts of all exported model files: half-precision storage, metadata, and an entry in the MANIFEST."""
 
 import hashlib
 import json
@@ -8,30 +8,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from hand_mesh_ros.core.models.onnx_model import METADATA_PREFIX
-from models_train.tasks.task import Export
 
-OPSET = 18
 # Smaller initializers are biases, gains and axes. Half precision would save almost no space there and reduce the precision.
 _MIN_STORED_ELEMENTS = 1024
 _HALF_MAX = float(np.finfo(np.float16).max)
-
-
-def to_graph(export: Export) -> onnx.ModelProto:
-    """Returns the model for any batch size, as the exporter of torch writes it."""
-    program = torch.onnx.export(
-        export.module.cpu().eval(),
-        kwargs=export.inputs,
-        output_names=list(export.outputs),
-        dynamic_shapes={name: None if name in export.shared else {0: torch.export.Dim("batch")} for name in export.inputs},
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
-    return program.model_proto
 
 
 def store_fp16(model: onnx.ModelProto, exact: Collection[str] = ()) -> onnx.ModelProto:

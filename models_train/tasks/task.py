@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import onnx
 import torch
 from torch import nn
 
 from hand_mesh_ros.core.config import check, option
 
 Batch = dict[str, torch.Tensor]
+_OPSET = 18
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,19 @@ class Export:
     tolerance: float  # largest allowed difference between torch and ONNX Runtime, in the unit of the output
     exact: tuple[str, ...] = ()  # names of parameters and buffers to store in float32
     shared: tuple[str, ...] = ()  # names of inputs with one row for the whole batch
+
+    def to_graph(self) -> onnx.ModelProto:
+        """Returns the model for any batch size, as the exporter of torch writes it."""
+        program = torch.onnx.export(
+            self.module.cpu().eval(),
+            kwargs=self.inputs,
+            output_names=list(self.outputs),
+            dynamic_shapes={name: None if name in self.shared else {0: torch.export.Dim("batch")} for name in self.inputs},
+            opset_version=_OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+        return program.model_proto
 
 
 class Task(Protocol):

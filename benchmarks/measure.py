@@ -87,7 +87,7 @@ def look(detector: HandDetector, samples: Iterable[Sample]) -> list[Seen]:
 def _keypoint_error(detection: HandDetection, sample: Sample) -> float:
     """Returns the mean distance to the true keypoints, divided by the root mean square radius of the hand in the image."""
     truth = project(sample.joints_m, sample.frame.camera_matrix)
-    return float(metrics.point_errors(detection.keypoints_px, truth).mean() / ray_extent(truth))
+    return metrics.keypoint_error(detection.keypoints_px, truth)
 
 
 def _depth_error(detection: HandDetection, sample: Sample) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from hand_mesh_ros.core.geometry import rigid
+from hand_mesh_ros.core.geometry.rays import ray_extent
 from hand_mesh_ros.core.topology import WRIST
 from models_train.datasets.scores import auc as auc
 from models_train.datasets.scores import f_scores as f_scores
@@ -16,6 +17,11 @@ from models_train.datasets.scores import f_scores as f_scores
 def point_errors(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Returns the distances of corresponding points, (...,), of clouds (..., 3)."""
     return np.linalg.norm(predicted - truth, axis=-1)
+
+
+def keypoint_error(found_px: np.ndarray, true_px: np.ndarray) -> float:
+    """Returns the mean distance of keypoints (21, 2), divided by the root mean square radius of the true hand in the image."""
+    return float(point_errors(found_px, true_px).mean() / ray_extent(true_px))
 
 
 def procrustes(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
+from benchmarks.reach.pastes import grey
 from benchmarks.reach.streams import Shot
 from benchmarks.samples import hidden_joints
 from hand_mesh_ros.core.geometry.camera import project
@@ -140,13 +140,13 @@ class Stage:
         texture = 1 + 0.15 * (hand.colours.mean(1, keepdims=True) / hand.colours.mean() - 1)
         colours = np.repeat(np.clip(_INFRARED_SKIN * texture * falloff, 0, 4), 3, axis=1)
         light = Light((0.05, 0.0, -1.0), (exposure,) * 3, (0.03,) * 3, (0.03,) * 3, gloss=0.02, shadows=True)
-        background = _grey(self._background) * rng.uniform(*_INFRARED_BACKGROUND)
+        background = grey(self._background) * rng.uniform(*_INFRARED_BACKGROUND)
         rgb, depth = self._render([hand], [centre_m], [colours], light, background.astype(np.uint8))
         x, y = np.meshgrid(np.linspace(-1, 1, SIZE[0]), np.linspace(-0.75, 0.75, SIZE[1]))
         corner_falloff = 1 / (1 + 0.35 * (x * x + y * y)) ** 2
         noisy = rgb[..., 0] * corner_falloff + rng.normal(0, _INFRARED_NOISE, rgb.shape[:2])
-        grey = np.clip(noisy, 0, 255).astype(np.uint8)
-        return _with_truth(np.repeat(grey[..., None], 3, axis=2), depth, [hand], [centre_m])
+        image = np.clip(noisy, 0, 255).astype(np.uint8)
+        return _with_truth(np.repeat(image[..., None], 3, axis=2), depth, [hand], [centre_m])
 
     @staticmethod
     def _render(
@@ -169,7 +169,3 @@ def _with_truth(rgb: np.ndarray, depth_m: np.ndarray, hands: Sequence[Actor], ce
     hidden = [hidden_joints(points, skin, CAMERA, depth_m) for points, skin in zip(joints, skins)]
     keypoints = np.array([project(points, CAMERA) for points in joints])
     return Shot(rgb, keypoints, 1 - np.mean(hidden, axis=1))
-
-
-def _grey(rgb: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)

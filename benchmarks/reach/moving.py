@@ -8,13 +8,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks.metrics import keypoint_error
 from benchmarks.reach.pastes import Cutout, place
 from benchmarks.reach.pictures import made_pictures
 from benchmarks.reach.streams import Stream
 from benchmarks.videos import read_video
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.detect.detector import HandDetector
-from hand_mesh_ros.core.geometry.rays import ray_extent
 
 # Greatest speeds, in sides of the hand's picture per image. At 30 Hz, 0.25 is a hand that moves by 1.5 m/s at 20 cm per side.
 SPEEDS = (0.05, 0.15, 0.25, 0.35)
@@ -37,7 +37,7 @@ def speeds(detector: HandDetector, config: PipelineConfig, hands: list[Cutout]) 
             rng = np.random.default_rng(index)
             stream, names = Stream(detector, config), set()
             for number, (rgb, keypoints) in enumerate(movie(hand, backgrounds[index % len(backgrounds)], speed, rng)):
-                on_it = {each.track_id for each in stream.step(rgb) if _error(each.keypoints_px, keypoints) < _ON}
+                on_it = {each.track_id for each in stream.step(rgb) if keypoint_error(each.keypoints_px, keypoints) < _ON}
                 names |= on_it
                 if number >= _SLOW_IMAGES:
                     lost.append(not on_it)
@@ -112,7 +112,3 @@ def two_cameras(detector: HandDetector, config: PipelineConfig, video: Path) -> 
             names[number] |= {hand.track_id for hand in hands}
             single += len(hands) == 1
     return {"images": 2 * _CROWD_IMAGES, "with one hand": single, "ids": sum(len(each) for each in names)}
-
-
-def _error(found_px: np.ndarray, true_px: np.ndarray) -> float:
-    return float(np.linalg.norm(found_px - true_px, axis=1).mean() / ray_extent(true_px))

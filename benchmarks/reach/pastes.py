@@ -111,7 +111,8 @@ def _mask(whole: int) -> np.ndarray:
     return (share * share * (3 - 2 * share)).astype(np.float32)
 
 
-def _grey(rgb: np.ndarray, _: np.random.Generator) -> np.ndarray:
+def grey(rgb: np.ndarray, _: np.random.Generator | None = None) -> np.ndarray:
+    """Returns an image (H, W, 3) without colours."""
     return cv2.cvtColor(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
 
 
@@ -138,7 +139,7 @@ def _noisy(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 WORSE: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
     "as it is": lambda rgb, _: rgb,
-    "grey": _grey,
+    "grey": grey,
     "dark": _dark,
     "flat": _flat,
     "blurred": _blurred,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from benchmarks.metrics import keypoint_error
 from benchmarks.reach.pastes import Cutout, paste
 from benchmarks.reach.pictures import made_pictures, package_pictures
 from benchmarks.samples import PAD_PX, flipped, synthetic_samples
@@ -135,5 +136,5 @@ def is_on(keypoints_px: np.ndarray, truth: np.ndarray | None) -> bool | None:
     """Returns whether keypoints (21, 2) lie on the true hand; None if this is not clear."""
     if truth is None:
         return False
-    away = np.linalg.norm(keypoints_px - truth, axis=1).mean() / ray_extent(truth)
+    away = keypoint_error(keypoints_px, truth)
     return None if _ON < away < _OFF else bool(away <= _ON)

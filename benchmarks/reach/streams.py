@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from benchmarks.metrics import keypoint_error
 from benchmarks.reach.pastes import Paste
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.detect.detector import HandDetector
 from hand_mesh_ros.core.detect.search import Search
-from hand_mesh_ros.core.geometry.rays import ray_extent
 from hand_mesh_ros.core.track.tracker import Tracker
 from hand_mesh_ros.core.types import Frame, HandDetection
 
@@ -73,7 +73,7 @@ class Record:
 
     def add(self, shot: Shot, hands: Sequence[HandDetection], took_ms: float) -> None:
         """Assigns the reported hands to the true hands."""
-        errors = np.array([[_distance(hand, truth) for hand in hands] for truth in shot.keypoints_px]).reshape(
+        errors = np.array([[keypoint_error(hand.keypoints_px, truth) for hand in hands] for truth in shot.keypoints_px]).reshape(
             len(shot.keypoints_px), len(hands)
         )
         ids, sides = [""] * len(errors), [""] * len(errors)
@@ -117,7 +117,7 @@ def watch(stream: Stream, paste: Paste, images: int, after: int = 4) -> Sight:
     found_after, error, settled, others, longest = 0, np.nan, np.nan, set(), 0.0
     for index, rgb in enumerate(paste.images(images + after), 1):
         hands = stream.step(rgb)
-        errors = {hand.track_id: _error(hand, paste) for hand in hands}
+        errors = {hand.track_id: keypoint_error(hand.keypoints_px, paste.keypoints_px) for hand in hands}
         best = min(errors, key=errors.__getitem__, default=None)
         on_it = best is not None and errors[best] < _ON
         others |= {name for name in errors if not on_it or name != best}
@@ -139,12 +139,3 @@ def false_hands(stream: Stream, images: Iterable[np.ndarray]) -> tuple[int, list
         names |= {hand.track_id for hand in stream.step(rgb)}
         took_ms.append(stream.took_ms)
     return len(names), took_ms
-
-
-def _error(hand: HandDetection, paste: Paste) -> float:
-    return _distance(hand, paste.keypoints_px)
-
-
-def _distance(hand: HandDetection, truth_px: np.ndarray) -> float:
-    """Returns the mean keypoint error relative to the radius of the true hand (21, 2)."""
-    return float(np.linalg.norm(hand.keypoints_px - truth_px, axis=1).mean() / ray_extent(truth_px))

@@ -138,7 +138,9 @@ def _cell(value: float | None, form: str = "") -> str:
         return "-"
     if form:
         return form.format(value)
-    return str(value) if isinstance(value, int) else f"{value:.2f}" if abs(value) < 5 else f"{value:.1f}"
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:.2f}" if abs(value) < 5 else f"{value:.1f}"
 
 
 def _notes(path: Path) -> str:

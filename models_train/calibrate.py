@@ -16,7 +16,6 @@ from scipy.stats import chi2
 from hand_mesh_ros.core.cascade import aggregate
 from hand_mesh_ros.core.chain import HandChain
 from hand_mesh_ros.core.config import PipelineConfig
-from hand_mesh_ros.core.detect import crop
 from hand_mesh_ros.core.detect.seen_hand import see
 from hand_mesh_ros.core.geometry import rigid
 from hand_mesh_ros.core.models.model_id import cascade_id
@@ -28,7 +27,7 @@ from hand_mesh_ros.core.uncertainty import calibration, error_signs
 from hand_mesh_ros.core.uncertainty.calibration import Calibration, SpreadModel
 from models_train import onnx_file
 from models_train.data.shards import RECIPE, StoredViews
-from models_train.data.views import Views
+from models_train.data.views import Views, crop_of
 
 # The views are stored as rays, so any camera works.
 _SIZE_PX, _FOCAL_PX = 1000, 1000.0
@@ -61,15 +60,9 @@ def detections(seen: Views, features: np.ndarray) -> Iterator[HandDetection]:
             handedness="right",
             handedness_prob=1.0,
             score=float(cues.confidence[row].max()),
-            image_from_crop=_crop_of(keypoints[row], cues.in_crop[row]),
+            image_from_crop=crop_of(keypoints[row], cues.in_crop[row]),
             features=features[row],
         )
-
-
-def _crop_of(keypoints_px: np.ndarray, in_crop: np.ndarray) -> np.ndarray:
-    """Returns image_from_crop, (2, 3), from the keypoints (21, 2) in the image and in the crop, (21, 2) in -1..1."""
-    pixels = (in_crop + 1) * (0.5 * (crop.SIZE_PX - 1))
-    return np.linalg.lstsq(np.column_stack([pixels, np.ones(len(pixels))]), keypoints_px, rcond=None)[0].T
 
 
 def observe(chain: HandChain, stored: StoredViews, count: int) -> dict[str, Residuals]:

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hand_mesh_ros.core.cascade.view import Cues
+from hand_mesh_ros.core.detect import crop
 from hand_mesh_ros.core.geometry import camera
 from hand_mesh_ros.core.topology import FINGER_JOINTS, N_JOINTS
 from models_train.hands.poses import NATURAL_SHARE
@@ -158,3 +159,14 @@ def sample_views(rng: np.random.Generator, n: int, natural_share: float = NATURA
 def redefined(rng: np.random.Generator, joints_m: np.ndarray) -> np.ndarray:
     """Moves the joints of skeletons (n, 21, 3) to the positions of a different joint definition."""
     return joints_m + rng.normal(0, _DEFINITION_STD_M, joints_m.shape)
+
+
+def crop_of(keypoints: np.ndarray, in_crop: np.ndarray) -> np.ndarray:
+    """Returns the affine map (2, 3) from crop pixels to the unit of `keypoints`: the inverse of `crop.place_in`.
+
+    Args:
+        keypoints: (21, 2) in the image.
+        in_crop: (21, 2) the same keypoints in the crop, -1..1 from border to border.
+    """
+    pixels = (in_crop + 1) * (0.5 * (crop.SIZE_PX - 1))
+    return np.linalg.lstsq(np.column_stack([pixels, np.ones(len(pixels))]), keypoints, rcond=None)[0].T

@@ -23,7 +23,6 @@ from torch.nn import functional
 
 from hand_mesh_ros.core.cascade.keypoints import FILE_NAME, in_crop
 from hand_mesh_ros.core.cascade.view import FEATURES_SHAPE
-from hand_mesh_ros.core.detect import crop
 from hand_mesh_ros.core.geometry import rigid
 from hand_mesh_ros.core.geometry.camera import sight_from_camera
 from hand_mesh_ros.core.models.onnx_model import default_models_dir
@@ -31,6 +30,7 @@ from hand_mesh_ros.core.topology import N_JOINTS, WRIST, joint_order_digest
 from hand_mesh_ros.core.types import HandDetection
 from models_train import onnx_file
 from models_train.data.shards import RECIPE, StoredViews
+from models_train.data.views import crop_of
 from models_train.tasks.configs import KeypointConfig
 from models_train.tasks.task import Batch, Export
 
@@ -183,8 +183,7 @@ def true_in_crop(joints_m: np.ndarray, plane_from_crop: np.ndarray) -> tuple[np.
 
 def _on_plane(rays: np.ndarray, depth: np.ndarray, world_m: np.ndarray, place_in_crop: np.ndarray) -> HandDetection:
     """Returns a stored view as a detection in an image whose pixels are the plane z = 1."""
-    pixels = (place_in_crop.astype(np.float64) + 1) * (0.5 * (crop.SIZE_PX - 1))
-    plane_from_crop = np.linalg.lstsq(np.column_stack([pixels, np.ones(N_JOINTS)]), rays.astype(np.float64), rcond=None)[0].T
+    plane_from_crop = crop_of(rays.astype(np.float64), place_in_crop.astype(np.float64))
     return _detection(rays, depth, world_m, plane_from_crop)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from hand_mesh_ros.core.config import DetectorConfig
 from hand_mesh_ros.core.detect import crop
 from hand_mesh_ros.core.models.onnx_model import OnnxModel
-from hand_mesh_ros.core.topology import joint_order_digest
+from hand_mesh_ros.core.topology import WRIST, joint_order_digest
 from hand_mesh_ros.core.types import HandDetection
 
 FILE_NAME = "keypoint_corrector.onnx"
@@ -32,8 +32,10 @@ class KeypointCorrector:
 
     def __call__(self, detection: HandDetection) -> HandDetection:
         """The detection with other keypoints and depths. A detection without one of the cues of the network stays as it is."""
+        if detection.features is None:
+            return detection
         landmarks, world_m = in_crop(detection)
-        if detection.features is None or not (np.isfinite(landmarks).all() and np.isfinite(world_m).all()):
+        if not (np.isfinite(landmarks).all() and np.isfinite(world_m).all()):
             return detection
         cues = {"features": detection.features, "landmarks": landmarks, "world_m": world_m}
         answer = self.model(**{name: value[None].astype(np.float32) for name, value in cues.items()})
@@ -53,6 +55,6 @@ def in_crop(detection: HandDetection) -> tuple[np.ndarray, np.ndarray]:
 def moved_to(detection: HandDetection, landmarks: np.ndarray) -> HandDetection:
     """The detection with the keypoints and depths of landmarks (21, 3) in crop pixels."""
     to_image = detection.image_from_crop
-    depth_px = (landmarks[:, 2] - landmarks[0, 2]) * crop.scale(to_image)
+    depth_px = (landmarks[:, 2] - landmarks[WRIST, 2]) * crop.scale(to_image)
     # Without rounding, the mirrored hand gets the mirrored keypoints. The 8-bit nets would enlarge a difference.
     return replace(detection, keypoints_px=crop.apply(to_image, landmarks[:, :2]), keypoint_depth_px=depth_px)

@@ -155,19 +155,16 @@ class Search:
             return Plan(parts[:1], 0.0, most_looks=1, is_spread=True, searches=left)
         # This image is not compared with the next one, so the next search must not compare with an older image.
         self._before = None
-        largest = max(hand.box_px[2:].max() for hand in following)
-        small = largest * _SMALL < max(frame.rgb.shape[:2])
         is_due = index % _SEARCH_EVERY == 0
         # A followed hand may be lost in this image.
-        place = _around(following[0], frame.rgb) if small and not is_due else _whole(frame.rgb)
+        place = _around(following[0], frame.rgb) if _are_small(following, frame.rgb) and not is_due else _whole(frame.rgb)
         return Plan([place], 0.0, most_looks=_MOST_LOOKS, is_due=is_due, is_spread=True, searches=left)
 
     def _after_loss(self, frame: Frame, index: int, lost_at: int, lost: HandDetection) -> Plan:
         """Plan while hands are followed, after another hand was lost. A small hand is also searched where it was lost."""
         self._before = None
         number, left_over = divmod(index - lost_at, _SEARCH_AFTER_LOSS)
-        small = lost.box_px[2:].max() * _SMALL < max(frame.rgb.shape[:2])
-        place = _around(lost, frame.rgb) if small and number % 2 else _whole(frame.rgb)
+        place = _around(lost, frame.rgb) if number % 2 and _are_small([lost], frame.rgb) else _whole(frame.rgb)
         is_due = left_over == 0 and not self._searches
         return Plan([place], 0.0, most_looks=_MOST_LOOKS, is_due=is_due, is_spread=True, searches=self._searches)
 
@@ -186,13 +183,13 @@ class Search:
             middle = hand.keypoints_px.mean(0)
             promise[[tile.contains(middle) for tile in self._tiles]] = 1.0
         due = promise * np.where(self._visits == 1, _CLOSE_UP_INTEREST, 1.0) * (index - self._seen_at) ** 3
-        chosen = [index for index in np.argsort(-due, kind="stable").tolist() if due[index] > 0 and index > 0]
-        return [self._next_cut(index, places[index]) for index in chosen]
+        chosen = [number for number in np.argsort(-due, kind="stable").tolist() if due[number] > 0 and number > 0]
+        return [self._next_cut(number, places[number]) for number in chosen]
 
-    def _next_cut(self, index: int, place_px: np.ndarray) -> Tile:
+    def _next_cut(self, number: int, place_px: np.ndarray) -> Tile:
         """A part, or a close-up of its most interesting place (2,). The two alternate."""
-        tile = self._tiles[index]
-        if not (tile.is_square and self._visits[index] % 2):
+        tile = self._tiles[number]
+        if not (tile.is_square and self._visits[number] % 2):
             return tile
         close_up = tile.close_up(place_px)
         self._close_ups[close_up] = tile
@@ -239,6 +236,11 @@ def _takes_place_of(hand: HandDetection, lost: Sequence[HandDetection]) -> bool:
 
 def _whole(rgb: np.ndarray) -> Tile:
     return Tile(0, 0, rgb.shape[1], rgb.shape[0], is_whole=True)
+
+
+def _are_small(hands: Sequence[HandDetection], rgb: np.ndarray) -> bool:
+    """True if the palm model may miss all these hands in the whole image."""
+    return bool(max(hand.box_px[2:].max() for hand in hands) * _SMALL < max(rgb.shape[:2]))
 
 
 def _around(hand: HandDetection, rgb: np.ndarray) -> Tile:

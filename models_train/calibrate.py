@@ -27,7 +27,7 @@ from hand_mesh_ros.core.uncertainty import calibration, error_signs
 from hand_mesh_ros.core.uncertainty.calibration import Calibration, SpreadModel
 from models_train import onnx_file
 from models_train.data.shards import RECIPE, StoredViews
-from models_train.data.views import Views, crop_of
+from models_train.data.views import crop_of
 
 # The views are stored as rays, so any camera works.
 _SIZE_PX, _FOCAL_PX = 1000, 1000.0
@@ -47,12 +47,13 @@ class Residuals:
     signs: np.ndarray
 
 
-def detections(seen: Views, features: np.ndarray) -> Iterator[HandDetection]:
-    """Yields the detections of stored views, in `_CAMERA`."""
-    cues = seen.cues
+def detections(stored: StoredViews, rows: np.ndarray) -> Iterator[tuple[HandDetection, np.ndarray]]:
+    """Yields the detections of stored views, in `_CAMERA`, and their true joints (21, 3) float64."""
+    seen, features = stored.pick(rows, np.ones((len(rows), 3)))
+    cues, pooled = seen.cues, stored.pooled_features(rows)
     keypoints = cues.rays * _FOCAL_PX + 0.5 * _SIZE_PX
     for row in range(len(keypoints)):
-        yield HandDetection(
+        detection = HandDetection(
             keypoints_px=keypoints[row],
             keypoint_depth_px=cues.depth[row] * _FOCAL_PX,
             keypoint_conf=cues.confidence[row],
@@ -62,17 +63,17 @@ def detections(seen: Views, features: np.ndarray) -> Iterator[HandDetection]:
             score=float(cues.confidence[row].max()),
             image_from_crop=crop_of(keypoints[row], cues.in_crop[row]),
             features=features[row],
+            pooled_features=pooled[row],
         )
+        yield detection, seen.joints_m[row].astype(np.float64)
 
 
 def observe(chain: HandChain, stored: StoredViews, count: int) -> dict[str, Residuals]:
     """Returns the errors of the chain on the first `count` stored views, by the names of `Calibration`'s spread models."""
     rows = np.arange(min(count, len(stored)))
-    seen, features = stored.pick(rows, np.ones((len(rows), 3)))
     lists: dict[str, list[tuple[np.ndarray, np.ndarray, float, np.ndarray]]] = {}
-    truth = zip(seen.joints_m.astype(np.float64), stored.vertices_m(rows))
-    for detection, (joints_m, vertices_m) in zip(detections(seen, features), truth):
-        view = see(chain.corrected(detection), _FRAME)
+    for (detection, joints_m), vertices_m in zip(detections(stored, rows), stored.vertices_m(rows)):
+        view = see(chain.corrector(detection), _FRAME)
         hand = chain.aggregate(view, StageTimer())
         onto_hand = rigid.align(joints_m, hand.joints_m, with_scale=True)
         of_vertices = rigid.transform(vertices_m + joints_m[WRIST], *onto_hand) - hand.vertices_m
@@ -98,10 +99,9 @@ def observe(chain: HandChain, stored: StoredViews, count: int) -> dict[str, Resi
 def place_errors(chain: HandChain, stored: StoredViews, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns the position errors (n, 3) of the hand centres, at true size, and their covariances (n, 3, 3) by `chain`."""
     rows = np.arange(min(count, len(stored)))
-    seen, features = stored.pick(rows, np.ones((len(rows), 3)))
     errors, covariances = [], []
-    for detection, joints_m in zip(detections(seen, features), seen.joints_m.astype(np.float64)):
-        view = see(chain.corrected(detection), _FRAME)
+    for detection, joints_m in detections(stored, rows):
+        view = see(chain.corrector(detection), _FRAME)
         hand, spread = chain.shape(view, StageTimer())
         location = chain.place(hand, spread, view, _FRAME, PRIOR)
         errors.append((hand.joints_m + location.translation_m - joints_m).mean(0))

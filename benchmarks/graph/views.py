@@ -41,7 +41,7 @@ class View:
     truth_vertices_m: np.ndarray | None  # (V, 3), None if the surface is unknown
     true_2d: Keypoints
     detected_2d: Keypoints
-    seen: SeenHand  # with the detector's keypoints and image features
+    seen: SeenHand  # with the corrected keypoints of the detector and image features
     hypotheses: Hypotheses  # of the cascade
     hand: Aggregate  # result of the cascade
     px_per_ray: float  # pixels of the image per unit of `rays`
@@ -82,8 +82,8 @@ def found_hands(detector: HandDetector, samples: Iterable[Sample], limit: int) -
 
 def view_of(pipeline: HandMeshPipeline, seen: Seen) -> View:
     """Returns the view of a detected hand, as a right hand."""
-    sample, detection = seen.sample, seen.detection
-    hand = see(detection, sample.frame)
+    sample = seen.sample
+    hand = see(pipeline.chain.corrector(seen.detection), sample.frame)
     turn = mirror_points if hand.is_mirrored else np.asarray
     truth = turn(sample.joints_m)
     return View(

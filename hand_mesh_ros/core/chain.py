@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from hand_mesh_ros.core.cascade import keypoints
 from hand_mesh_ros.core.cascade.aggregate import Aggregate, aggregate, agreed, main_mode, weigh
 from hand_mesh_ros.core.cascade.joint_stage import JointSampler
 from hand_mesh_ros.core.cascade.keypoints import KeypointCorrector
@@ -70,11 +69,9 @@ class HandChain:
         self.sampler = JointSampler(models_dir, config)
         self.decoder = MeshDecoder(models_dir, config, self.sampler.metadata["view_space"])
         self.fitter = MeshFitter(models_dir, config) if config.fit_enabled else None
-        # A folder of own models may lack the corrector. Then the keypoints of the landmark model stay as they are.
-        has_corrector = (models_dir / keypoints.FILE_NAME).exists()
-        self.corrector = KeypointCorrector(models_dir, config) if has_corrector else None
+        self.corrector = KeypointCorrector(models_dir, config)
         models = (*self.sampler.models, *self.decoder.models, *(self.fitter.models if self.fitter else ()))
-        models += (self.corrector.model,) if self.corrector else ()
+        models += self.corrector.models
         # Name and licence of each model file that is not free for commercial use.
         self.restrictions = tuple(
             f"{model.path.name} is {model.metadata['licence']}" for model in models if model.is_non_commercial
@@ -127,7 +124,7 @@ class HandChain:
         """
         timer, size = timer or StageTimer(), size or given_size(self.config.user_hand_scale)
         with timer.stage("locate"):
-            detection = self.corrected(detection)
+            detection = self.corrector(detection)
             seen = see(detection, frame)
         hand, covariances = self.shape(seen, timer)
         with timer.stage("locate"):
@@ -140,10 +137,6 @@ class HandChain:
         with timer.stage("aggregate"):
             estimate = to_estimate(detection, frame, hand, covariances, location, state)
         return Answer(replace(estimate, timings_ms=dict(timer.ms)), location.size_seen, ratio, by_rays)
-
-    def corrected(self, detection: HandDetection) -> HandDetection:
-        """The detection with corrected keypoints and depths, if there is a corrector."""
-        return self.corrector(detection) if self.corrector else detection
 
     def shape(self, seen: SeenHand, timer: StageTimer) -> tuple[Aggregate, HandCovariances]:
         """The hand, left or right, at average size, and the covariances of its errors."""

@@ -106,6 +106,7 @@ class HandDetection:
     image_from_crop: np.ndarray
     track_id: str = ""  # id of the detection in the previous image that this detection continues; empty if there is none
     features: np.ndarray | None = None  # (192, 7, 7) float32: feature map of the landmark model; a left hand is mirrored
+    pooled_features: np.ndarray | None = None  # (1152,) float32: mean of its last map over the crop, as for `features`
 
     def __post_init__(self) -> None:
         require_shape("keypoints_px", self.keypoints_px, (N_JOINTS, 2))

@@ -80,6 +80,7 @@ def records(seed: int, shard: int, held_out: bool, natural: bool = False) -> Ite
                 "world_m": hand.world_landmarks_m,
                 "in_crop": crop.place_in(hand.image_from_crop, hand.keypoints_px).astype(np.float32),
                 "features": hand.features.astype(np.float16),
+                "pooled_features": hand.pooled_features.astype(np.float16),
                 "joints_m": scene.joints_m.astype(np.float32),
                 "vertices_m": (scene.vertices_m - scene.joints_m[WRIST]).astype(np.float16),
             }

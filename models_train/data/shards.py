@@ -16,7 +16,7 @@ RECIPE = "models_train.data.detected: rendered scenes seen by the real detector"
 _TYPICAL_ERROR, _SHARE_MODELLED_CUES = 0.18, 0.5
 # Shares of views without depth, world landmarks and image features. The models then work without these cues.
 _SHARE_WITHHELD = np.array([0.1, 0.2, 0.25])
-_FIELDS = ("rays", "confidence", "depth", "world_m", "in_crop", "joints_m", "features")
+_FIELDS = ("rays", "confidence", "depth", "world_m", "in_crop", "joints_m", "features", "pooled_features")
 
 
 class StoredViews:
@@ -49,6 +49,10 @@ class StoredViews:
         row = {name: array[rows] for name, array in self._arrays.items()}
         cues = Cues(row["rays"], row["confidence"], row["depth"], row["world_m"], row["in_crop"], given)
         return Views(cues, row["joints_m"]), row["features"].astype(np.float32)
+
+    def pooled_features(self, rows: np.ndarray) -> np.ndarray:
+        """Returns pooled features (n, 1152) float32 of the views."""
+        return self._arrays["pooled_features"][rows].astype(np.float32)
 
     def sample(self, rng: np.random.Generator, n: int) -> tuple[Views, np.ndarray]:
         """Returns `n` random views, with some cues removed at random."""

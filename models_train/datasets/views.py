@@ -4,9 +4,10 @@
     python -m models_train.datasets.views --dataset interhand --root InterHand2.6M --limit 50000 --out runs/real
 
 Several data sets may write to the same folder. Each sample becomes a right hand of average adult size: a left hand is mirrored,
-and the whole scene is scaled about the camera, which changes no pixel. The keypoints are those of the detector. If the detector
-misses the hand, looks at another object, or reports the wrong side, the training puts modelled keypoints around the truth. Hands
-without all 21 joints are left out. The weights of a training on these views are for non-commercial use only.
+and the whole scene is scaled about the camera, which changes no pixel. The keypoints are those of the detector, corrected as at
+run time. If the detector misses the hand, looks at another object, or reports the wrong side, the training puts modelled
+keypoints around the truth. Hands without all 21 joints are left out. The weights of a training on these views are for
+non-commercial use only.
 
 `--pictures` also stores the crop of each hand, and a surface of the shipped hand model that fits the annotated skeleton.
 """
@@ -62,7 +63,7 @@ def view_of(pipeline: HandMeshPipeline, sample: DatasetSample, with_picture: boo
         unseen = np.zeros(N_JOINTS)
         parts = (joints_m[:, :2] / joints_m[:, 2:], unseen, unseen)
     else:
-        seen = see(detection, frame)
+        seen = see(pipeline.chain.corrector(detection), frame)
         parts = (seen.rays, seen.confidence, seen.depth)
     view = (*(part.astype(np.float32) for part in (joints_m, *parts)), np.bool_(detection is not None))
     if not with_picture:

@@ -7,7 +7,7 @@
 
 The shipped network also learned from other views: see `train` in the Makefile.
 
-The network reads the pooled last map of the landmark model, its landmarks and its world landmarks. It predicts offsets of all
+The network reads the pooled features of the landmark model, its landmarks and its world landmarks. It predicts offsets of all
 landmarks. At first these offsets are zero, so the training starts from the landmark model.
 """
 
@@ -15,20 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
-from onnx import numpy_helper
 from torch import nn
 from torch.nn import functional
 
 from hand_mesh_ros.core.cascade.keypoints import FILE_NAME, in_crop
-from hand_mesh_ros.core.cascade.view import FEATURES_SHAPE
 from hand_mesh_ros.core.geometry import rigid
 from hand_mesh_ros.core.geometry.camera import sight_from_camera
-from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from hand_mesh_ros.core.topology import N_JOINTS, WRIST, joint_order_digest
 from hand_mesh_ros.core.types import HandDetection
-from models_train import onnx_file
 from models_train.data.shards import RECIPE, StoredViews
 from models_train.data.views import crop_of
 from models_train.tasks.configs import KeypointConfig
@@ -50,27 +45,8 @@ _DEPTH_SHARE = 0.25
 _TOLERANCE_PX = 0.1  # in crop pixels, fp16 storage included
 
 
-class LastBlock(nn.Module):
-    """The last two convolutions of the landmark model with its pooling, and fixed weights: features -> (B, 1152)."""
-
-    def __init__(self, models_dir: Path) -> None:
-        """Reads the weights from hand_landmark.onnx."""
-        super().__init__()
-        model = onnx_file.restore_fp32(onnx.load(models_dir / "hand_landmark.onnx"))
-        stored = {tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy()) for tensor in model.graph.initializer}
-        convolutions = [node for node in model.graph.node if node.op_type == "Conv"][-2:]
-        for part, node in zip(("wide", "around"), convolutions):
-            self.register_buffer(f"{part}_weight", stored[node.input[1]])
-            self.register_buffer(f"{part}_bias", stored[node.input[2]])
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        wide = functional.conv2d(features, self.wide_weight, self.wide_bias).clamp(0, 6)
-        around = functional.conv2d(wide, self.around_weight, self.around_bias, padding=1, groups=_POOLED)
-        return around.clamp(0, 6).mean((2, 3))
-
-
 class KeypointNet(nn.Module):
-    """Offsets (B, 126) of landmarks and world landmarks, from pooled maps (B, 1152) and these landmarks (B, 126)."""
+    """Offsets (B, 126) of landmarks and world landmarks, from pooled features (B, 1152) and these landmarks (B, 126)."""
 
     def __init__(self, mean: torch.Tensor, spread: torch.Tensor) -> None:
         super().__init__()
@@ -92,15 +68,15 @@ class KeypointNet(nn.Module):
 class Corrector(nn.Module):
     """The exported file: corrected landmarks (B, 21, 3) in crop pixels."""
 
-    def __init__(self, block: LastBlock, net: KeypointNet) -> None:
+    def __init__(self, net: KeypointNet) -> None:
         super().__init__()
-        self.block, self.net = block, net
+        self.net = net
         self.register_buffer("units", torch.tensor(_UNITS, dtype=torch.float32))
         self.register_buffer("shares", torch.tensor([1.0, 1.0, _DEPTH_SHARE]))
 
-    def forward(self, features: torch.Tensor, landmarks: torch.Tensor, world_m: torch.Tensor) -> torch.Tensor:
+    def forward(self, pooled_features: torch.Tensor, landmarks: torch.Tensor, world_m: torch.Tensor) -> torch.Tensor:
         cues = torch.cat([(landmarks / self.units).flatten(1), world_m.flatten(1) / _WORLD_UNIT_M], 1)
-        offsets = self.net(self.block(features), cues)[:, : 3 * N_JOINTS].reshape(-1, N_JOINTS, 3)
+        offsets = self.net(pooled_features, cues)[:, : 3 * N_JOINTS].reshape(-1, N_JOINTS, 3)
         return landmarks + self.shares * self.units * offsets
 
 
@@ -114,7 +90,6 @@ class KeypointTask:
             ValueError: if the folder of the views lacks views of the training set or of the held-out set.
         """
         self.config = config
-        self._block = LastBlock(default_models_dir())
         self._train, self._held_out = (self._batch(StoredViews(Path(config.views), kind)) for kind in ("train", "held_out"))
         pooled = self._train["pooled"]
         self.net = KeypointNet(pooled.mean(0), pooled.std(0) + 0.02)
@@ -140,27 +115,24 @@ class KeypointTask:
 
     def exports(self, net: KeypointNet) -> list[Export]:
         inputs = {
-            "features": torch.randn(3, *FEATURES_SHAPE),
+            "pooled_features": torch.randn(3, _POOLED).abs(),
             "landmarks": 112 + 50 * torch.randn(3, N_JOINTS, 3),
             "world_m": 0.05 * torch.randn(3, N_JOINTS, 3),
         }
         facts = {"kind": "keypoint_corrector", "joint_order": joint_order_digest()}
-        return [Export(FILE_NAME, Corrector(self._block, net), inputs, ("corrected",), facts, _TOLERANCE_PX)]
+        return [Export(FILE_NAME, Corrector(net), inputs, ("corrected",), facts, _TOLERANCE_PX)]
 
     def _batch(self, stored: StoredViews) -> Batch:
-        """All views of one kind: pooled maps, landmarks and true joints in the units of the network, weights."""
+        """All views of one kind: pooled features, landmarks and true joints in the units of the network, weights."""
         rows = np.arange(len(stored))
-        pooled, cues, truth = [], [], []
-        for some in np.array_split(rows, max(1, len(rows) // 256)):
-            seen, features = stored.pick(some, np.ones((len(some), 3)))
-            with torch.no_grad():
-                pooled.append(self._block(torch.from_numpy(features)))
-            for row, joints_m in enumerate(seen.joints_m.astype(np.float64)):
-                detection = _on_plane(seen.cues.rays[row], seen.cues.depth[row], seen.cues.world_m[row], seen.cues.in_crop[row])
-                cues.append(_in_units(*in_crop(detection)))
-                truth.append(_in_units(*true_in_crop(joints_m, detection.image_from_crop)))
+        seen, _ = stored.pick(rows, np.ones((len(rows), 3)))
+        cues, truth = [], []
+        for row, joints_m in enumerate(seen.joints_m.astype(np.float64)):
+            detection = _on_plane(seen.cues.rays[row], seen.cues.depth[row], seen.cues.world_m[row], seen.cues.in_crop[row])
+            cues.append(_in_units(*in_crop(detection)))
+            truth.append(_in_units(*true_in_crop(joints_m, detection.image_from_crop)))
         batch = {
-            "pooled": torch.cat(pooled),
+            "pooled": torch.from_numpy(stored.pooled_features(rows)),
             "cues": torch.from_numpy(np.stack(cues)),
             "truth": torch.from_numpy(np.stack(truth)),
         }

@@ -27,6 +27,7 @@ def write_shard(folder: Path, kind: str, n: int, seed: int = 0) -> dict[str, np.
         "world_m": cues.world_m.astype(np.float32),
         "in_crop": in_random_crops(rng, cues.rays).astype(np.float32),
         "features": rng.normal(size=(n, 192, 7, 7)).astype(np.float16),
+        "pooled_features": np.abs(rng.normal(size=(n, 1152))).astype(np.float16),
         "joints_m": joints_m.astype(np.float32),
         "vertices_m": (vertices_m - joints_m[:, :1]).astype(np.float16),
     }

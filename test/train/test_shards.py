@@ -52,6 +52,7 @@ def test_views_are_read_as_they_were_written_shard_after_shard(stored, arrays):
     np.testing.assert_array_equal(seen.cues.given, given)
     np.testing.assert_array_equal(seen.joints_m, arrays["joints_m"][rows])
     np.testing.assert_array_equal(features, arrays["features"][rows].astype(np.float32))
+    np.testing.assert_array_equal(stored.pooled_features(rows), arrays["pooled_features"][rows].astype(np.float32))
     np.testing.assert_array_equal(stored.vertices_m(rows), arrays["vertices_m"][rows].astype(np.float32))
     assert features.dtype == np.float32
 

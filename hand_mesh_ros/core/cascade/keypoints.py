@@ -1,4 +1,4 @@
-"""Corrects the keypoints and depths of a detection with a small network on the feature map of the landmark model.
+"""Corrects the keypoints and depths of a detection with a small network on the pooled features of the landmark model.
 
 The network learned on rendered hands (`models_train.tasks.keypoints`), whose hidden joints are known too. Only the stages after
 the detector use the corrected keypoints. The tracker compares the keypoints of the landmark model, as before.
@@ -22,23 +22,23 @@ class KeypointCorrector:
     """Corrects detections of one image, without a state between images."""
 
     def __init__(self, models_dir: Path, config: DetectorConfig) -> None:
-        """Loads the network.
+        """Loads the network. A folder of own models may lack the file. Then each detection stays as it is.
 
         Raises:
-            ModelError: if the file is missing or damaged, is not a file of this package, or cannot run on `config.device`.
+            ModelError: if the file is damaged, is not a file of this package, or cannot run on `config.device`.
         """
-        expected = {"kind": "keypoint_corrector", "joint_order": joint_order_digest()}
-        self.model = OnnxModel(models_dir / FILE_NAME, expected, config.device, config.threads)
+        path, expected = models_dir / FILE_NAME, {"kind": "keypoint_corrector", "joint_order": joint_order_digest()}
+        self.models = (OnnxModel(path, expected, config.device, config.threads),) if path.exists() else ()
 
     def __call__(self, detection: HandDetection) -> HandDetection:
         """The detection with other keypoints and depths. A detection without one of the cues of the network stays as it is."""
-        if detection.features is None:
+        if not self.models or detection.pooled_features is None:
             return detection
         landmarks, world_m = in_crop(detection)
         if not (np.isfinite(landmarks).all() and np.isfinite(world_m).all()):
             return detection
-        cues = {"features": detection.features, "landmarks": landmarks, "world_m": world_m}
-        answer = self.model(**{name: value[None].astype(np.float32) for name, value in cues.items()})
+        cues = {"pooled_features": detection.pooled_features, "landmarks": landmarks, "world_m": world_m}
+        answer = self.models[0](**{name: value[None].astype(np.float32) for name, value in cues.items()})
         return moved_to(detection, answer["corrected"][0].astype(np.float64))
 
 

@@ -30,6 +30,7 @@ class Look:
     right_prob: float  # probability that the hand *in the crop* is a right hand
     image_from_crop: np.ndarray
     features: np.ndarray  # (192, 7, 7) of the crop
+    pooled_features: np.ndarray  # (1152,) of the crop
 
     @cached_property
     def keypoints_px(self) -> np.ndarray:
@@ -61,6 +62,7 @@ def look(model: OnnxModel, rgb: np.ndarray, image_from_crop: np.ndarray) -> Look
         float(answers["right_prob"]),
         image_from_crop,
         answers["features"],
+        answers["pooled_features"],
     )
 
 
@@ -100,4 +102,5 @@ def to_detection(seen: Look, rgb: np.ndarray, side_prob: float, score: float) ->
         score=score,
         image_from_crop=seen.image_from_crop,
         features=seen.features,
+        pooled_features=seen.pooled_features,
     )

@@ -12,6 +12,7 @@ import numpy as np
 
 from hand_mesh_ros.core.cascade.aggregate import Aggregate, Spread, weigh
 from hand_mesh_ros.core.cascade.joint_stage import JointSampler
+from hand_mesh_ros.core.cascade.keypoints import KeypointCorrector
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.detect.detector import HandDetector
 from hand_mesh_ros.core.detect.seen_hand import see
@@ -73,6 +74,7 @@ class HandReconstructor:
         # The graph diffusion is loaded first, because its files may be missing.
         self.graph = GraphDiffusion(models_dir, config)
         self._detector = HandDetector(models_dir, config)
+        self._corrector = KeypointCorrector(models_dir, config)
         self._sampler = JointSampler(models_dir, config)
         self._skin_fitter = SkinFitter(models_dir, self.graph.hand, _without_limit(config))
 
@@ -101,6 +103,7 @@ class HandReconstructor:
         return [self._hand(detection, frame, effort, report_of(index)) for index, detection in enumerate(detections)]
 
     def _hand(self, detection: HandDetection, frame: Frame, effort: Effort, report: Report | None) -> Reconstruction:
+        detection = self._corrector(detection)
         seen = see(detection, frame)
         hypotheses = self._sampler(seen)
         given = np.arange(effort.n) % len(hypotheses.joints_m)

@@ -29,8 +29,10 @@ def detection() -> HandDetection:
     keypoints = crop.apply(image_from_crop, rng.uniform(40, 180, (21, 2)))
     depth = rng.normal(0, 20, 21)
     world = rng.normal(0, 0.04, (21, 3))
-    confidence, features = np.ones(21, np.float32), np.abs(rng.normal(size=(192, 7, 7))).astype(np.float32)
-    return HandDetection(keypoints, depth - depth[0], confidence, world, "right", 1.0, 1.0, image_from_crop, features=features)
+    pooled = np.abs(rng.normal(size=1152)).astype(np.float32)
+    return HandDetection(
+        keypoints, depth - depth[0], np.ones(21, np.float32), world, "right", 1.0, 1.0, image_from_crop, pooled_features=pooled
+    )
 
 
 def mirrored(hand: HandDetection) -> HandDetection:
@@ -73,7 +75,7 @@ def test_a_mirrored_hand_gets_the_mirrored_correction(corrector: KeypointCorrect
 def test_a_detection_without_the_cues_stays_as_it_is(corrector: KeypointCorrector, detection: HandDetection) -> None:
     nothing = np.full((21, 3), np.nan)
     for hand in (
-        replace(detection, features=None),
+        replace(detection, pooled_features=None),
         replace(detection, keypoint_depth_px=nothing[:, 0]),
         replace(detection, world_landmarks_m=nothing),
     ):

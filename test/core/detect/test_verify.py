@@ -31,7 +31,7 @@ def good(model: HandModel) -> Look:
     keypoints[:, :2] += 112 - keypoints[:, :2].mean(0)
     keypoints[:, 2] *= 0.4  # the landmark model compresses z
     placed = crop.affine(np.array([300.0, 200.0]), np.eye(2), 180.0)
-    return Look(keypoints, world, 0.98, 0.9, placed, np.zeros((192, 7, 7), np.float32))
+    return Look(keypoints, world, 0.98, 0.9, placed, np.zeros((192, 7, 7), np.float32), np.zeros(1152, np.float32))
 
 
 def palm_of(seen: Look, score: float = 0.9, shift_px: float = 0.0) -> Palm:

@@ -40,7 +40,7 @@ def in_processes(count: int, video: Path, frames: int, cameras: int) -> list[dic
 
 def turns(video: Path, frames: int, cameras: int) -> latency.Summary:
     """Runs pipelines in turns, each on the same video, and returns the summary of all their images."""
-    pipelines = [HandMeshPipeline.default("cpu", max_hands=1) for _ in range(cameras)]
+    pipelines = [HandMeshPipeline.default("cpu", max_hands=1, landmark_threads=1) for _ in range(cameras)]
     runs = [latency.frames_of(item, read_video(video), frame_rate_hz(video), None, frames) for item in pipelines]
     rows = [one for together in zip(*runs) for one in together]
     return latency.summarise(rows, pipelines[0])

@@ -32,9 +32,10 @@ _FRAMES, _FEWER = 600, 120
 _TOP = """# Latency
 
 `python -m benchmarks.latency.page --video FILE --out docs/latency.md` writes this page. The machine has {machine}. The models are
-{model}, with one thread per model. Before the measurement, the load average by other processes was {load:.1f}. With a load above
-0.5 the times are too long, and only the processor times can be compared. The video ({width} x {height}) shows one hand in
-{share:.0%} of the images. All times are milliseconds per image. They do not include reading the video.
+{model}, with two threads for the landmark model and one for each other model. Before the measurement, the load average by other
+processes was {load:.1f}. With a load above 0.5 the times are too long, and only the processor times can be compared. The video
+({width} x {height}) shows one hand in {share:.0%} of the images. All times are milliseconds per image. They do not include
+reading the video.
 
 The next table has {frames} images. Our pipeline and MediaPipe Hands 0.10.21 (one process each, at most two hands) take turns
 after each image. Beside a followed hand, the palm model runs in a second thread. Its time is in the processor time only.
@@ -57,8 +58,9 @@ Growth of the mean time with one setting at a time. The others are 8 hypotheses,
 | setting | value | mean | 99 % |
 |---|---|---|---|"""
 _FLEET = """
-Several cameras on one machine, each with its own pipeline and as many images as the machine can process. In one process the
-pipelines take turns. The rate is the sum over the cameras. "Image" is the time from one image of a camera to its next image:
+Several cameras on one machine, each with its own pipeline, `landmark_threads` 1, and as many images as the machine can process.
+In one process the pipelines take turns. The rate is the sum over the cameras. "Image" is the time from one image of a camera to
+its next image:
 
 | cameras | processes | rate [Hz] | image, median | 99 % | memory of a process [MB] |
 |---|---|---|---|---|---|"""

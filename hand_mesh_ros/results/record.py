@@ -40,7 +40,7 @@ KEYS = {
 }
 _INTEGERS = ("joint_flags", "hypothesis_modes")
 _TEXTS = ("track_id", "handedness", "state", "scale_source")
-_NO_RESULT = ("device", "models_dir", "threads", "fit_budget_ms")
+_NO_RESULT = ("device", "models_dir", "threads", "landmark_threads", "fit_budget_ms")
 # Seven digits have the precision of float32.
 _DIGITS = ".7g"
 

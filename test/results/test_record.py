@@ -59,7 +59,8 @@ def test_a_damaged_record_is_named(make_hand: MakeHand) -> None:
 
 def test_settings_are_those_that_change_results() -> None:
     assert settings_of(PipelineConfig()) == {}
-    assert settings_of(PipelineConfig(device="cpu", threads=2, fit_budget_ms=0.0, n_hypotheses=3)) == {"n_hypotheses": 3}
+    config = PipelineConfig(device="cpu", threads=2, landmark_threads=1, fit_budget_ms=0.0, n_hypotheses=3)
+    assert settings_of(config) == {"n_hypotheses": 3}
 
 
 def test_tables_have_a_row_per_hand_or_joint(make_hand: MakeHand, tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ class HandDetector:
         self._second_thread = ThreadPoolExecutor(1, "detect")
         self.palms = PalmDetector(models_dir, config.device, config.threads)
         expected = {"kind": "hand_landmark", "joint_order": joint_order_digest()}
-        self.landmarks = OnnxModel.fastest(models_dir / "hand_landmark.onnx", expected, config.device, config.threads)
+        landmark_file, threads = models_dir / "hand_landmark.onnx", config.landmark_threads
+        self.landmarks = OnnxModel.fastest(landmark_file, expected, config.device, threads)
         self.bone_lengths_m = HandModel.load(models_dir / FILE_NAME).bone_lengths_m
 
     def reconfigure(self, config: DetectorConfig) -> None:

@@ -86,6 +86,8 @@ class OnnxModel:
             raise ModelError(f"model file {path} is missing; restore it from the package or set models_dir")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        # A waiting thread must not take the processor from the palm model or from other nodes.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         _share_memory(options)
         providers = _providers(device)

@@ -87,6 +87,10 @@ class Frame:
         return float(np.sqrt(np.mean(np.sum((pixels - keypoints_px) ** 2, axis=-1))))
 
 
+def _unknown_errors() -> np.ndarray:
+    return np.full(2, np.nan)
+
+
 @dataclass(frozen=True)
 class HandDetection:
     """One detected hand in one image. Coordinates are in the original image, also for left hands."""
@@ -107,6 +111,9 @@ class HandDetection:
     track_id: str = ""  # id of the detection in the previous image that this detection continues; empty if there is none
     features: np.ndarray | None = None  # (192, 7, 7) float32: feature map of the landmark model; a left hand is mirrored
     pooled_features: np.ndarray | None = None  # (1152,) float32: mean of its last map over the crop, as for `features`
+    # (2,) logarithms of mean square errors per axis [m^2] that the corrector expects for landmarks of an average hand: after
+    # similarity alignment, and about their mean; NaN if unknown
+    log_errors: np.ndarray = field(default_factory=_unknown_errors)
 
     def __post_init__(self) -> None:
         require_shape("keypoints_px", self.keypoints_px, (N_JOINTS, 2))
@@ -141,6 +148,7 @@ class SeenHand:
     is_mirrored: bool  # True for a left hand
     # False if the lens model does not reach enough keypoints. Then the position of the hand is unknown.
     has_place: bool = True
+    log_errors: np.ndarray = field(default_factory=_unknown_errors)  # (2,) as in `HandDetection`
 
     def __post_init__(self) -> None:
         require_shape("rays", self.rays, (N_JOINTS, 2))

@@ -8,7 +8,8 @@
 The shipped network also learned from other views: see `train` in the Makefile.
 
 The network reads the pooled features of the landmark model, its landmarks and its world landmarks. It predicts offsets of all
-landmarks. At first these offsets are zero, so the training starts from the landmark model.
+landmarks. At first these offsets are zero, so the training starts from the landmark model. The network also predicts the errors
+that remain in the corrected world landmarks: they are a sign of the error of the whole estimate (`error_signs`).
 """
 
 from pathlib import Path
@@ -34,6 +35,9 @@ _UNITS = np.array([20.0, 20.0, 50.0])
 _WORLD_UNIT_M = 0.02
 _POOLED, _POOLED_WIDTH, _WIDTH, _DROPOUT = 1152, 128, 320, 0.2
 _N_CUES = 2 * 3 * N_JOINTS
+# The prediction of errors: widths, dropout, its weight in the loss, and a typical log of the mean square error [m^2].
+_ERROR_POOLED_WIDTH, _ERROR_WIDTH, _ERROR_DROPOUT, _ERROR_WEIGHT, _TYPICAL_LOG_ERROR = 64, 128, 0.3, 0.05, -9.5
+_LEAST_M2 = 1e-9
 # Weights of the depths and the world landmarks in the loss, and the error at which the loss becomes linear.
 _OTHER_WEIGHT, _LINEAR_FROM = 0.6, 0.15
 # The loss of a view is divided by the error of the landmark model plus this share of the hand's extent. Otherwise hard views
@@ -46,7 +50,11 @@ _TOLERANCE_PX = 0.1  # in crop pixels, fp16 storage included
 
 
 class KeypointNet(nn.Module):
-    """Offsets (B, 126) of landmarks and world landmarks, from pooled features (B, 1152) and these landmarks (B, 126)."""
+    """Offsets of landmarks and world landmarks, and the logarithms of the errors that remain.
+
+    Inputs are pooled features (B, 1152) and these landmarks (B, 126). Outputs are offsets (B, 126), and the logarithms (B, 2) of
+    the mean square errors per axis [m^2] of the corrected world landmarks: after similarity alignment, and about their mean.
+    """
 
     def __init__(self, mean: torch.Tensor, spread: torch.Tensor) -> None:
         super().__init__()
@@ -56,17 +64,26 @@ class KeypointNet(nn.Module):
         self.hidden = nn.Linear(_POOLED_WIDTH + _N_CUES, _WIDTH)
         self.offsets = nn.Linear(_WIDTH, _N_CUES)
         self.dropout = nn.Dropout(_DROPOUT)
+        self.error_pooled = nn.Linear(_POOLED, _ERROR_POOLED_WIDTH)
+        self.error_hidden = nn.Linear(_ERROR_POOLED_WIDTH + 2 * _N_CUES, _ERROR_WIDTH)
+        self.log_errors = nn.Linear(_ERROR_WIDTH, 2)
+        self.error_dropout = nn.Dropout(_ERROR_DROPOUT)
         nn.init.zeros_(self.offsets.weight)
         nn.init.zeros_(self.offsets.bias)
 
-    def forward(self, pooled: torch.Tensor, cues: torch.Tensor) -> torch.Tensor:
-        seen = self.pooled(self.dropout(((pooled - self.mean) / self.spread).clamp(-5, 5)))
+    def forward(self, pooled: torch.Tensor, cues: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        pooled = ((pooled - self.mean) / self.spread).clamp(-5, 5)
+        seen = self.pooled(self.dropout(pooled))
         hidden = functional.silu(self.hidden(torch.cat([cues / 5, seen], 1)))
-        return self.offsets(self.dropout(hidden))
+        offsets = self.offsets(self.dropout(hidden))
+        # The prediction of errors must not change the correction.
+        seen = self.error_pooled(self.error_dropout(pooled))
+        hidden = functional.silu(self.error_hidden(torch.cat([cues / 5, offsets.detach() / 2, seen], 1)))
+        return offsets, self.log_errors(self.error_dropout(hidden)) + _TYPICAL_LOG_ERROR
 
 
 class Corrector(nn.Module):
-    """The exported file: corrected landmarks (B, 21, 3) in crop pixels."""
+    """The exported file: corrected landmarks (B, 21, 3) in crop pixels, and log errors (B, 2) as in `KeypointNet`."""
 
     def __init__(self, net: KeypointNet) -> None:
         super().__init__()
@@ -74,10 +91,13 @@ class Corrector(nn.Module):
         self.register_buffer("units", torch.tensor(_UNITS, dtype=torch.float32))
         self.register_buffer("shares", torch.tensor([1.0, 1.0, _DEPTH_SHARE]))
 
-    def forward(self, pooled_features: torch.Tensor, landmarks: torch.Tensor, world_m: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, pooled_features: torch.Tensor, landmarks: torch.Tensor, world_m: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         cues = torch.cat([(landmarks / self.units).flatten(1), world_m.flatten(1) / _WORLD_UNIT_M], 1)
-        offsets = self.net(pooled_features, cues)[:, : 3 * N_JOINTS].reshape(-1, N_JOINTS, 3)
-        return landmarks + self.shares * self.units * offsets
+        offsets, log_errors = self.net(pooled_features, cues)
+        offsets = offsets[:, : 3 * N_JOINTS].reshape(-1, N_JOINTS, 3)
+        return landmarks + self.shares * self.units * offsets, log_errors
 
 
 class KeypointTask:
@@ -101,16 +121,23 @@ class KeypointTask:
         return {name: value[rows] for name, value in self._train.items()}
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
-        guess = batch["cues"] + self.net(batch["pooled"], batch["cues"])
+        offsets, log_errors = self.net(batch["pooled"], batch["cues"])
+        guess = batch["cues"] + offsets
         errors = functional.smooth_l1_loss(_centred(guess), _centred(batch["truth"]), beta=_LINEAR_FROM, reduction="none")
         weights = torch.full((2, N_JOINTS, 3), _OTHER_WEIGHT)
         weights[0, :, :2] = 1.0
-        return (errors * weights.flatten().to(errors) * batch["weight"][:, None]).mean(), {}
+        correction = (errors * weights.flatten().to(errors) * batch["weight"][:, None]).mean()
+        prediction = functional.mse_loss(log_errors, _log_errors(guess.detach(), batch["truth"]))
+        return correction + _ERROR_WEIGHT * prediction, {"correction": float(correction), "prediction": float(prediction)}
 
     def validate(self, net: KeypointNet) -> dict[str, float]:
         batch = {name: value.to(self.config.device) for name, value in self._held_out.items()}
-        found = _figures(batch["cues"] + net(batch["pooled"], batch["cues"]), batch["truth"])
+        offsets, log_errors = net(batch["pooled"], batch["cues"])
+        found = _figures(batch["cues"] + offsets, batch["truth"])
         before = _figures(batch["cues"], batch["truth"])
+        true = _log_errors(batch["cues"] + offsets, batch["truth"])
+        aligned, centred = (float(torch.corrcoef(torch.stack(pair))[0, 1]) for pair in zip(log_errors.T, true.T))
+        found |= {"aligned_error_correlation": aligned, "centred_error_correlation": centred}
         return {"score": found["world_mm"], **found, **{f"landmark_model_{name}": value for name, value in before.items()}}
 
     def exports(self, net: KeypointNet) -> list[Export]:
@@ -120,7 +147,7 @@ class KeypointTask:
             "world_m": 0.05 * torch.randn(3, N_JOINTS, 3),
         }
         facts = {"kind": "keypoint_corrector", "joint_order": joint_order_digest()}
-        return [Export(FILE_NAME, Corrector(net), inputs, ("corrected",), facts, _TOLERANCE_PX)]
+        return [Export(FILE_NAME, Corrector(net), inputs, ("corrected", "log_errors"), facts, _TOLERANCE_PX)]
 
     def _batch(self, stored: StoredViews) -> Batch:
         """All views of one kind: pooled features, landmarks and true joints in the units of the network, weights."""
@@ -208,6 +235,14 @@ def _figures(found: torch.Tensor, truth: torch.Tensor) -> dict[str, float]:
         "skeleton_mm": _pa_error_mm(in_image.double().numpy(), true_m),
         "world_mm": _pa_error_mm(world.double().numpy(), true_m),
     }
+
+
+def _log_errors(found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Logarithms (B, 2) of the mean square errors per axis [m^2] of the world landmarks: aligned, and about their mean."""
+    found_m, true_m = (_WORLD_UNIT_M * _parts(_centred(values))[2].detach().cpu().double().numpy() for values in (found, truth))
+    aligned_m = rigid.transform(found_m, *rigid.align(found_m, true_m, with_scale=True))
+    errors_m2 = np.stack([((guess_m - true_m) ** 2).mean((1, 2)) for guess_m in (aligned_m, found_m)], 1)
+    return torch.from_numpy(np.log(errors_m2 + _LEAST_M2)).to(found)
 
 
 def _pa_error_mm(found: np.ndarray, true_m: np.ndarray) -> float:

@@ -9,6 +9,7 @@ import torch
 from onnx import numpy_helper
 from stored_hands import write_shard
 
+from benchmarks import metrics
 from hand_mesh_ros.core.cascade.keypoints import KeypointCorrector
 from hand_mesh_ros.core.config import PipelineConfig
 from hand_mesh_ros.core.detect.detector import HandDetector
@@ -53,7 +54,7 @@ def test_the_landmarks_are_a_linear_function_of_the_pooled_features():
 
 def test_an_untrained_net_corrects_nothing(task):
     landmarks = torch.randn(2, N_JOINTS, 3)
-    corrected = Corrector(task.net.eval())(torch.randn(2, 1152), landmarks, torch.randn(2, N_JOINTS, 3))
+    corrected, _ = Corrector(task.net.eval())(torch.randn(2, 1152), landmarks, torch.randn(2, N_JOINTS, 3))
     assert torch.equal(corrected, landmarks)
 
 
@@ -70,6 +71,27 @@ def test_true_landmarks_are_where_the_crop_shows_the_joints():
     # One unit of depth is one pixel at the distance of the hand.
     depth_m = landmarks[:, 2] * 0.002 * np.linalg.norm(joints_m.mean(0))
     np.testing.assert_allclose(depth_m - depth_m.mean(), world_m[:, 2], atol=1e-9)
+
+
+def test_expected_errors_are_those_of_the_corrected_world_landmarks():
+    rng = np.random.default_rng(0)
+    truth, noise = rng.normal(size=(4, 126)), np.zeros((4, 2, N_JOINTS, 3))
+    noise[:, 1, :] = [5.0, 0.0, -3.0]  # a common offset is no error
+    noise[1, 1] += rng.normal(0, 0.1, (N_JOINTS, 3))
+    noise[2, 1] += 0.2 * truth[2].reshape(2, N_JOINTS, 3)[1]  # a wrong size is an error only without alignment
+    errors = keypoints._log_errors(*(torch.from_numpy(values) for values in (truth + noise.reshape(4, 126), truth)))
+    np.testing.assert_allclose(errors[[0, 3]], np.log(1e-9), atol=1e-3)
+    np.testing.assert_allclose(errors[1], np.log((0.1 * 0.02) ** 2), atol=0.5)
+    assert errors[2, 0] < np.log(1e-8) < np.log(1e-6) < errors[2, 1]
+
+
+def test_the_expected_errors_do_not_change_the_correction(task):
+    batch = task.train_batch(0)
+    torch.nn.init.normal_(task.net.offsets.weight, std=0.1)
+    task.net(batch["pooled"], batch["cues"])[1].sum().backward()
+    assert task.net.error_hidden.weight.grad.abs().max() > 0
+    for part in (task.net.pooled, task.net.hidden, task.net.offsets):
+        assert part.weight.grad is None
 
 
 def test_one_batch_can_be_learned(task):
@@ -94,12 +116,15 @@ def test_held_out_hands_have_better_keypoints_after_the_shipped_correction():
     rng = np.random.default_rng(77)
     detector = HandDetector(default_models_dir(), PipelineConfig(max_hands=1, min_score=0.3, threads=1, device="cpu"))
     corrector = KeypointCorrector(default_models_dir(), PipelineConfig(threads=1, device="cpu"))
-    gains = []
+    gains, expected, true = [], [], []
     for scene in SceneMaker(rng, held_out=True, natural=True, n_skins=4, n_rooms=4).scenes(40):
         if (hand := detected.observe(detector, scene, rng)) is None:
             continue
         truth = camera.project(scene.joints_m, scene.camera_matrix)
         errors = [np.linalg.norm(found.keypoints_px - truth, axis=1).mean() for found in (hand, corrector(hand))]
         gains.append(np.log(errors[1] / errors[0]))
+        expected.append(corrector(hand).log_errors[0])
+        true.append(np.log(metrics.pa_error(hand.world_landmarks_m, scene.joints_m)))
     assert len(gains) > 25
     assert np.mean(gains) < -0.05
+    assert np.corrcoef(expected, true)[0, 1] > 0.3

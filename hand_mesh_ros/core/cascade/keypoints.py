@@ -1,5 +1,6 @@
 """Corrects the keypoints and depths of a detection with a small network on the pooled features of the landmark model.
 
+The network also predicts how large the errors of 3D landmarks from this image are.
 The network learned on rendered hands (`models_train.tasks.keypoints`), whose hidden joints are known too. Only the stages after
 the detector use the corrected keypoints. The tracker compares the keypoints of the landmark model, as before.
 """
@@ -31,7 +32,7 @@ class KeypointCorrector:
         self.models = (OnnxModel(path, expected, config.device, config.threads),) if path.exists() else ()
 
     def __call__(self, detection: HandDetection) -> HandDetection:
-        """The detection with other keypoints and depths. A detection without one of the cues of the network stays as it is."""
+        """The detection with other keypoints and depths, and the expected errors. Without one of the cues it stays as it is."""
         if not self.models or detection.pooled_features is None:
             return detection
         landmarks, world_m = in_crop(detection)
@@ -39,7 +40,8 @@ class KeypointCorrector:
             return detection
         cues = {"pooled_features": detection.pooled_features, "landmarks": landmarks, "world_m": world_m}
         answer = self.models[0](**{name: value[None].astype(np.float32) for name, value in cues.items()})
-        return moved_to(detection, answer["corrected"][0].astype(np.float64))
+        corrected = moved_to(detection, answer["corrected"][0].astype(np.float64))
+        return replace(corrected, log_errors=answer["log_errors"][0].astype(np.float64))
 
 
 def in_crop(detection: HandDetection) -> tuple[np.ndarray, np.ndarray]:

@@ -33,6 +33,7 @@ def see(detection: HandDetection, frame: Frame) -> SeenHand:
         in_crop=crop.place_in(detection.image_from_crop, detection.keypoints_px),
         features=detection.features,
         is_mirrored=is_mirrored,
+        log_errors=detection.log_errors,
         has_place=frame.is_calibrated and int(in_field.sum()) >= _LEAST_IN_FIELD,
     )
 

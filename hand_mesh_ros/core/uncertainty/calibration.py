@@ -95,7 +95,7 @@ class Calibration:
     location_gain: float  # factor of the covariance that `by_rays` computes
 
     def covariances(self, spread: Spread, signs: np.ndarray) -> HandCovariances:
-        """Covariances of the errors of a hand, from the spread of its hypotheses and the signs of error (4,)."""
+        """Covariances of the errors of a hand, from the spread of its hypotheses and the signs of error (6,)."""
         evidence = (spread.n_samples, signs)
         return HandCovariances(
             articulation_m2=self.articulation.covariance(spread.articulation_m2, *evidence),

@@ -1,7 +1,8 @@
 """Signs of a possible error of an estimate in one image, without ground truth.
 
 The detector also gives two 3D guesses of the hand. The error of the estimate is larger if the estimate is far from these guesses,
-if the estimate does not agree with the keypoints, or if the hand score of the detector is low.
+if the estimate does not agree with the keypoints, or if the hand score of the detector is low. The corrector of the keypoints
+predicts its own error from the picture of the hand: a hidden, far or unclear hand has larger errors.
 """
 
 import numpy as np
@@ -11,14 +12,21 @@ from hand_mesh_ros.core.geometry.rays import ray_extent, translate_onto_rays
 from hand_mesh_ros.core.geometry.rotations import lengths
 from hand_mesh_ros.core.types import SeenHand
 
-SIGNS = ("detector's world landmarks", "detector's keypoints and depths", "keypoints", "presence")
+SIGNS = (
+    "detector's world landmarks",
+    "detector's keypoints and depths",
+    "keypoints",
+    "presence",
+    "expected error of the aligned landmarks",
+    "expected error of the centred landmarks",
+)
 # Smallest error probability of the detector, so that the logarithm is finite.
 _SUREST = 0.02
 _LEAST = 1e-3
 
 
 def signs(seen: SeenHand, joints_m: np.ndarray, residual: float | None = None) -> np.ndarray:
-    """Signs of error of one hand, (4,): logarithms, larger values mean larger errors. An unknown sign is NaN.
+    """Signs of error of one hand, (6,): logarithms, larger values mean larger errors. An unknown sign is NaN.
 
     Args:
         seen: the right hand.
@@ -30,7 +38,8 @@ def signs(seen: SeenHand, joints_m: np.ndarray, residual: float | None = None) -
     if residual is None:
         residual = translate_onto_rays(joints_m[None], seen.rays, seen.confidence)[1][0]
     residual = residual / max(ray_extent(seen.rays), 1e-6)
-    return np.array([*apart, np.log(_LEAST + residual), np.log(1 + _SUREST - min(float(seen.confidence.max()), 1.0))])
+    unsure = np.log(1 + _SUREST - min(float(seen.confidence.max()), 1.0))
+    return np.array([*apart, np.log(_LEAST + residual), unsure, *seen.log_errors])
 
 
 def _distances(guesses: np.ndarray, joints_m: np.ndarray) -> np.ndarray:

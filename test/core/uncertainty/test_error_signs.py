@@ -36,6 +36,7 @@ def exact(joints_m) -> HandDetection:
         handedness_prob=1.0,
         score=0.99,
         image_from_crop=crop.around_keypoints(keypoints),
+        log_errors=np.array([-10.5, -9.5]),
     )
 
 
@@ -50,7 +51,8 @@ def test_each_sign_rises_with_its_own_disagreement(exact, joints_m):
     world = replace(exact, world_landmarks_m=(joints_m + rng.normal(0, 0.01, (21, 3))).astype(np.float32))
     depth = replace(exact, keypoint_depth_px=exact.keypoint_depth_px + rng.normal(0, 10, 21).astype(np.float32))
     unsure = replace(exact, keypoint_conf=0.6 * exact.keypoint_conf)
-    for number, worse in ((0, world), (1, depth), (3, unsure)):
+    expected = [replace(exact, log_errors=exact.log_errors + more) for more in ([1, 0], [0, 1])]
+    for number, worse in ((0, world), (1, depth), (3, unsure), (4, expected[0]), (5, expected[1])):
         change = told(worse, joints_m) - plain
         assert change[number] > 0.5
         np.testing.assert_allclose(np.delete(change, number), 0, atol=1e-6)
@@ -66,7 +68,7 @@ def test_signs_do_not_depend_on_size_and_turn_of_the_detectors_guess(exact, join
 
 
 def test_what_the_detector_does_not_say_is_no_sign(exact, joints_m):
-    silent = replace(exact, world_landmarks_m=np.full((21, 3), np.nan, np.float32))
+    silent = replace(exact, world_landmarks_m=np.full((21, 3), np.nan, np.float32), log_errors=np.full(2, np.nan))
     values = told(silent, joints_m)
-    assert np.isnan(values[0])
-    assert np.all(np.isfinite(values[1:]))
+    assert np.all(np.isnan(values[[0, 4, 5]]))
+    assert np.all(np.isfinite(values[1:4]))

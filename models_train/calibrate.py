@@ -22,17 +22,12 @@ from hand_mesh_ros.core.models.model_id import cascade_id
 from hand_mesh_ros.core.place.user_size import PRIOR
 from hand_mesh_ros.core.stage_timer import StageTimer
 from hand_mesh_ros.core.topology import WRIST
-from hand_mesh_ros.core.types import Frame, HandDetection
+from hand_mesh_ros.core.types import HandDetection
 from hand_mesh_ros.core.uncertainty import calibration, error_signs
 from hand_mesh_ros.core.uncertainty.calibration import Calibration, SpreadModel
 from models_train import onnx_file
-from models_train.data.shards import RECIPE, StoredViews
-from models_train.data.views import crop_of
+from models_train.data.shards import FRAME, RECIPE, StoredViews
 
-# The views are stored as rays, so any camera works.
-_SIZE_PX, _FOCAL_PX = 1000, 1000.0
-_CAMERA = np.array([[_FOCAL_PX, 0, 0.5 * _SIZE_PX], [0, _FOCAL_PX, 0.5 * _SIZE_PX], [0, 0, 1]])
-_FRAME = Frame(np.zeros((_SIZE_PX, _SIZE_PX, 3), np.uint8), _CAMERA)
 _LEVEL = 0.9
 _EVERY_VERTEX = 20
 
@@ -47,33 +42,20 @@ class Residuals:
     signs: np.ndarray
 
 
-def detections(stored: StoredViews, rows: np.ndarray) -> Iterator[tuple[HandDetection, np.ndarray]]:
-    """Yields the detections of stored views, in `_CAMERA`, and their true joints (21, 3) float64."""
-    seen, features = stored.pick(rows, np.ones((len(rows), 3)))
-    cues, pooled = seen.cues, stored.pooled_features(rows)
-    keypoints = cues.rays * _FOCAL_PX + 0.5 * _SIZE_PX
-    for row in range(len(keypoints)):
-        detection = HandDetection(
-            keypoints_px=keypoints[row],
-            keypoint_depth_px=cues.depth[row] * _FOCAL_PX,
-            keypoint_conf=cues.confidence[row],
-            world_landmarks_m=cues.world_m[row],
-            handedness="right",
-            handedness_prob=1.0,
-            score=float(cues.confidence[row].max()),
-            image_from_crop=crop_of(keypoints[row], cues.in_crop[row]),
-            features=features[row],
-            pooled_features=pooled[row],
-        )
-        yield detection, seen.joints_m[row].astype(np.float64)
+def detections(stored: StoredViews, count: int) -> Iterator[tuple[HandDetection, np.ndarray]]:
+    """Yields the first `count` stored views as detections, and their true joints (21, 3) float64."""
+    rows = np.arange(min(count, len(stored)))
+    seen, _ = stored.pick(rows, np.ones((len(rows), 3)))
+    for row, joints_m in zip(rows, seen.joints_m.astype(np.float64)):
+        yield stored.detection(row), joints_m
 
 
 def observe(chain: HandChain, stored: StoredViews, count: int) -> dict[str, Residuals]:
     """Returns the errors of the chain on the first `count` stored views, by the names of `Calibration`'s spread models."""
-    rows = np.arange(min(count, len(stored)))
     lists: dict[str, list[tuple[np.ndarray, np.ndarray, float, np.ndarray]]] = {}
-    for (detection, joints_m), vertices_m in zip(detections(stored, rows), stored.vertices_m(rows)):
-        view = see(chain.corrector(detection), _FRAME)
+    surfaces_m = stored.vertices_m(np.arange(min(count, len(stored))))
+    for (detection, joints_m), vertices_m in zip(detections(stored, count), surfaces_m):
+        view = see(chain.corrector(detection), FRAME)
         hand = chain.aggregate(view, StageTimer())
         onto_hand = rigid.align(joints_m, hand.joints_m, with_scale=True)
         of_vertices = rigid.transform(vertices_m + joints_m[WRIST], *onto_hand) - hand.vertices_m
@@ -98,12 +80,11 @@ def observe(chain: HandChain, stored: StoredViews, count: int) -> dict[str, Resi
 
 def place_errors(chain: HandChain, stored: StoredViews, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns the position errors (n, 3) of the hand centres, at true size, and their covariances (n, 3, 3) by `chain`."""
-    rows = np.arange(min(count, len(stored)))
     errors, covariances = [], []
-    for detection, joints_m in detections(stored, rows):
-        view = see(chain.corrector(detection), _FRAME)
+    for detection, joints_m in detections(stored, count):
+        view = see(chain.corrector(detection), FRAME)
         hand, spread = chain.shape(view, StageTimer())
-        location = chain.place(hand, spread, view, _FRAME, PRIOR)
+        location = chain.place(hand, spread, view, FRAME, PRIOR)
         errors.append((hand.joints_m + location.translation_m - joints_m).mean(0))
         covariances.append(location.covariance_m2)
     return np.array(errors), np.array(covariances)

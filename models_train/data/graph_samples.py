@@ -1,7 +1,7 @@
 """Hands with all conditions of the graph diffusion: kinematic hands, and rendered hands with image features.
 
 The training reads one shard of rendered hands (`models_train.data.detected`) at a time and uses the shard for some steps. All
-shards together do not fit into the memory of a small machine.
+shards together do not fit into the memory of a small machine. The keypoints are corrected as at run time.
 """
 
 from dataclasses import dataclass
@@ -10,16 +10,23 @@ from pathlib import Path
 
 import numpy as np
 
+from hand_mesh_ros.core.cascade.keypoints import KeypointCorrector
 from hand_mesh_ros.core.cascade.mesh_stage import palm_from_hand
-from hand_mesh_ros.core.geometry import rigid
+from hand_mesh_ros.core.config import PipelineConfig
+from hand_mesh_ros.core.geometry import camera, rigid
 from hand_mesh_ros.core.hand.model import HandModel
+from hand_mesh_ros.core.models.onnx_model import default_models_dir
 from models_train.data import joint_noise, views
+from models_train.data.shards import CAMERA, detection_of
 from models_train.hands.sample import sample_hands
 
 RECIPE = "models_train.data.graph_samples: kinematic hands with modelled keypoints"
 STORED_RECIPE = f"{RECIPE}; half of the hands rendered, with what the real detector says of them"
 # Share of exact skeletons and keypoints. A user may also give exact values for a specific hand.
 _SHARE_EXACT = 0.25
+# Standard deviation of modelled keypoints, relative to the extent of the hand. The joint stage learns with larger errors. With
+# these, the graph diffusion would trust keypoints too little: it also fits exact keypoints.
+_KEYPOINT_STD = 0.035
 STEPS_PER_SHARD = 40
 
 
@@ -72,7 +79,7 @@ def sample_kinematic(
     """Returns `n` random hands without images. The arguments are those of `views.sample_views`."""
     hands = sample_hands(rng, n, held_out, natural_share)
     placed = views.place(rng, hands.joints_m, natural_share > 0)
-    cues = views.observe(rng, placed)
+    cues = views.observe(rng, placed, _KEYPOINT_STD)
     return with_errors(rng, hand, hands.vertices_m, placed, cues.rays, cues.confidence, None)
 
 
@@ -108,5 +115,11 @@ def with_errors(
 
 @lru_cache(maxsize=2)
 def _load(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path) as shard:
-        return {name: shard[name] for name in ("vertices_m", "joints_m", "rays", "confidence", "features")}
+    """Reads a shard of `models_train.data.detected`, and corrects its keypoints."""
+    with np.load(path) as file:
+        shard = dict(file)
+    corrector = KeypointCorrector(default_models_dir(), PipelineConfig(device="cpu"))
+    views_of_shard = (detection_of({name: array[row] for name, array in shard.items()}) for row in range(len(shard["rays"])))
+    keypoints = np.stack([corrector(detection).keypoints_px for detection in views_of_shard])
+    rays = camera.rays_from_pixels(keypoints.reshape(-1, 2), CAMERA).reshape(keypoints.shape).astype(np.float32)
+    return {name: shard[name] for name in ("vertices_m", "joints_m", "confidence", "features")} | {"rays": rays}

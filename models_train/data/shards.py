@@ -1,13 +1,15 @@
 """Random stored views of the real detector (`models_train.data.detected`), with some cues and patches removed."""
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from hand_mesh_ros.core.cascade.view import Cues
+from hand_mesh_ros.core.types import Frame, HandDetection
 from models_train.data import views
-from models_train.data.views import Views
+from models_train.data.views import Views, crop_of
 
 RECIPE = "models_train.data.detected: rendered scenes seen by the real detector"
 # The detector's errors are larger on renders than on photographs. The training therefore draws views by keypoint error, relative
@@ -17,6 +19,10 @@ _TYPICAL_ERROR, _SHARE_MODELLED_CUES = 0.18, 0.5
 # Shares of views without depth, world landmarks and image features. The models then work without these cues.
 _SHARE_WITHHELD = np.array([0.1, 0.2, 0.25])
 _FIELDS = ("rays", "confidence", "depth", "world_m", "in_crop", "joints_m", "features", "pooled_features")
+# Camera of a stored view as a detection. The views are stored as rays, so any camera works.
+_SIZE_PX, _FOCAL_PX = 1000, 1000.0
+CAMERA = np.array([[_FOCAL_PX, 0, 0.5 * _SIZE_PX], [0, _FOCAL_PX, 0.5 * _SIZE_PX], [0, 0, 1]])
+FRAME = Frame(np.zeros((_SIZE_PX, _SIZE_PX, 3), np.uint8), CAMERA)
 
 
 class StoredViews:
@@ -50,6 +56,10 @@ class StoredViews:
         cues = Cues(row["rays"], row["confidence"], row["depth"], row["world_m"], row["in_crop"], given)
         return Views(cues, row["joints_m"]), row["features"].astype(np.float32)
 
+    def detection(self, row: int) -> HandDetection:
+        """Returns a view as a detection in `CAMERA`."""
+        return detection_of({name: array[row] for name, array in self._arrays.items()})
+
     def pooled_features(self, rows: np.ndarray) -> np.ndarray:
         """Returns pooled features (n, 1152) float32 of the views."""
         return self._arrays["pooled_features"][rows].astype(np.float32)
@@ -80,6 +90,23 @@ class StoredViews:
         truth = joints_m[..., :2] / joints_m[..., 2:]
         extent = np.sqrt(((truth - truth.mean(1, keepdims=True)) ** 2).sum(-1).mean(1))
         return np.linalg.norm(self._arrays["rays"] - truth, axis=-1).mean(1) / extent
+
+
+def detection_of(view: Mapping[str, np.ndarray]) -> HandDetection:
+    """Returns a view, with the arrays of a shard, as a detection in `CAMERA`."""
+    keypoints = view["rays"].astype(np.float64) * _FOCAL_PX + 0.5 * _SIZE_PX
+    return HandDetection(
+        keypoints_px=keypoints,
+        keypoint_depth_px=view["depth"] * _FOCAL_PX,
+        keypoint_conf=view["confidence"],
+        world_landmarks_m=view["world_m"],
+        handedness="right",
+        handedness_prob=1.0,
+        score=float(view["confidence"].max()),
+        image_from_crop=crop_of(keypoints, view["in_crop"]),
+        features=view["features"].astype(np.float32),
+        pooled_features=view["pooled_features"].astype(np.float32),
+    )
 
 
 def _in_crop(rays: np.ndarray, cues: Cues) -> np.ndarray:

@@ -81,7 +81,7 @@ class _Errors:
     gain: np.ndarray  # (n, 1) factor on true depth
 
     @classmethod
-    def sample(cls, rng: np.random.Generator, n: int) -> "_Errors":
+    def sample(cls, rng: np.random.Generator, n: int, keypoint_std: float) -> "_Errors":
         # The joints of a finger have a common error. The tip has the largest error.
         keypoint = rng.normal(0, _JOINT_SHARE, (n, N_JOINTS, 2))
         finger = rng.normal(0, 1, (n, 5, 1, 2)) * np.linspace(*_FINGER_SHARES, 4)[:, None]
@@ -90,7 +90,7 @@ class _Errors:
         depth[:, 1:] += np.repeat(rng.normal(0, _FINGER_DEPTH_STD, (n, 5)), 4, axis=1) * np.tile([0.3, 0.7, 1.0, 1.2], 5)
         return cls(
             hardness=np.exp(rng.normal(0, 0.5, (n, 1))),
-            keypoint=_KEYPOINT_STD / np.sqrt(2) * keypoint,
+            keypoint=keypoint_std / np.sqrt(2) * keypoint,
             tilt=rng.normal(0, _TILT_STD, (n, 2)),
             depth=depth,
             gain=rng.uniform(*_DEPTH_GAIN, (n, 1)),
@@ -117,17 +117,20 @@ class _Errors:
         return self.gain * true[..., 2] + self.hardness * (tilted + extent * self.depth)
 
 
-def observe(rng: np.random.Generator, joints_m: np.ndarray) -> Cues:
-    """Returns cues of skeletons (n, 21, 3) in the camera frame. Some depths and all other optional cues are missing."""
+def observe(rng: np.random.Generator, joints_m: np.ndarray, keypoint_std: float = _KEYPOINT_STD) -> Cues:
+    """Returns cues of skeletons (n, 21, 3) in the camera frame. Some depths and all other optional cues are missing.
+
+    `keypoint_std` is the standard deviation of the keypoints, relative to the extent of the hand.
+    """
     n = len(joints_m)
     rays = joints_m[..., :2] / np.maximum(joints_m[..., 2:], 0.03)
     extent = np.sqrt(((rays - rays.mean(1, keepdims=True)) ** 2).sum(-1).mean(1))[:, None]
     distance_m = np.linalg.norm(joints_m.mean(1), axis=-1)[:, None, None]
     sight = camera.sight_from_camera(rays.mean(1))
     true = (joints_m - joints_m[:, :1]) @ np.swapaxes(sight, -1, -2) / distance_m
-    errors = _Errors.sample(rng, n)
+    errors = _Errors.sample(rng, n, keypoint_std)
     # The landmark model has two outputs: landmarks in the image, and metric landmarks with partly independent errors.
-    others = errors.blended(_Errors.sample(rng, n), _WORLD_OWN)
+    others = errors.blended(_Errors.sample(rng, n, keypoint_std), _WORLD_OWN)
     lateral = true[..., :2] + others.of_keypoints(extent)
     size = rng.uniform(*_WORLD_SIZE, (n, 1, 1))
     world_m = size * distance_m * np.concatenate([lateral, others.of_depth(true, extent)[..., None]], -1)

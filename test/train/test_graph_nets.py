@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from stored_hands import write_shard
 
 from hand_mesh_ros.core.graph.condition import SIGHT_SIZE
 from hand_mesh_ros.core.hand import components as hand_components
@@ -175,20 +176,12 @@ def test_without_rates_everything_is_given():
 
 
 @pytest.fixture
-def stored(tmp_path, hand) -> StoredHands:
-    """Two small shards of kinematic hands with the features of a made-up image."""
-    rng = np.random.default_rng(0)
-    for shard in range(2):
-        hands = graph_samples.sample_hands(rng, 5)
-        joints_m = graph_samples.views.place(rng, hands.joints_m)
-        arrays = {
-            "vertices_m": hands.vertices_m.astype(np.float16),
-            "joints_m": joints_m,
-            "rays": joints_m[..., :2] / joints_m[..., 2:],
-            "confidence": np.ones((5, N_JOINTS)),
-            "features": np.full((5, *TOKENS.map_shape), shard, np.float16),
-        }
-        np.savez(tmp_path / f"train_0_{shard:04d}.npz", **arrays)
+def stored(tmp_path) -> StoredHands:
+    """Two small shards of hands with the features of a made-up image."""
+    for seed in range(2):
+        arrays = write_shard(tmp_path, "train", 5, seed)
+        arrays["features"] = np.full((5, *TOKENS.map_shape), seed, np.float16)
+        np.savez(tmp_path / f"train_{seed}_0000.npz", **arrays)
     return StoredHands(tmp_path, "train")
 
 

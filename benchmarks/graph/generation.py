@@ -22,6 +22,8 @@ from models_train.hands.sample import sample_hands
 
 # PCA uses hands from the distribution of the training set. The comparison uses other hands of the same distribution.
 _TRAINING_SEED, _REAL_SEED = 50_000, 51_000
+# Share of recorded poses in the training of the graph diffusion (models/MANIFEST).
+_NATURAL_SHARE = 0.6
 # One PCA holds this share of the variance. The other PCA has as many components as MANO has for poses.
 PCA_SHARE, _PCA_COUNT = 0.99, 45
 _HEADER = (
@@ -47,14 +49,20 @@ class RealHands:
     @classmethod
     def draw(cls, hand: HandModel, count: int) -> "RealHands":
         """Draws `count` hands and fits PCA to these hands."""
-        training_m = in_palm_frame(sample_hands(np.random.default_rng(_TRAINING_SEED), count).vertices_m, hand)
+        training_m = _hands_m(_TRAINING_SEED, count, hand)
         space = PcaSpace(training_m)
         counts = (space.components_for(PCA_SHARE), _PCA_COUNT)
         return cls(hand, training_m.astype(np.float32), {f"{k} components": space.truncated(k) for k in counts})
 
     def others(self, n: int, seed: int, held_out: bool = False) -> np.ndarray:
         """Returns `n` other hands, (n, V, 3), from the held-out set if `held_out`."""
-        return in_palm_frame(sample_hands(np.random.default_rng(_REAL_SEED + seed), n, held_out).vertices_m, self.hand)
+        return _hands_m(_REAL_SEED + seed, n, self.hand, held_out)
+
+
+def _hands_m(seed: int, count: int, hand: HandModel, held_out: bool = False) -> np.ndarray:
+    """Returns hands (n, V, 3) in the palm frame, with the share of recorded poses of the training."""
+    hands = sample_hands(np.random.default_rng(seed), count, held_out, _NATURAL_SHARE)
+    return in_palm_frame(hands.vertices_m, hand)
 
 
 def generators(real: RealHands, models: Mapping[str, GraphDiffusion], steps: Sequence[int]) -> dict[str, Generator]:

@@ -37,13 +37,16 @@ class StoredViews:
             with_surface: also read the vertices.
 
         Raises:
-            ValueError: if the folder has no shards of this kind.
+            ValueError: if the folder has no shards of this kind, or if an older version wrote them.
         """
         paths = sorted(folder.glob(f"{kind}_*.npz"))
         if not paths:
             raise ValueError(f"no {kind}_*.npz in {folder}; make them with python -m models_train.data.detected")
         names = (*_FIELDS, "vertices_m") if with_surface else _FIELDS
         parts = [np.load(path) for path in paths]
+        for path, part in zip(paths, parts):
+            if missing := set(names) - set(part):
+                raise ValueError(f"{path} has no {', '.join(sorted(missing))}: an older version wrote it; make the views again")
         self._arrays = {name: np.concatenate([part[name] for part in parts]) for name in names}
         self._cumulated = np.cumsum(1 / (1 + (self._keypoint_error() / _TYPICAL_ERROR) ** 4))
 

@@ -128,7 +128,7 @@ class KeypointTask:
         weights[0, :, :2] = 1.0
         correction = (errors * weights.flatten().to(errors) * batch["weight"][:, None]).mean()
         prediction = functional.mse_loss(log_errors, _log_errors(guess.detach(), batch["truth"]))
-        return correction + _ERROR_WEIGHT * prediction, {"correction": float(correction), "prediction": float(prediction)}
+        return correction + _ERROR_WEIGHT * prediction, {"correction": correction.item(), "prediction": prediction.item()}
 
     def validate(self, net: KeypointNet) -> dict[str, float]:
         batch = {name: value.to(self.config.device) for name, value in self._held_out.items()}

@@ -43,6 +43,14 @@ def test_a_folder_without_shards_is_refused_with_advice(tmp_path, folder, arrays
         StoredViews(folder, "held_out")
 
 
+def test_a_shard_of_an_older_version_is_refused_with_advice(tmp_path):
+    arrays = write_shard(tmp_path, "train", 2)
+    del arrays["pooled_features"]
+    np.savez(tmp_path / "train_0_0000.npz", **arrays)
+    with pytest.raises(ValueError, match=r"train_0_0000\.npz has no pooled_features.*make the views again"):
+        StoredViews(tmp_path, "train")
+
+
 def test_views_are_read_as_they_were_written_shard_after_shard(stored, arrays):
     assert len(stored) == N
     rows, given = np.array([N - 1, 0, 3]), np.array([[1.0, 0, 1], [1, 1, 1], [0, 0, 0]])

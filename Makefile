@@ -4,7 +4,7 @@
 #   make docs                                               the documentation as a site: build/site/index.html
 #   make bench [DATA=folder] [VIDEO=hand.mp4]               accuracy.md, graph.md, depth.md, depth_shape.md and smoothness.md of docs/, measured on
 #                                                           rendered hands, annotated photographs and a video of one hand: an hour
-#   make train                                              trains every model of this project from scratch, into runs/: three and a half hours on two cores
+#   make train                                              trains every model of this project from scratch, into runs/: four hours on two cores
 #   make export                                             exports the models in runs/ to models/ and calibrates their uncertainty
 # A fresh Debian or Ubuntu needs: apt install python3-venv python3-dev g++ cmake make
 
@@ -59,10 +59,12 @@ bench: setup
 	$(VENV)/bin/python -m benchmarks.motion $(addprefix --video ,$(VIDEO)) --out docs/smoothness.md
 
 # These commands made the shipped files. Views are stored once. An interrupted training resumes. The cascade trains without stored
-# views. The calibration uses the natural stored views. The graph diffusion trains on stored views of any kind.
+# views. The calibration uses the natural stored views. The graph diffusion trains on stored views of any kind, then on mostly natural
+# ones.
 VIEWS := runs/detected
 NATURAL := runs/natural
 TO_CORRECT := runs/natural_views
+FOR_GRAPH := runs/graph_views
 train: setup
 	$(call train_model,joints,--minutes 34 --precision bfloat16 --validate-every 2000)
 	$(call train_model,mesh_autoencoder,--steps 500 --batch-size 64 --learning-rate 2e-4 --ema-decay 0.99 --validate-every 250)
@@ -77,18 +79,28 @@ train: setup
 	$(call store_views,$(VIEWS),15000,0)
 	$(call store_views,$(VIEWS),18000,1)
 	$(call train_model,graph_diffusion,--views $(VIEWS) --minutes 85 --validate-every 500)
+	mkdir -p runs/graph_start $(FOR_GRAPH)
+	ln -f $(TO_CORRECT)/train_*.npz $(TO_CORRECT)/held_out_*.npz $(FOR_GRAPH)
+	$(call store_views,$(FOR_GRAPH),2000,5)
+	$(VENV)/bin/python -m models_train.export_onnx graph_diffusion --run runs/graph_diffusion --out runs/graph_start
+	$(call train_run,graph_diffusion,graph_natural,--start runs/graph_start --views $(FOR_GRAPH) --natural-share 0.6 --steps 1500 \
+	  --learning-rate 1e-3 --validate-every 500)
 
 define store_views
 $(VENV)/bin/python -m models_train.data.detected --out $(1) --count $(2) --seed $(3)
 endef
 
-define train_model
-$(VENV)/bin/python -m models_train.train $(1) $(2) --run runs/$(1) $(if $(wildcard runs/$(1)/last.pt),--resume)
+# $(call train_run,<task>,<run>,<options>)
+define train_run
+$(VENV)/bin/python -m models_train.train $(1) $(3) --run runs/$(2) $(if $(wildcard runs/$(2)/last.pt),--resume)
 endef
 
+train_model = $(call train_run,$(1),$(1),$(2))
+
 export: setup
-	for task in joints keypoints mesh_autoencoder mesh_latent graph_diffusion; do \
+	for task in joints keypoints mesh_autoencoder mesh_latent; do \
 	  $(VENV)/bin/python -m models_train.export_onnx $$task --run runs/$$task || exit 1; done
+	$(VENV)/bin/python -m models_train.export_onnx graph_diffusion --run runs/graph_natural
 	$(VENV)/bin/python -m models_train.cpu_copies
 	$(VENV)/bin/python -m models_train.calibrate --views $(NATURAL)
 

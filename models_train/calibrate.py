@@ -45,7 +45,7 @@ class Residuals:
 def detections(stored: StoredViews, count: int) -> Iterator[tuple[HandDetection, np.ndarray]]:
     """Yields the first `count` stored views as detections, and their true joints (21, 3) float64."""
     rows = np.arange(min(count, len(stored)))
-    seen, _ = stored.pick(rows, np.ones((len(rows), 3)))
+    seen = stored.without_features(rows, np.ones((len(rows), 3)))
     for row, joints_m in zip(rows, seen.joints_m.astype(np.float64)):
         yield stored.detection(row), joints_m
 

@@ -55,9 +55,13 @@ class StoredViews:
 
     def pick(self, rows: np.ndarray, given: np.ndarray) -> tuple[Views, np.ndarray]:
         """Returns views with the cues in `given`, (n, 3), and image features (n, 192, 7, 7) float32."""
-        row = {name: array[rows] for name, array in self._arrays.items()}
-        cues = Cues(row["rays"], row["confidence"], row["depth"], row["world_m"], row["in_crop"], given)
-        return Views(cues, row["joints_m"]), row["features"].astype(np.float32)
+        return self.without_features(rows, given), self._arrays["features"][rows].astype(np.float32)
+
+    def without_features(self, rows: np.ndarray, given: np.ndarray) -> Views:
+        """Returns views with the cues in `given`, (n, 3)."""
+        row = {name: self._arrays[name][rows] for name in ("rays", "confidence", "depth", "world_m", "in_crop", "joints_m")}
+        joints_m = row.pop("joints_m")
+        return Views(Cues(**row, given=given), joints_m)
 
     def detection(self, row: int) -> HandDetection:
         """Returns a view as a detection in `CAMERA`."""

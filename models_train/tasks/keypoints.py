@@ -152,7 +152,7 @@ class KeypointTask:
     def _batch(self, stored: StoredViews) -> Batch:
         """All views of one kind: pooled features, landmarks and true joints in the units of the network, weights."""
         rows = np.arange(len(stored))
-        seen, _ = stored.pick(rows, np.ones((len(rows), 3)))
+        seen = stored.without_features(rows, np.ones((len(rows), 3)))
         cues, truth = [], []
         for row, joints_m in enumerate(seen.joints_m.astype(np.float64)):
             detection = _on_plane(seen.cues.rays[row], seen.cues.depth[row], seen.cues.world_m[row], seen.cues.in_crop[row])
